@@ -1,0 +1,1 @@
+//! Several services: their order, their common stop, and the one exit code.

@@ -1,0 +1,15 @@
+//! What decides. Nothing in here does I/O, reads a clock or draws a random number: time comes in as
+//! [`Moment`](time::Moment), randomness as a seed, and what is to be done goes out as data.
+
+pub mod config;
+pub mod diagnosis;
+pub mod exit;
+pub mod facts;
+pub mod fleet;
+pub mod notify;
+pub mod report;
+pub mod service;
+pub mod settings;
+pub mod signal;
+pub mod time;
+pub mod units;

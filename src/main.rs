@@ -1,0 +1,3 @@
+//! The `launcher` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What performs: the loop, the probes, the command line.

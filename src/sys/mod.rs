@@ -1,0 +1,14 @@
+//! What touches Linux: processes, sockets, signals, procfs, memory of others. It decides nothing, and it is the only
+//! place with `unsafe`.
+
+pub mod clock;
+pub mod dump;
+pub mod executable;
+pub mod keeper;
+pub mod notify_socket;
+pub mod port;
+pub mod procfs;
+pub mod signals;
+pub mod sock_diag;
+pub mod terminal;
+pub mod users;
