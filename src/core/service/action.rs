@@ -22,11 +22,13 @@ pub enum Action {
     },
     /// Look until the declared ports listen or the probed address answers: answered by `ProbeSucceeded`.
     Probe(Generation),
-    /// Look for handlers of held signals in the main process: answered by `HandlersSeen`.
+    /// Look for handlers of held signals in the main process, until told to stop: answered by `HandlersSeen` whenever
+    /// there are more of them.
     WatchHandlers(Generation),
     /// Stop looking for anything: the generation is ready or at its end.
     StopProbing(Generation),
-    /// Let go of the ports that are reserved until ready.
+    /// Let go of the ports that are reserved until ready. Comes once for each `Check`: at ready, or at the end of a
+    /// generation that was never ready. When the check is not answered yet, what it still reserves is to be let go too.
     ReleasePorts(Generation),
     /// Send this signal to the main process.
     Signal(Generation, Signal),
@@ -34,7 +36,8 @@ pub enum Action {
     FollowMain(Generation, i32),
     /// The main process is gone: send this signal to whatever is left of the generation.
     SignalRest(Generation, Signal),
-    /// End every process of the generation by SIGKILL: answered by `Emptied`.
+    /// End every process of the generation by SIGKILL: answered by `Emptied` (or `SpawnFailed`, when `Spawn` is not
+    /// answered yet and comes to nothing).
     Kill(Generation),
     /// Take the stacks (if processes live), find the verdict, write the report: answered by `Explained`.
     Explain {

@@ -17,6 +17,8 @@ pub enum Event {
     DependenciesReady,
     /// It is wanted no more. A second request cuts short what the first still waits for, a third kills.
     StopRequested(StopCause),
+    /// It is wanted no more, and nothing is waited for: what runs of it is killed.
+    KillRequested,
     /// It is to be ended and started again, whatever its restart policy.
     RestartRequested,
     /// The launcher was sent a signal that is for the service (not a stop request).

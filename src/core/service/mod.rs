@@ -1,12 +1,60 @@
 //! The state machine of one service: [`Service::step`] takes what happened and says what is to be done.
+//!
+//! ```text
+//!           StartRequested    DependenciesReady    PreflightPassed        ready
+//! stopped ───────────▶ waiting ──────────▶ checking ─────────▶ starting ─────────▶ ready
+//!    ▲                                    ▲     │ refused          │ deadline, exit    │ exit, watchdog, stop
+//!    │ asked, or done     backoff, cooldown    ▼                  ▼                   ▼
+//!    ├────────────────── backing-off, open ◀────────────────── stopping ◀────────────┘
+//! failed ◀── given up ───────────┘
+//! ```
+//!
+//! One method for each event, in files by theme:
+//!
+//! - `start`: from the wish to have it to its being ready; `notified`: what it says on the notify socket;
+//! - `stop`: stop requests, the ladder from stop signal to SIGKILL; `held`: signals that pass through;
+//! - `end`: how a generation ends, its one report, and what comes after it;
+//! - `live`: the generation under way; `deadlines`, `signals`, `backoff`, `breaker`: tables without any say of their own.
+//!
+//! Three rules hold it together:
+//!
+//! - There is one live generation at most. Events carry their generation; those of another one are dropped.
+//! - A failed generation has one report, and is over when no process of it is left *and* that report is written.
+//! - Whatever is waited for has a deadline in the one table, which is empty once the service is at rest.
 
 mod action;
+mod backoff;
+mod breaker;
+mod deadlines;
+mod end;
 mod event;
+mod held;
+mod live;
+mod notified;
+mod signals;
+mod start;
+mod stop;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Transition};
 pub use event::{Event, Sender, StopCause};
+pub use table::EventKind;
+
+use std::sync::Arc;
 
 use serde::Serialize;
+
+use crate::core::facts::Occasion;
+use crate::core::settings::{Ready, ServiceSettings};
+use crate::core::time::Moment;
+
+use backoff::Waits;
+use breaker::Breaker;
+use deadlines::{Deadline, Deadlines};
+use live::{Criteria, Live, Main};
+use signals::SignalTable;
 
 /// The number of a start of a service: counts up from 1 and never repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -34,4 +82,238 @@ pub enum State {
     Failed,
     /// Not running, and nobody wants it to.
     Stopped,
+}
+
+impl State {
+    /// Whether it is over for the service until somebody asks for it again.
+    pub fn is_at_rest(self) -> bool {
+        matches!(self, State::Failed | State::Stopped)
+    }
+
+    /// Whether a process of the service may be running.
+    pub fn may_run(self) -> bool {
+        matches!(self, State::Starting | State::Ready | State::Stopping)
+    }
+}
+
+/// How it ended, once a service is at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code it passes on (DESIGN §2).
+    pub code: i32,
+    /// Why it is at rest.
+    pub cause: OutcomeCause,
+}
+
+/// Why a service is at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeCause {
+    /// It ended by itself with a success code, and its restart policy leaves it at that. Those that come after it may
+    /// be started.
+    Completed,
+    /// It was asked to stop.
+    Requested,
+    /// Its last generation failed, and there will be no other.
+    Failed(Occasion),
+}
+
+/// What is wanted of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// That it runs.
+    Run,
+    /// That it stops.
+    Stop,
+    /// That it stops, and is started again at once.
+    Restart,
+}
+
+/// One service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    settings: Arc<ServiceSettings>,
+    criteria: Criteria,
+    state: State,
+    wish: Wish,
+    /// Stop requests since it was last wanted: a second hurries, a third kills.
+    stop_requests: u32,
+    live: Option<Live>,
+    generation: Generation,
+    attempt: u32,
+    /// The current generation, or the last one, was ready: the next one is attempt 1.
+    was_ready: bool,
+    /// Failed generations in a row.
+    failures: u32,
+    /// The exit code of the last generation that ended.
+    last_code: Option<i32>,
+    outcome: Option<Outcome>,
+    status: Option<String>,
+    signals: SignalTable,
+    deadlines: Deadlines,
+    waits: Waits,
+    breaker: Option<Breaker>,
+}
+
+/// One call of [`Service::step`]: the time, and where its actions go.
+struct Turn<'a> {
+    now: Moment,
+    actions: &'a mut Vec<Action>,
+}
+
+impl Turn<'_> {
+    fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    fn tell(&mut self, transition: Transition) {
+        self.act(Action::Tell(transition));
+    }
+}
+
+impl Service {
+    /// A service that nobody wants yet. `seed` decides what is left to chance in its backoff.
+    pub fn new(settings: Arc<ServiceSettings>, seed: u64) -> Service {
+        Service {
+            criteria: Criteria::of(&settings),
+            state: State::Stopped,
+            wish: Wish::Run,
+            stop_requests: 0,
+            live: None,
+            generation: Generation(0),
+            attempt: 0,
+            was_ready: false,
+            failures: 0,
+            last_code: None,
+            outcome: None,
+            status: None,
+            signals: SignalTable::default(),
+            deadlines: Deadlines::default(),
+            waits: Waits::new(seed),
+            breaker: settings.restart.breaker.map(Breaker::new),
+            settings,
+        }
+    }
+
+    /// Takes in what happened and appends what is to be done, to be performed in that order.
+    ///
+    /// Any event may come in any state. One of a generation that is over is dropped; so is one that makes no sense
+    /// ([`State::can_meet`]). Time only passes by [`Event::TimePassed`].
+    pub fn step(&mut self, now: Moment, event: Event, actions: &mut Vec<Action>) {
+        if event.generation().is_some_and(|of| self.live.as_ref().is_none_or(|live| live.generation != of)) {
+            return;
+        }
+        let turn = &mut Turn { now, actions };
+        match event {
+            Event::StartRequested => self.on_start_requested(turn),
+            Event::DependenciesReady => self.on_dependencies_ready(turn),
+            Event::StopRequested(cause) => self.on_stop_requested(turn, cause),
+            Event::KillRequested => self.on_kill_requested(turn),
+            Event::RestartRequested => self.on_restart_requested(turn),
+            Event::SignalReceived(signal) => self.on_signal_received(turn, signal),
+            Event::PreflightPassed(_) => self.on_preflight_passed(turn),
+            Event::PreflightFailed(_, refusal) => self.on_preflight_failed(turn, refusal),
+            Event::Spawned(_, pid) => self.on_spawned(turn, pid),
+            Event::SpawnFailed(_, failure) => self.on_spawn_failed(turn, failure),
+            Event::Notified(_, sender, message) => self.on_notified(turn, sender, message),
+            Event::ProbeSucceeded(_) => self.on_probe_succeeded(turn),
+            Event::HandlersSeen(_, handled) => self.on_handlers_seen(turn, handled),
+            Event::Exited(_, ending) => self.on_exited(turn, ending),
+            Event::Emptied(_) => self.on_emptied(turn),
+            Event::Explained(_) => self.on_explained(turn),
+            Event::TimePassed => self.on_time_passed(turn),
+        }
+    }
+
+    /// When [`Event::TimePassed`] is to come next; never, as long as nothing else happens, when `None`.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.next()
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Its current generation, or the last one; `None` before the first.
+    pub fn generation(&self) -> Option<Generation> {
+        Some(self.generation).filter(|generation| generation.0 > 0)
+    }
+
+    /// Which attempt that is, counted from 1; 0 before the first.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// How many generations have failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// How it ended: known as soon as it is at rest after having been started, until it is started again.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// What it last said by STATUS=, in its current generation.
+    pub fn status(&self) -> Option<&str> {
+        self.status.as_deref()
+    }
+
+    /// Whether it has said RELOADING=1 and not yet READY=1 again.
+    pub fn is_reloading(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.reloading)
+    }
+
+    /// The pid of its main process, while that runs.
+    pub fn main_pid(&self) -> Option<i32> {
+        self.live.as_ref().filter(|live| live.main == Main::Running).and_then(|live| live.pid)
+    }
+
+    /// Whether those that come after it may be started: it is ready, or has done what it was for.
+    pub fn serves(&self) -> bool {
+        self.state == State::Ready
+            || self.outcome.is_some_and(|outcome| outcome.cause == OutcomeCause::Completed)
+            || (self.settings.ready == Ready::Exited && self.was_ready)
+    }
+
+    /// How it was set.
+    pub fn settings(&self) -> &ServiceSettings {
+        &self.settings
+    }
+
+    /// Is in another state from now on, and says so.
+    fn go(&mut self, turn: &mut Turn, to: State) {
+        let from = std::mem::replace(&mut self.state, to);
+        if from != to {
+            let generation = self.live.as_ref().map(|live| live.generation);
+            turn.tell(Transition::State { from, to, generation, attempt: self.attempt });
+        }
+    }
+
+    /// Handles every deadline that has come, the earliest first.
+    fn on_time_passed(&mut self, turn: &mut Turn) {
+        while let Some(deadline) = self.deadlines.take_due(turn.now) {
+            match deadline {
+                Deadline::Start => self.on_start_timeout(turn),
+                Deadline::Watchdog => self.on_watchdog_missed(turn),
+                Deadline::Reset => self.forget_failures(),
+                Deadline::Hold => self.on_hold_limit(turn),
+                Deadline::Explain => self.on_explained(turn),
+                Deadline::Stop => self.on_stop_timeout(turn),
+                Deadline::Rest => self.on_rest_timeout(turn),
+                Deadline::Budget => self.kill_now(turn),
+                Deadline::Backoff => self.begin_generation(turn),
+                Deadline::Cooldown => self.begin_trial(turn),
+            }
+        }
+    }
+
+    /// All is well, or begun anew: nothing is counted against it.
+    fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.waits.reset();
+        if let Some(breaker) = &mut self.breaker {
+            breaker.close();
+        }
+    }
 }

@@ -1,1 +1,0 @@
-//! Several services: their order, their common stop, and the one exit code.
