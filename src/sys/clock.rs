@@ -1,1 +1,38 @@
-//! To be written.
+//! Clocks and randomness, for those who may not have them themselves.
+
+use std::time::Duration;
+
+use crate::core::time::Moment;
+
+/// Now, on `CLOCK_MONOTONIC` (`clock_gettime(2)`).
+pub fn now() -> Moment {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure lives through the call, which cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    Moment::from_start(Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32))
+}
+
+/// Random bytes (`getrandom(2)`), without waiting for the kernel's pool: for names and jitter, not for secrets.
+pub fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // SAFETY: the kernel writes no more than the length.
+    let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    if count != bytes.len() as isize {
+        // Early in the boot of a machine, or where it is denied: the clock and the pid differ at least.
+        let moment = now().since_start().as_nanos() ^ (u128::from(std::process::id()) << 96);
+        bytes = moment.to_ne_bytes();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_does_not_go_back_and_chance_does_not_repeat() {
+        let before = now();
+        assert!(now() >= before);
+        assert_ne!(random(), random());
+    }
+}

@@ -1,6 +1,7 @@
 //! What touches Linux: processes, sockets, signals, procfs, memory of others. It decides nothing, and it is the only
 //! place with `unsafe`.
 
+pub mod cgroup;
 pub mod clock;
 pub mod dump;
 pub mod executable;

@@ -1,1 +1,116 @@
-//! To be written.
+//! The controlling terminal and its job control (`tcsetpgrp(3)`, `credentials(7)`).
+
+use std::fs::OpenOptions;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Whether a descriptor is a terminal.
+pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
+    modes(fd).is_ok()
+}
+
+/// This process's controlling terminal, if it has one.
+pub fn controlling() -> Option<OwnedFd> {
+    let options = libc::O_CLOEXEC | libc::O_NOCTTY;
+    OpenOptions::new().read(true).write(true).custom_flags(options).open("/dev/tty").ok().map(OwnedFd::from)
+}
+
+/// This process's own process group.
+pub fn own_group() -> i32 {
+    // SAFETY: no memory is involved.
+    unsafe { libc::getpgrp() }
+}
+
+/// The process group in the terminal's foreground (`tcgetpgrp(3)`).
+///
+/// # Errors
+/// `ENOTTY` when it is not this process's controlling terminal.
+pub fn foreground_group(terminal: BorrowedFd<'_>) -> io::Result<i32> {
+    // SAFETY: no memory is involved.
+    match unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) } {
+        -1 => Err(io::Error::last_os_error()),
+        group => Ok(group),
+    }
+}
+
+/// Puts a process group of this session into the terminal's foreground: the launcher's own takes it back, a service's
+/// gives it away. Works from the background too, as TTOU is blocked meanwhile.
+///
+/// # Errors
+/// `ENOTTY` when it is not this process's controlling terminal, `EPERM` when the group is not of this session or has no
+/// process.
+pub fn set_foreground_group(terminal: BorrowedFd<'_>, group: i32) -> io::Result<()> {
+    without_ttou(|| {
+        // SAFETY: no memory is involved.
+        match unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), group) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+/// How a terminal treats what passes through it (`termios(3)`).
+#[derive(Clone, Copy)]
+pub struct Modes(libc::termios);
+
+/// The terminal's modes.
+///
+/// # Errors
+/// `ENOTTY` when it is no terminal.
+pub fn modes(terminal: BorrowedFd<'_>) -> io::Result<Modes> {
+    let mut modes = MaybeUninit::uninit();
+    // SAFETY: the function fills the structure when it succeeds.
+    unsafe {
+        match libc::tcgetattr(terminal.as_raw_fd(), modes.as_mut_ptr()) {
+            0 => Ok(Modes(modes.assume_init())),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Sets the terminal's modes once its output is written: after a service that was killed and left it raw.
+///
+/// # Errors
+/// `ENOTTY` when it is no terminal.
+pub fn set_modes(terminal: BorrowedFd<'_>, modes: &Modes) -> io::Result<()> {
+    without_ttou(|| {
+        // SAFETY: the structure lives through the call.
+        match unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSADRAIN, &modes.0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+/// Stops this process as Ctrl-Z does, and comes back when it was continued. In an orphaned process group, where nobody
+/// could continue it, the kernel does not stop it.
+pub fn stop_self() {
+    let mut stop = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the sets are filled before they are used, and live through the calls. TSTP has its default disposition,
+    // or whatever the process chose.
+    unsafe {
+        libc::sigemptyset(stop.as_mut_ptr());
+        libc::sigaddset(stop.as_mut_ptr(), libc::SIGTSTP);
+        libc::kill(libc::getpid(), libc::SIGTSTP);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, stop.as_ptr(), former.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+fn without_ttou<T>(action: impl FnOnce() -> T) -> T {
+    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the sets are filled before they are used, and live through the calls.
+    unsafe {
+        libc::sigemptyset(blocked.as_mut_ptr());
+        libc::sigaddset(blocked.as_mut_ptr(), libc::SIGTTOU);
+        libc::pthread_sigmask(libc::SIG_BLOCK, blocked.as_ptr(), former.as_mut_ptr());
+    }
+    let result = action();
+    // SAFETY: the set was filled by the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut()) };
+    result
+}

@@ -1,0 +1,429 @@
+//! The keeper itself: a fork of the launcher that starts one generation's main process, reaps everything below it, and
+//! stays until nothing is left there.
+//!
+//! It never comes back and never allocates: the launcher may have had several threads when it was forked, and any of
+//! them may have held a lock of libc at that moment.
+
+use std::os::fd::RawFd;
+use std::ptr;
+
+use super::plan::{Prepared, Stage};
+use super::raw::{self, Change};
+use super::service;
+use super::sweep::{self, Sweep};
+use super::tree::{self, Walk};
+use super::wire::{self, Packet, Received};
+
+/// Where the keeper's descriptors lie once it has closed all others.
+const CONTROL: RawFd = 0;
+const SIGNALS: RawFd = 1;
+const LAUNCHER: RawFd = 2;
+const CGROUP_KILL: RawFd = 3;
+const KEPT: RawFd = 4;
+
+/// The stack of the service before exec, when it shares the keeper's memory; only pages that are used take memory.
+const STACK: usize = 64 * 1024;
+
+/// How long the end of a followed process may take to become known through its own parent, in milliseconds.
+const FOREIGN_REAPER_MS: i32 = 100;
+/// How often it is looked whether a child has ended where there is no signalfd, in milliseconds.
+const BLIND_MS: i32 = 100;
+
+/// The main process, as far as it lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Main {
+    pid: i32,
+    /// Of a process whose reaper is another one; -1 for a child of the keeper.
+    pidfd: RawFd,
+}
+
+struct Keeper {
+    own: i32,
+    /// SIGCHLD as a descriptor; -1 where there is none.
+    signals: RawFd,
+    /// The launcher's pidfd: its death is seen even if somebody else holds a copy of its socket. -1 where there is none.
+    launcher: RawFd,
+    main: Option<Main>,
+    /// The process group of the first main process, while that holds its number.
+    group: Option<i32>,
+    /// Options of `waitid(2)` beside the usual: stops and continuations are of interest with a terminal only.
+    wait_options: i32,
+    cgroup: Option<*const libc::c_char>,
+    /// What could not be sent yet, as the launcher is slow: the last change, and the end.
+    untold_change: Option<Packet>,
+    untold_end: Option<Packet>,
+}
+
+/// Runs the keeper in a fork of the launcher, with all signals blocked.
+pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
+    // SAFETY: no memory is involved. Orphans below are given to this process; a terminal's signals go to another group;
+    // children that end are kept until they are reaped, whatever the launcher inherited.
+    unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+        libc::setpgid(0, 0);
+    }
+    raw::reset_disposition(libc::SIGCHLD);
+    // SAFETY: no memory is involved.
+    prepared.keeper = unsafe { libc::getpid() };
+    let mut keeper = Keeper {
+        own: prepared.keeper,
+        signals: -1,
+        launcher: -1,
+        main: None,
+        group: None,
+        wait_options: if prepared.foreground() { libc::WSTOPPED | libc::WCONTINUED } else { 0 },
+        cgroup: prepared.cgroup.map(|cgroup| cgroup.path),
+        untold_change: None,
+        untold_end: None,
+    };
+    match spawn(prepared) {
+        Ok((pid, pidfd)) => {
+            keeper.main = Some(Main { pid, pidfd: -1 });
+            keeper.group = Some(pid);
+            // The launcher's end is fresh and empty: this is never refused for want of room.
+            let _ = wire::send(control, [wire::SPAWNED, pid, 0, 0], pidfd);
+        }
+        Err(failure) => {
+            let _ = wire::send(control, [wire::EXEC_FAILED, failure.stage as i32, failure.errno, 0], -1);
+        }
+    }
+    let kept = settle(control, launcher, prepared.cgroup.map_or(-1, |cgroup| cgroup.kill));
+    [_, keeper.signals, keeper.launcher, _] = kept;
+    keeper.stay()
+}
+
+/// Creates the main process: its pid and, where the kernel knows them, its pidfd.
+fn spawn(prepared: &mut Prepared) -> Result<(i32, RawFd), service::Failure> {
+    let failed = || service::Failure { stage: Stage::Forking, errno: raw::errno() };
+    let mut report = [-1; 2];
+    // SAFETY: the kernel writes two numbers.
+    if unsafe { libc::pipe2(report.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
+        return Err(failed());
+    }
+    let [reader, writer] = report;
+    prepared.report = writer;
+    let created = create(prepared).ok_or_else(failed);
+    raw::close(writer);
+    let mut message = [0; 8];
+    let length = if created.is_ok() { raw::read(reader, &mut message) } else { 0 };
+    raw::close(reader);
+    let (stage, errno) = message.split_at(4);
+    match (Stage::from_number(to_number(stage)), length) {
+        (Some(stage), 8) => Err(service::Failure { stage, errno: to_number(errno) }),
+        _ => created,
+    }
+}
+
+fn to_number(bytes: &[u8]) -> i32 {
+    bytes.try_into().map_or(0, i32::from_ne_bytes)
+}
+
+/// `clone(2)` with the keeper's own memory, which costs no copy; with a copy of it where that is refused.
+fn create(prepared: &mut Prepared) -> Option<(i32, RawFd)> {
+    let argument = ptr::from_mut(prepared).cast::<libc::c_void>();
+    let mut pidfd: RawFd = -1;
+    // SAFETY: a fresh private mapping, which nothing else knows of.
+    let stack = unsafe {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        libc::mmap(ptr::null_mut(), STACK, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+    };
+    if stack != libc::MAP_FAILED {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        // SAFETY: the child runs on its own stack, and this process waits until it has executed or ended, so that it
+        // alone uses `prepared` meanwhile; the kernel writes one number to `pidfd`.
+        let pid = unsafe { libc::clone(entry, stack.byte_add(STACK), flags, argument, ptr::from_mut(&mut pidfd)) };
+        // SAFETY: the mapping from above, which nobody uses any more.
+        unsafe { libc::munmap(stack, STACK) };
+        if pid > 0 {
+            return Some((pid, pidfd));
+        }
+    }
+    // SAFETY: a plain fork by the system call itself; the child goes on with its own copy of this stack.
+    match unsafe { fork(libc::CLONE_PIDFD | libc::SIGCHLD, &mut pidfd) } {
+        0 => {
+            entry(argument);
+            raw::exit(127)
+        }
+        pid @ 1.. => Some((pid, pidfd)),
+        _ => None,
+    }
+}
+
+/// `clone(2)` as a plain fork, with these flags and signal of its end: the child goes on with its own copy of the stack.
+/// The child's pid, 0 in the child, or -1.
+///
+/// # Safety
+/// The child may have a copy of locks that are held for ever: it must not allocate or use anything that locks.
+pub(super) unsafe fn fork(flags: i32, pidfd: &mut RawFd) -> i32 {
+    let nothing = ptr::null::<libc::c_void>();
+    // SAFETY: no stack is passed, so that it is copied like all memory; the kernel writes one number to `pidfd`, and
+    // only if the flags ask for it. The order of the arguments up to there is the same on x86_64 and aarch64.
+    unsafe {
+        let flags = libc::c_long::from(flags);
+        libc::syscall(libc::SYS_clone, flags, nothing, ptr::from_mut(pidfd), nothing, nothing) as i32
+    }
+}
+
+extern "C" fn entry(argument: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `create` passes a Prepared, which the keeper does not touch until the child has executed or ended, or of
+    // which the child has a copy of its own.
+    unsafe { service::run(argument) }
+}
+
+/// Moves what the keeper needs to its place, lets go of everything else that it has from the launcher, and puts its
+/// name where `ps` shows it. Each of the four is at its place then, or -1 where it could not be had.
+fn settle(control: RawFd, launcher: i32, cgroup_kill: RawFd) -> [RawFd; 4] {
+    // Above the places: none of them may lie on one that is to be taken.
+    let lift = |fd: RawFd| {
+        // SAFETY: makes a new descriptor, or fails for -1; no memory is involved.
+        unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, KEPT) }
+    };
+    let child_ended = 1_u64 << (libc::SIGCHLD - 1);
+    // SAFETY: the kernel reads eight bytes, which live through the call.
+    let signals = unsafe {
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        libc::syscall(libc::SYS_signalfd4, -1, ptr::from_ref(&child_ended), size_of::<u64>(), flags) as RawFd
+    };
+    // SAFETY: no memory is involved.
+    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, launcher, 0) as RawFd };
+    let lifted = [lift(control), lift(signals), lift(pidfd), lift(cgroup_kill)];
+    let mut kept = [CONTROL, SIGNALS, LAUNCHER, CGROUP_KILL];
+    for (place, fd) in kept.iter_mut().zip(lifted) {
+        // SAFETY: what lay on these numbers is the launcher's, and this process needs it no more.
+        if fd < 0 || unsafe { libc::dup2(fd, *place) } < 0 {
+            raw::close(*place);
+            *place = -1;
+        }
+    }
+    raw::close_from(KEPT);
+    // SAFETY: both texts end with a NUL. The directory is left so that its file system can be unmounted.
+    unsafe {
+        libc::chdir(c"/".as_ptr());
+        libc::prctl(libc::PR_SET_NAME, c"launcher-keeper".as_ptr());
+        // It may have died before it was looked at; its number can mean another process by now.
+        if libc::getppid() != launcher {
+            libc::close(CONTROL);
+        }
+    }
+    kept
+}
+
+impl Keeper {
+    /// Serves until nothing is left below, or the launcher is gone.
+    fn stay(&mut self) -> ! {
+        while self.reap() {
+            self.tell();
+            let writable = if self.has_untold() { libc::POLLOUT } else { 0 };
+            let mut fds = [
+                raw::pollfd(CONTROL, libc::POLLIN | writable),
+                raw::pollfd(self.signals, libc::POLLIN),
+                raw::pollfd(self.launcher, libc::POLLIN),
+                raw::pollfd(self.main.map_or(-1, |main| main.pidfd), libc::POLLIN),
+            ];
+            raw::poll(&mut fds, if self.signals >= 0 { -1 } else { BLIND_MS });
+            let [control, signals, launcher, followed] = fds.map(|fd| fd.revents);
+            if signals != 0 {
+                sweep::drain_signals(self.signals);
+            }
+            if followed & libc::POLLIN != 0 {
+                self.followed_ended();
+            }
+            if launcher & libc::POLLIN != 0 || (control != 0 && !self.obey()) {
+                self.sweep();
+            }
+        }
+        self.finish()
+    }
+
+    /// Does what the launcher asks for; false when it is gone.
+    fn obey(&mut self) -> bool {
+        loop {
+            match wire::receive(CONTROL) {
+                Received::Nothing => return true,
+                Received::End => return false,
+                Received::Packet([command, argument, ..], fd) => {
+                    raw::close(fd);
+                    match command {
+                        wire::KILL => self.sweep(),
+                        wire::SIGNAL_MAIN => self.signal_main(argument),
+                        wire::SIGNAL_GROUP => self.signal_group(argument),
+                        wire::SIGNAL_REST => self.below().signal_all(walk().as_mut(), argument),
+                        wire::FOLLOW => self.follow(argument),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends everything below, and this process with it when that is done. An end of the main process is told all the same.
+    fn sweep(&mut self) -> ! {
+        self.signal_group(libc::SIGKILL);
+        // Stops are of this process's own making from here on.
+        self.wait_options = 0;
+        self.below().run(|| {
+            let left = self.reap();
+            self.tell();
+            left
+        });
+        self.finish()
+    }
+
+    fn below(&self) -> Sweep {
+        let cgroup_kill = if self.cgroup.is_some() { CGROUP_KILL } else { -1 };
+        Sweep { root: self.own, signals: self.signals, cgroup_kill, until: None }
+    }
+
+    /// Reaps what has ended and notes changes of the main process; whether children are left.
+    fn reap(&mut self) -> bool {
+        sweep::reap_all(libc::__WALL | self.wait_options, |change| self.note(change))
+    }
+
+    fn note(&mut self, change: Change) {
+        let is_main = self.main.is_some_and(|main| main.pid == change.pid);
+        match change.code {
+            libc::CLD_STOPPED if is_main => self.untold_change = Some([wire::STOPPED, change.status, 0, 0]),
+            libc::CLD_CONTINUED if is_main => self.untold_change = Some([wire::CONTINUED, 0, 0, 0]),
+            _ if change.is_end() => {
+                // Its number may be somebody else's from here on.
+                if self.group == Some(change.pid) {
+                    self.group = None;
+                }
+                if is_main {
+                    self.main_ended(change.code, change.status);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn main_ended(&mut self, code: i32, status: i32) {
+        if let Some(main) = self.main.take() {
+            raw::close(main.pidfd);
+            self.untold_end = Some([wire::EXITED, main.pid, code, status]);
+        }
+    }
+
+    /// Makes this process the main one: MAINPID=. One that does not belong here is not followed; one that is gone
+    /// already has ended in a way nobody knows.
+    fn follow(&mut self, pid: i32) {
+        if self.main.is_some_and(|main| main.pid == pid) {
+            return;
+        }
+        // SAFETY: no memory is involved.
+        let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) as RawFd };
+        // Asked for last: a parent that dies meanwhile leaves the process to the keeper.
+        let foreign = pidfd >= 0 && tree::is_below(self.own, pid);
+        if raw::is_child(pid) {
+            raw::close(pidfd);
+            self.set_main(Main { pid, pidfd: -1 });
+        } else if foreign {
+            self.set_main(Main { pid, pidfd });
+        } else {
+            raw::close(pidfd);
+            if self.main.is_none() {
+                self.untold_end = Some([wire::EXITED, pid, -1, 0]);
+            }
+        }
+    }
+
+    fn set_main(&mut self, main: Main) {
+        if let Some(former) = self.main.replace(main) {
+            raw::close(former.pidfd);
+        }
+        self.untold_end = None;
+    }
+
+    /// A followed process has ended whose reaper is, or was, another one.
+    fn followed_ended(&mut self) {
+        self.reap();
+        let Some(main) = self.main.filter(|main| main.pidfd >= 0) else { return };
+        if raw::is_child(main.pid) {
+            return;
+        }
+        // How it ended is known when its parent has reaped it. A parent that does not is not waited for.
+        raw::poll(&mut [raw::pollfd(main.pidfd, 0)], FOREIGN_REAPER_MS);
+        match exit_status(main.pidfd) {
+            Some(status) if libc::WIFEXITED(status) => self.main_ended(libc::CLD_EXITED, libc::WEXITSTATUS(status)),
+            Some(status) if libc::WIFSIGNALED(status) => self.main_ended(libc::CLD_KILLED, libc::WTERMSIG(status)),
+            _ => self.main_ended(-1, 0),
+        }
+    }
+
+    /// The main process is either a child that is not reaped, or held by its pidfd.
+    fn signal_main(&self, signal: i32) {
+        match self.main {
+            Some(Main { pid, pidfd: -1 }) => {
+                raw::kill(pid, signal);
+            }
+            Some(Main { pidfd, .. }) => {
+                // SAFETY: no siginfo is passed.
+                unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, ptr::null::<libc::siginfo_t>(), 0) };
+            }
+            None => {}
+        }
+    }
+
+    /// The group's number cannot be given away while the process that made it is not reaped.
+    fn signal_group(&self, signal: i32) {
+        if let Some(group) = self.group {
+            raw::kill(-group, signal);
+        }
+    }
+
+    fn has_untold(&self) -> bool {
+        self.untold_change.is_some() || self.untold_end.is_some()
+    }
+
+    /// Tells the launcher what it does not know yet, as far as it takes it. A launcher that is gone is told nothing.
+    fn tell(&mut self) {
+        for untold in [&mut self.untold_change, &mut self.untold_end] {
+            if let Some(packet) = *untold {
+                match wire::send(CONTROL, packet, -1) {
+                    Err(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return,
+                    _ => *untold = None,
+                }
+            }
+        }
+    }
+
+    /// Nothing is left below: waits until the launcher has taken the last words, removes the cgroup, and ends.
+    fn finish(&mut self) -> ! {
+        self.tell();
+        while self.has_untold() {
+            let mut fds = [raw::pollfd(CONTROL, libc::POLLOUT), raw::pollfd(self.launcher, libc::POLLIN)];
+            raw::poll(&mut fds, -1);
+            if fds[1].revents & libc::POLLIN != 0 {
+                break;
+            }
+            self.tell();
+        }
+        if let Some(path) = self.cgroup {
+            // SAFETY: the path ends with a NUL and lives in the plan.
+            unsafe { libc::rmdir(path) };
+        }
+        raw::exit(0)
+    }
+}
+
+fn walk() -> Option<Walk> {
+    if tree::is_readable() { Walk::new() } else { None }
+}
+
+/// The wait status of a reaped process, where the kernel keeps it for a pidfd (`PIDFD_GET_INFO`, Linux 6.15).
+fn exit_status(pidfd: RawFd) -> Option<i32> {
+    /// `struct pidfd_info` in its first size: what is asked for, then what is known; the exit status comes last.
+    #[repr(C)]
+    struct PidfdInfo {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_status: i32,
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    const PIDFD_GET_INFO: libc::Ioctl = 0xC040_FF0B;
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_status: 0 };
+    // SAFETY: the request carries the structure's size, and the structure lives through the call.
+    let done = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO, &mut info) } == 0;
+    (done && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_status)
+}
