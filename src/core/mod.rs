@@ -3,10 +3,14 @@
 
 pub mod config;
 pub mod diagnosis;
+pub mod errno;
+pub mod exec_words;
 pub mod exit;
 pub mod facts;
 pub mod fleet;
+pub mod listen;
 pub mod notify;
+pub mod port_words;
 pub mod report;
 pub mod service;
 pub mod settings;
