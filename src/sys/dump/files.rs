@@ -1,0 +1,164 @@
+//! The files of `/proc/PID` that a dump reads, taken apart.
+
+use std::io::Read;
+
+/// No such file is read beyond this, in bytes.
+const LIMIT: u64 = 4 << 20;
+
+/// Reads a file as text, lossy, up to 4 MiB.
+pub fn text(path: &str) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// A one-line file without its line end; `None` when it cannot be read or is empty.
+pub fn line(path: &str) -> Option<String> {
+    let text = text(path).ok()?;
+    let line = text.trim_end();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+/// A file of strings that end with NUL (`cmdline`, `environ`).
+pub fn strings(path: &str) -> std::io::Result<Vec<String>> {
+    let text = text(path)?;
+    Ok(text.strip_suffix('\0').unwrap_or(&text).split('\0').map(str::to_owned).filter(|_| !text.is_empty()).collect())
+}
+
+/// The number after `key:` in a file of `key: value` lines.
+pub fn number(text: &str, key: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':'))?;
+    value.split_whitespace().next()?.parse().ok()
+}
+
+/// The numbers that a directory's entries are named by, ascending.
+pub fn numbered(path: &str) -> std::io::Result<Vec<i32>> {
+    let entries = std::fs::read_dir(path)?;
+    let mut numbers: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// What a dump needs of `stat` (`proc_pid_stat(5)`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Its name.
+    pub name: String,
+    /// Its state letter.
+    pub state: char,
+    /// Its parent.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// CPU time in user and kernel mode, in milliseconds.
+    pub cpu_ms: u64,
+    /// The CPU it last ran on.
+    pub processor: usize,
+}
+
+impl Stat {
+    /// Of a process.
+    pub fn of(pid: i32) -> Option<Stat> {
+        Stat::parse(&text(&format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Of a thread.
+    pub fn of_thread(pid: i32, tid: i32) -> Option<Stat> {
+        Stat::parse(&text(&format!("/proc/{pid}/task/{tid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Stat> {
+        // The name may hold blanks and parentheses: it ends at the last one.
+        let (before, after) = text.rsplit_once(')')?;
+        let name = before.split_once('(')?.1.to_owned();
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<i64>().ok();
+        let ticks = field(14)? + field(15)?;
+        // USER_HZ is 100 on every architecture that Linux has left.
+        let cpu_ms = u64::try_from(ticks).unwrap_or(0) * 10;
+        let processor = field(39).and_then(|cpu| usize::try_from(cpu).ok()).unwrap_or(0);
+        let state = fields.first()?.chars().next()?;
+        Some(Stat { name, state, parent: field(4)? as i32, group: field(5)? as i32, cpu_ms, processor })
+    }
+}
+
+/// `/proc/PID/task/TID/syscall`: where a thread is, as far as it shows without being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On a CPU, or waiting for one.
+    Running,
+    /// Blocked outside any system call, in a page fault for one.
+    Fault {
+        /// Stack pointer.
+        sp: u64,
+        /// Program counter.
+        pc: u64,
+    },
+    /// Blocked in a system call.
+    Call {
+        /// Its number.
+        number: i64,
+        /// Its arguments.
+        arguments: [u64; 6],
+        /// Stack pointer.
+        sp: u64,
+        /// Program counter.
+        pc: u64,
+    },
+}
+
+impl Place {
+    /// Of a thread; `EPERM` or `EACCES` without ptrace rights.
+    pub fn of(pid: i32, tid: i32) -> std::io::Result<Place> {
+        let text = text(&format!("/proc/{pid}/task/{tid}/syscall"))?;
+        Place::parse(&text).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+    }
+
+    fn parse(text: &str) -> Option<Place> {
+        let mut words = text.split_whitespace();
+        let number = match words.next()? {
+            "running" => return Some(Place::Running),
+            number => number.parse::<i64>().ok()?,
+        };
+        let values: Vec<u64> =
+            words.map(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok()).collect::<Option<_>>()?;
+        match *values.as_slice() {
+            [sp, pc] => Some(Place::Fault { sp, pc }),
+            [a, b, c, d, e, f, sp, pc] => Some(Place::Call { number, arguments: [a, b, c, d, e, f], sp, pc }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_survives_a_name_with_parentheses() {
+        let text = "42 (a) b (c) S 7 8 9 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 99 1 1 1 1 1 1 1 1 0 0 0 0 0 0 17 3 0 0";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state, stat.parent, stat.group), ("a) b (c", 'S', 7, 8));
+        assert_eq!((stat.cpu_ms, stat.processor), (2000, 3));
+        assert_eq!(Stat::parse("noise"), None);
+        assert_eq!(Stat::parse("1 (x)"), None);
+    }
+
+    #[test]
+    fn the_place_of_a_thread_in_its_three_forms() {
+        assert_eq!(Place::parse("running\n"), Some(Place::Running));
+        assert_eq!(Place::parse("-1 0x7ffd10 0x55f0\n"), Some(Place::Fault { sp: 0x7ffd10, pc: 0x55f0 }));
+        let call = Place::parse("0 0x3 0x1 0x2 0x0 0x0 0x0 0x7ffd 0x7f00\n");
+        assert_eq!(call, Some(Place::Call { number: 0, arguments: [3, 1, 2, 0, 0, 0], sp: 0x7ffd, pc: 0x7f00 }));
+        assert_eq!(Place::parse(""), None);
+        assert_eq!(Place::parse("0 0x3"), None);
+    }
+
+    #[test]
+    fn numbers_by_key() {
+        let text = "Name:\tx\nvoluntary_ctxt_switches:\t12\nrchar: 5\n";
+        assert_eq!(number(text, "voluntary_ctxt_switches"), Some(12));
+        assert_eq!(number(text, "rchar"), Some(5));
+        assert_eq!(number(text, "ctxt"), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Holds a thread that is on a CPU while its registers and stack are copied (`ptrace(2)`).
+//!
+//! A blocked thread is never held: some system calls would return EINTR. The calling thread is the tracer; should it
+//! end for any reason, the kernel detaches what it held.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+
+use super::files;
+
+/// How long a thread may take to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A thread that is held; dropping it lets it go.
+#[derive(Debug)]
+pub struct Held {
+    tid: Pid,
+    since: Instant,
+    /// A signal that was about to be delivered when it stopped: it is given back on release.
+    signal: i32,
+    released: bool,
+}
+
+impl Held {
+    /// Holds the thread `tid` of the process `pid`. Errors: errno of `ptrace(2)` when that is not allowed,
+    /// `ETIMEDOUT` when the thread does not stop (it went to an uninterruptible sleep), `ESRCH` when it is gone.
+    pub fn take(pid: i32, tid: i32) -> Result<Held, Errno> {
+        let thread = Pid::from_raw(tid);
+        ptrace::seize(thread, ptrace::Options::empty())?;
+        let mut held = Held { tid: thread, since: Instant::now(), signal: 0, released: false };
+        ptrace::interrupt(thread)?;
+        while held.since.elapsed() < PATIENCE {
+            if let Some(status) = poll_stop(tid) {
+                if !libc::WIFSTOPPED(status) {
+                    return Err(Errno::ESRCH);
+                }
+                // A stop with an event is ours; one without is the delivery of a signal.
+                held.signal = if status >> 16 == 0 { libc::WSTOPSIG(status) } else { 0 };
+                return Ok(held);
+            }
+            // A reaper in another thread of this process may have taken the notice of the stop.
+            match files::Stat::of_thread(pid, tid) {
+                Some(stat) if stat.state == 't' => return Ok(held),
+                Some(_) => std::thread::sleep(Duration::from_micros(20)),
+                None => return Err(Errno::ESRCH),
+            }
+        }
+        Err(Errno::ETIMEDOUT)
+    }
+
+    /// Its registers.
+    #[cfg(target_arch = "x86_64")]
+    pub fn registers(&self) -> Result<libc::user_regs_struct, Errno> {
+        ptrace::getregs(self.tid)
+    }
+
+    /// Lets it go; how long it was held.
+    pub fn release(mut self) -> Duration {
+        self.detach();
+        self.since.elapsed()
+    }
+
+    fn detach(&mut self) {
+        if !std::mem::replace(&mut self.released, true) {
+            // SAFETY: PTRACE_DETACH takes a tid and a signal number, no memory. ESRCH is no matter: it is gone, or
+            // did not stop yet, and then the kernel detaches it when this thread ends.
+            unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid.as_raw(), 0usize, self.signal as usize) };
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// The wait status of the thread, if there is one. `waitpid(2)` itself, because nix knows no real-time signals.
+fn poll_stop(tid: i32) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the result for the whole call.
+    let got = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
+    (got == tid).then_some(status)
+}
