@@ -1,11 +1,27 @@
 //! From facts to a verdict: what the service is waiting for, in one sentence, with its evidence.
 
-use serde::Serialize;
+mod candidate;
+mod frames;
+mod line;
+mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod view;
+pub(crate) mod words;
 
-use crate::core::facts::{Facts, Frame};
+use serde::{Deserialize, Serialize};
+
+use crate::core::facts::{Facts, Frame, WaitingOn};
+
+use candidate::{Candidate, Grip};
+use line::Line;
+use rules::{connection, cpu, endings, listening, locks, retry, waits};
+use view::View;
 
 /// What a service is waiting for (DESIGN §8).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The cause.
     pub cause: Cause,
@@ -28,7 +44,7 @@ pub struct Verdict {
 }
 
 /// A frame as the verdict names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictFrame {
     /// The function.
     pub function: String,
@@ -46,7 +62,7 @@ impl VerdictFrame {
 }
 
 /// The causes a verdict can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Cause {
@@ -74,11 +90,13 @@ pub enum Cause {
     Crashed,
     Exited,
     OutOfMemory,
+    /// Also what a cause of a later version is read back as.
+    #[serde(other)]
     Unknown,
 }
 
 /// How sure a verdict is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
     /// One explanation among others.
@@ -90,7 +108,7 @@ pub enum Confidence {
 }
 
 /// The verdict and, in order, what else it could be.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// The best explanation.
     pub verdict: Verdict,
@@ -98,19 +116,184 @@ pub struct Diagnosis {
     pub alternatives: Vec<Verdict>,
 }
 
-/// Finds what the service is waiting for.
+impl Cause {
+    /// Its name in the report: `connect-wait`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::ConnectWait => "connect-wait",
+            Cause::ConnectRetry => "connect-retry",
+            Cause::ReplyWait => "reply-wait",
+            Cause::DnsWait => "dns-wait",
+            Cause::LockCycle => "lock-cycle",
+            Cause::LockWait => "lock-wait",
+            Cause::FileLockWait => "file-lock-wait",
+            Cause::ChannelWait => "channel-wait",
+            Cause::EventLoopIdle => "event-loop-idle",
+            Cause::ChildWait => "child-wait",
+            Cause::InputWait => "input-wait",
+            Cause::DiskWait => "disk-wait",
+            Cause::EntropyWait => "entropy-wait",
+            Cause::BusyLoop => "busy-loop",
+            Cause::SlowProgress => "slow-progress",
+            Cause::CpuThrottled => "cpu-throttled",
+            Cause::Stopped => "stopped",
+            Cause::ListeningElsewhere => "listening-elsewhere",
+            Cause::ListeningNotReady => "listening-not-ready",
+            Cause::PortTaken => "port-taken",
+            Cause::ExecFailed => "exec-failed",
+            Cause::Crashed => "crashed",
+            Cause::Exited => "exited",
+            Cause::OutOfMemory => "out-of-memory",
+            Cause::Unknown => "unknown",
+        }
+    }
+}
+
+impl Confidence {
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Confidence::Possible => "possible",
+            Confidence::Likely => "likely",
+            Confidence::Certain => "certain",
+        }
+    }
+}
+
+/// So many other explanations are told at most.
+const ALTERNATIVES: usize = 4;
+/// So many threads are looked at: enough for any program that a person could be told about.
+const THREADS: usize = 2000;
+
+/// Finds what the service is waiting for. It never guesses: when nothing can be shown the cause is `unknown`.
 pub fn diagnose(facts: &Facts) -> Diagnosis {
-    let _ = facts;
-    let verdict = Verdict {
-        cause: Cause::Unknown,
-        confidence: Confidence::Possible,
-        summary: String::new(),
-        evidence: Vec::new(),
-        advice: Vec::new(),
-        process: None,
-        thread: None,
-        target: None,
-        frame: None,
+    let view = View::new(facts);
+    let line = Line::of(&view);
+    let mut candidates = endings(&view);
+    if facts.ending.is_none() && facts.refusal.is_none() {
+        candidates.extend(line.as_ref().and_then(|line| on_line(&view, line)));
+        beside(&view, line.as_ref(), &mut candidates);
+        candidates.extend(service(&view, line.as_ref()));
+    }
+    candidates.push(unknown(&view, line.as_ref()));
+    choose(candidates)
+}
+
+fn endings(view: &View<'_>) -> Vec<Candidate> {
+    let found =
+        [endings::refused(view), endings::out_of_memory(view), endings::bind_failed(view), endings::ended(view)];
+    found.into_iter().flatten().collect()
+}
+
+/// What holds the last link of the main line; the chain that led there is told.
+fn on_line<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
+    let explained = rules::explain(view, &line.end).filter(|candidate| {
+        // In another process a loose explanation is worth less than that the child is waited for.
+        !line.leaves_process() || (candidate.grip > Grip::Idle && candidate.verdict.confidence > Confidence::Possible)
+    });
+    let candidate = match explained {
+        Some(candidate) => candidate.evidence_all(line.told()),
+        None if line.leaves_process() => waits::child(view, line)?,
+        None => return None,
     };
-    Diagnosis { verdict, alternatives: Vec::new() }
+    Some(candidate.on_line())
+}
+
+/// What holds other threads and processes than the last link; many that are held by the same thing count as one.
+fn beside<'a>(view: &View<'a>, line: Option<&Line<'a>>, candidates: &mut Vec<Candidate>) {
+    let on_line = |place: &view::Place<'a>| line.is_some_and(|line| place.same(&line.end));
+    for place in view.places().filter(|place| !on_line(place)).take(THREADS) {
+        let found = rules::explain(view, &place).map(Candidate::beside);
+        let useful = found.filter(|found| found.grip > Grip::Idle || found.verdict.cause == Cause::EventLoopIdle);
+        let Some(mut found) = useful else { continue };
+        // Reading input is what helper threads are for.
+        if found.verdict.cause == Cause::InputWait
+            && place.process.pid == view.start().map_or(0, |start| start.process.pid)
+        {
+            found.grip = Grip::Weak;
+        }
+        if !candidates.iter().any(|known| same(known, &found)) {
+            candidates.push(found);
+        }
+    }
+    // A deadlock is looked for everywhere, however many threads there are.
+    let hidden = view.places().skip(THREADS).find_map(|place| locks::cycle(view, &place));
+    candidates.extend(hidden.map(Candidate::beside).filter(|found| !candidates.iter().any(|known| same(known, found))));
+}
+
+fn service<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Vec<Candidate> {
+    let found = [
+        retry::said(view, line),
+        retry::pending(view),
+        listening::elsewhere(view, line),
+        listening::not_ready(view, line),
+        cpu::progressing(view, line),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// Whether two explanations say the same of different threads: the same thing waited for, or the same circle of locks.
+fn same(one: &Candidate, other: &Candidate) -> bool {
+    let members = |candidate: &Candidate| {
+        let target = candidate.verdict.target.clone().unwrap_or_default();
+        let mut members: Vec<String> = target.split(" -> ").map(str::to_owned).collect();
+        members.sort();
+        members
+    };
+    one.verdict.cause == other.verdict.cause && members(one) == members(other)
+}
+
+/// The best explanation first; then the others that say something else.
+fn choose(mut candidates: Vec<Candidate>) -> Diagnosis {
+    // Stable: of equals the rule that was asked first wins.
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score()));
+    let mut kept: Vec<Candidate> = Vec::new();
+    for candidate in candidates {
+        let told = candidate.verdict.cause == Cause::Unknown && !kept.is_empty();
+        if !told && !kept.iter().any(|known| same(known, &candidate)) {
+            kept.push(candidate);
+        }
+    }
+    let mut verdicts = kept.into_iter().map(|candidate| candidate.verdict);
+    let verdict = verdicts.next().unwrap_or_else(|| {
+        Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, "nothing is known of the service").verdict
+    });
+    Diagnosis { verdict, alternatives: verdicts.take(ALTERNATIVES).collect() }
+}
+
+/// What is left when no rule fits: what was seen, and no cause.
+fn unknown<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Candidate {
+    let facts = view.facts;
+    let listens = view.listens_on().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let Some(place) = line.map(|line| line.end) else {
+        let summary =
+            format!("what {} waits for could not be shown: no thread of it could be looked at", facts.service);
+        return finish_unknown(view, Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, summary));
+    };
+    let doing = match place.wait() {
+        Some(WaitingOn::Poll { call, .. }) if !listens.is_empty() => {
+            format!("is idle in {call}() and listens on {listens}")
+        }
+        _ => locks::doing(view, &place),
+    };
+    let summary = format!("{} {doing}; nothing shows what it waits for", place.who());
+    let candidate = Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, summary)
+        .at(&place)
+        .evidence(format!("{} {doing}", place.number()))
+        .evidence_all(place.thread.syscall.as_ref().map(|call| format!("system call: {call}")))
+        .evidence_all(place.thread.wchan.as_ref().map(|wchan| format!("it sleeps in the kernel's {wchan}()")))
+        .evidence_all(connection::stack(&place))
+        .evidence_all(line.map(Line::told).unwrap_or_default());
+    finish_unknown(view, candidate)
+}
+
+fn finish_unknown(view: &View<'_>, mut candidate: Candidate) -> Candidate {
+    for process in &view.facts.processes {
+        let not_whole = |error: &String| format!("the dump of {} is not whole: {error}", words::process(process));
+        candidate = candidate.evidence_all(process.dump_error.as_ref().map(not_whole));
+    }
+    candidate
+        .evidence_all(view.facts.notified.status.as_ref().map(|status| format!("its last status: \"{status}\"")))
+        .advice("read the stacks of its threads: launcher report")
+        .advice("if it only takes long, raise start_timeout (--start-timeout)")
 }

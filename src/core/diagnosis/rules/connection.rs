@@ -1,0 +1,283 @@
+//! Waiting for another program over a socket: `connect-wait`, `reply-wait`, `dns-wait`.
+
+use crate::core::facts::{ListenerFacts, SocketFacts, WaitingOn};
+
+use super::super::candidate::{Candidate, Grip};
+use super::super::view::{Place, View, only_itself, socket_of};
+use super::super::{Cause, Confidence, frames, words};
+
+/// Functions that look up a name, under which any wait is one for the resolver.
+const RESOLVER: [&str; 12] = [
+    "getaddrinfo",
+    "gethostbyname",
+    "gethostbyname2_r",
+    "gethostbyname_r",
+    "gaih_inet",
+    "getnameinfo",
+    "res_search",
+    "res_query",
+    "__res_context_search",
+    "__res_context_query",
+    "__res_context_send",
+    "name_from_dns",
+];
+
+/// A blocking `connect(2)`.
+pub fn connect<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let WaitingOn::Connect { fd, socket } = place.wait()? else { return None };
+    // Between the two readings the connection may have come about: then the socket does not show it.
+    let confidence = if socket.state == "established" { Confidence::Likely } else { Confidence::Certain };
+    let call = format!("system call: connect(fd {fd}) to {}", words::peer(socket));
+    Some(pending(place, socket, "connect()", confidence, Grip::Hard, call))
+}
+
+/// A connection that is not answered, whichever call waits for it.
+pub fn pending(
+    place: &Place<'_>,
+    socket: &SocketFacts,
+    call: &str,
+    confidence: Confidence,
+    grip: Grip,
+    evidence: String,
+) -> Candidate {
+    let peer = words::peer(socket);
+    let kind = words::protocol(socket);
+    let silence = Silence::of(socket);
+    let summary =
+        format!("{} {} in {call} to {peer} ({kind}): {}", place.who(), place.has_waited(), silence.told(socket));
+    let mut candidate = Candidate::new(Cause::ConnectWait, confidence, grip, summary)
+        .at(place)
+        .target(&peer)
+        .evidence(evidence)
+        .evidence_all(socket_evidence(socket))
+        .evidence_all(stack(place));
+    for advice in silence.advice(&peer) {
+        candidate = candidate.advice(advice);
+    }
+    candidate.advice("if the answer only takes long, raise start_timeout (--start-timeout)")
+}
+
+/// Why a connection attempt gets no answer.
+enum Silence<'a> {
+    /// The listener's backlog is full: it listens but does not accept.
+    Full(&'a ListenerFacts),
+    /// A listener on this host that has room.
+    Local(&'a ListenerFacts),
+    /// On this host, where nothing listens: the kernel would refuse, so something drops the packets.
+    Dropped,
+    /// Another host.
+    Remote,
+    /// A Unix socket of which no more is known: `connect(2)` only waits there when the backlog is full.
+    Unix,
+}
+
+impl Silence<'_> {
+    fn of(socket: &SocketFacts) -> Silence<'_> {
+        match &socket.peer_listener {
+            // The kernel lets one more in than the backlog says.
+            Some(listener) if listener.listens && listener.queued > 0 && listener.queued >= listener.backlog => {
+                Silence::Full(listener)
+            }
+            Some(listener) if listener.listens => Silence::Local(listener),
+            _ if words::protocol(socket) == "unix" => Silence::Unix,
+            Some(_) => Silence::Dropped,
+            None => Silence::Remote,
+        }
+    }
+
+    fn told(&self, socket: &SocketFacts) -> String {
+        let no_answer = if socket.state == "syn-sent" { "SYN sent, no answer" } else { "no answer" };
+        match self {
+            Silence::Full(listener) => {
+                format!("the backlog of {} is full, it does not accept", listener_name(listener))
+            }
+            Silence::Local(listener) => format!("{no_answer}, though {} listens there", listener_name(listener)),
+            Silence::Dropped => format!("{no_answer}, and nothing listens there"),
+            Silence::Remote => no_answer.to_owned(),
+            Silence::Unix => "its listener's backlog is full".to_owned(),
+        }
+    }
+
+    fn advice(&self, peer: &str) -> Vec<String> {
+        let usually = words::usually(peer);
+        match self {
+            Silence::Full(listener) => vec![
+                format!("look why {} does not accept connections on {peer}{usually}", listener_name(listener)),
+                match listener.processes.first() {
+                    Some(process) => format!("launcher dump {}", process.pid),
+                    None => format!("restart what listens on {peer}"),
+                },
+            ],
+            Silence::Unix => vec![format!("look why what listens on {peer} does not accept connections")],
+            Silence::Local(_) | Silence::Dropped => vec![
+                format!("start what should listen on {peer}{usually}"),
+                format!("look for a firewall rule that drops packets to {peer}: a closed port would refuse at once"),
+            ],
+            Silence::Remote => vec![
+                format!("start what should listen on {peer}{usually}, or correct the address"),
+                format!(
+                    "look for a firewall or a route that drops packets to {peer}: a closed port would refuse at once"
+                ),
+            ],
+        }
+    }
+}
+
+fn listener_name(listener: &ListenerFacts) -> String {
+    if listener.processes.is_empty() { "its listener".to_owned() } else { words::processes(&listener.processes) }
+}
+
+/// What the kernel tells of a socket.
+pub fn socket_evidence(socket: &SocketFacts) -> Vec<String> {
+    let mut evidence = Vec::new();
+    if !socket.state.is_empty() {
+        let again = match socket.retransmits {
+            Some(count) if count > 0 => format!(", sent again {count} times"),
+            _ => String::new(),
+        };
+        evidence.push(format!("socket state: {}{again}", socket.state));
+    }
+    if let Some(listener) = &socket.peer_listener {
+        evidence.push(match listener.listens {
+            true => format!(
+                "{} listens there; its backlog holds {} of {} connections",
+                listener_name(listener),
+                listener.queued,
+                listener.backlog
+            ),
+            false => "nothing on this host listens there".to_owned(),
+        });
+    }
+    if !socket.peer_processes.is_empty() {
+        evidence.push(format!("at the other end: {}", words::processes(&socket.peer_processes)));
+    }
+    if let Some(usual) = socket.peer.as_deref().and_then(words::port).and_then(words::usual_service) {
+        evidence.push(format!("that port is usually {usual}"));
+    }
+    evidence
+}
+
+/// A blocking read from, or write to, a connected socket.
+pub fn reply<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let (fd, socket, sends) = match place.wait()? {
+        WaitingOn::Receive { fd, socket } => (fd, socket, false),
+        WaitingOn::Send { fd, socket } => (fd, socket, true),
+        _ => return None,
+    };
+    if only_itself(&socket.peer_processes, place.process.pid) || socket.protocol == "netlink" {
+        return None;
+    }
+    if socket.peer.as_deref().unwrap_or_default().is_empty() && socket.peer_processes.is_empty() {
+        return unconnected(view, place, socket);
+    }
+    let call = if sends { "send" } else { "receive" };
+    let evidence = format!("system call: a blocking {call} on fd {fd}, connected to {}", words::peer(socket));
+    let unread = !sends && socket.receive_queue > 0;
+    let confidence = if unread { Confidence::Possible } else { Confidence::Certain };
+    Some(silent(place, socket, sends, confidence, Grip::Hard, evidence))
+}
+
+/// A datagram socket without a peer: a server on its own port waits for requests, another one for some reply.
+fn unconnected(view: &View<'_>, place: &Place<'_>, socket: &SocketFacts) -> Option<Candidate> {
+    let local = socket.local.as_deref()?;
+    let serves = view.facts.ports.iter().any(|port| words::port(&port.listen.to_string()) == words::port(local));
+    if serves || words::protocol(socket) != "udp" {
+        return None;
+    }
+    let summary = format!("{} {} for a datagram on {local}", place.who(), place.has_waited());
+    Some(
+        Candidate::new(Cause::ReplyWait, Confidence::Possible, Grip::Weak, summary)
+            .at(place)
+            .target(local)
+            .evidence(format!("system call: a blocking receive on the unconnected socket {local}"))
+            .evidence_all(stack(place))
+            .advice(format!("start, or correct the address of, what should send to {local}")),
+    )
+}
+
+/// A connected peer that says nothing, or that takes nothing more.
+pub fn silent(
+    place: &Place<'_>,
+    socket: &SocketFacts,
+    sends: bool,
+    confidence: Confidence,
+    grip: Grip,
+    evidence: String,
+) -> Candidate {
+    let mut peer = words::peer(socket);
+    if let Some(process) = socket.peer_processes.first().filter(|_| words::protocol(socket) == "unix") {
+        peer = format!("{peer}, {process}");
+    }
+    let kind = words::protocol(socket);
+    let what = if sends { "to send to" } else { "for a reply from" };
+    let why = match (sends, socket.last_received_ms, socket.last_sent_ms) {
+        (true, ..) => ": connected, but the peer takes no more data".to_owned(),
+        (false, Some(received), Some(sent)) if sent < received => {
+            format!(": connected, asked {} ago, nothing came back", millis(sent))
+        }
+        (false, Some(received), _) => format!(": connected, nothing came for {}", millis(received)),
+        _ => ": connected, but the peer says nothing".to_owned(),
+    };
+    let summary = format!("{} {} {what} {peer} ({kind}){why}", place.who(), place.has_waited());
+    let usually = words::usually(&peer);
+    let mut candidate = Candidate::new(Cause::ReplyWait, confidence, grip, summary)
+        .at(place)
+        .target(words::peer(socket))
+        .evidence(evidence)
+        .evidence_all(socket_evidence(socket))
+        .evidence_all(stack(place))
+        .advice(format!("look why {peer}{usually} does not answer"));
+    if let Some(process) = socket.peer_processes.first() {
+        candidate = candidate.advice(format!("launcher dump {}", process.pid));
+    }
+    candidate.advice("give the client a timeout for replies; if the answer only takes long, raise start_timeout")
+}
+
+fn millis(millis: u64) -> String {
+    words::span(std::time::Duration::from_millis(millis))
+}
+
+/// Any wait inside a look-up of a name.
+pub fn dns<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let sockets: Vec<&SocketFacts> = match place.wait()? {
+        WaitingOn::Receive { socket, .. } | WaitingOn::Connect { socket, .. } => vec![socket],
+        WaitingOn::Poll { watched, .. } => watched.iter().filter_map(socket_of).collect(),
+        WaitingOn::Futex(_) | WaitingOn::Child { .. } | WaitingOn::FileLock { .. } => return None,
+        _ => Vec::new(),
+    };
+    let is_dns = |socket: &&&SocketFacts| {
+        let port = socket.peer.as_deref().and_then(words::port);
+        port == Some(53) && socket.state != "syn-sent" && words::protocol(socket) == "udp"
+    };
+    let server = sockets.iter().find(is_dns).map(|socket| words::peer(socket));
+    let looks_up = frames::passes_through(&place.thread.frames, &RESOLVER);
+    if server.is_none() && !looks_up {
+        return None;
+    }
+    let alone = server.is_some() && sockets.len() <= 2;
+    let (confidence, grip) = match (alone, looks_up) {
+        (true, _) => (Confidence::Certain, Grip::Hard),
+        (false, true) => (Confidence::Likely, Grip::Hard),
+        (false, false) => (Confidence::Likely, Grip::Soft),
+    };
+    let from = server.as_ref().map(|server| format!(" from {server}")).unwrap_or_default();
+    let summary = format!("{} {} for a name to resolve: no answer{from}", place.who(), place.has_waited());
+    let mut candidate = Candidate::new(Cause::DnsWait, confidence, grip, summary).at(place);
+    if let Some(server) = &server {
+        candidate = candidate.target(server).evidence(format!("it waits on a UDP socket to {server}, the port of DNS"));
+    }
+    if looks_up {
+        candidate = candidate.evidence("its stack is inside a look-up of a name (getaddrinfo and the like)");
+    }
+    Some(
+        candidate
+            .evidence_all(stack(place))
+            .advice("look at the nameserver lines of /etc/resolv.conf: does that server answer from here?")
+            .advice("try the name by hand: getent hosts NAME"),
+    )
+}
+
+/// Where the thread stands in its code, as evidence.
+pub fn stack(place: &Place<'_>) -> Vec<String> {
+    place.frame().map(|frame| format!("stack: {}", words::frame(&frame))).into_iter().collect()
+}

@@ -1,0 +1,238 @@
+//! What is over, or never began: `exec-failed`, `port-taken`, `out-of-memory`, `crashed`, `exited`.
+
+use crate::core::exit::Ending;
+use crate::core::facts::{
+    ExecFailure, ExecProblem, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
+};
+use crate::core::signal::Signal;
+
+use super::super::candidate::{Candidate, Grip};
+use super::super::view::View;
+use super::super::{Cause, Confidence, words};
+use super::output::{self, LastWords};
+
+/// It was not started at all.
+pub fn refused<'a>(view: &View<'a>) -> Option<Candidate> {
+    match view.facts.refusal.as_ref()? {
+        Refusal::Exec(failure) => Some(exec_failed(view, failure)),
+        Refusal::Port(failure) => Some(port_refused(failure)),
+    }
+}
+
+fn exec_failed(view: &View<'_>, failure: &ExecFailure) -> Candidate {
+    let mut candidate = Candidate::new(Cause::ExecFailed, Confidence::Certain, Grip::Firm, &failure.summary).evidence(
+        match failure.errno {
+            Some(errno) => format!("{} (errno {errno})", problem(failure.problem)),
+            None => format!("found before it was tried: {}", problem(failure.problem)),
+        },
+    );
+    if let Some(program) = view.facts.command.first() {
+        candidate = candidate.target(program);
+    }
+    for advice in &failure.advice {
+        candidate = candidate.advice(advice);
+    }
+    candidate
+}
+
+fn problem(problem: ExecProblem) -> &'static str {
+    match problem {
+        ExecProblem::NotFound => "there is no such file, there or on PATH",
+        ExecProblem::IsDirectory => "it is a directory",
+        ExecProblem::NotExecutable => "it has no x bit for this user",
+        ExecProblem::NoExecMount => "its file system is mounted noexec",
+        ExecProblem::InterpreterMissing => "the interpreter of the script is missing",
+        ExecProblem::LoaderMissing => "the ELF loader is missing",
+        ExecProblem::WrongArchitecture => "it is made for another architecture",
+        ExecProblem::BadFormat => "it is neither a script nor a program",
+        ExecProblem::Directory => "its working directory cannot be entered",
+        ExecProblem::User => "its user cannot be taken on",
+        ExecProblem::Stage => "a step between fork and exec failed",
+    }
+}
+
+fn port_refused(failure: &PortFailure) -> Candidate {
+    let address = failure.listen.to_string();
+    let mut candidate = Candidate::new(Cause::PortTaken, Confidence::Certain, Grip::Firm, &failure.summary)
+        .target(address)
+        .evidence_all(failure.errno.map(|errno| format!("bind() failed (errno {errno})")))
+        .evidence_all(failure.owner.iter().flat_map(owner_evidence));
+    for advice in &failure.advice {
+        candidate = candidate.advice(advice);
+    }
+    candidate
+}
+
+fn owner_evidence(owner: &OwnerFacts) -> Vec<String> {
+    let mut evidence: Vec<String> = owner
+        .holders
+        .iter()
+        .map(|holder| {
+            let since = holder.running.map(|time| format!(", running for {}", words::span(time))).unwrap_or_default();
+            let own = if holder.leftover { ", a leftover of this service" } else { "" };
+            format!("held by pid {}: {}{since}{own}", holder.pid, holder.command.join(" "))
+        })
+        .collect();
+    if evidence.is_empty() {
+        let user = owner.user.clone().or(owner.uid.map(|uid| format!("uid {uid}")));
+        evidence.extend(user.map(|user| format!("held by a process of {user} that may not be looked into")));
+    }
+    evidence.extend(owner.cgroup.as_ref().map(|cgroup| format!("the socket belongs to {cgroup}")));
+    evidence.extend(owner.address.as_ref().map(|address| format!("it is held on {address}")));
+    evidence
+}
+
+/// It could not bind, as it says itself; the owner is the one that was seen.
+pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
+    let line = output::address_in_use(&view.facts.output_tail)?;
+    let taken = |port: &&PortFacts| port.owner.is_some() && !port.listening;
+    let port = view.facts.ports.iter().find(taken);
+    let target = port.map(|port| port.listen.to_string()).or_else(|| output::address_in(&line));
+    let owner = port.and_then(|port| port.owner.as_ref());
+    let holder = owner.and_then(|owner| owner.holders.first());
+    let by = holder.map(|holder| format!(", which pid {} ({}) holds", holder.pid, holder.command.join(" ")));
+    let summary = format!(
+        "{} could not bind {}{}",
+        view.facts.service,
+        target.as_deref().unwrap_or("its address"),
+        by.unwrap_or_else(|| ": it is in use".to_owned())
+    );
+    let grip = if view.facts.ending.is_some() { Grip::Firm } else { Grip::Hard };
+    let mut candidate = Candidate::new(Cause::PortTaken, Confidence::Likely, grip, summary)
+        .evidence(format!("its output says: \"{line}\""))
+        .evidence_all(owner.into_iter().flat_map(owner_evidence));
+    candidate = match holder {
+        Some(holder) => candidate.advice(format!("stop it: kill {}", holder.pid)),
+        None => candidate.advice(match &target {
+            Some(target) => format!("see who holds it: launcher port {}", target.trim_start_matches("tcp://")),
+            None => "see who holds its port: launcher port ADDRESS".to_owned(),
+        }),
+    };
+    candidate = candidate.advice("or give this service another port");
+    Some(match target {
+        Some(target) => candidate.target(target),
+        None => candidate,
+    })
+}
+
+/// The main process ended.
+pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
+    let facts = view.facts;
+    let words = output::last_words(&facts.output_tail);
+    let candidate = match facts.ending? {
+        Ending::Code(code) => exited(view, code, words.as_ref()),
+        Ending::Signal(signal) => crashed(view, signal, words.as_ref()),
+    };
+    let candidate = candidate.evidence_all(words.as_ref().map(|words| format!("its last words: \"{}\"", words.text)));
+    let unreached = output::unreached(&facts.output_tail).and_then(|failed| failed.address);
+    let candidate = match unreached {
+        Some(address) => candidate.advice(format!("start what should listen on {address}{}", words::usually(&address))),
+        None => candidate,
+    };
+    let mut candidate = match facts.output_tail.trim().is_empty() {
+        true => candidate
+            .advice("run it by hand to see what it says: its output did not pass the launcher, or there was none"),
+        false => candidate,
+    };
+    // That it could not bind says more than that it then ended.
+    if output::address_in_use(&facts.output_tail).is_some() {
+        candidate.grip = Grip::Hard;
+    }
+    candidate.verdict.process = facts.processes.first().map(|process| process.pid);
+    candidate.verdict.frame = words.and_then(|words| words.frame);
+    Some(candidate)
+}
+
+fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
+    let name = &view.facts.service;
+    let when = if view.facts.notified.ready { "" } else { " before it was ready" };
+    let after = words::span(view.facts.elapsed);
+    let because = words.map(|words| format!(": {}", words.text)).unwrap_or_default();
+    let summary = format!("{name} exited with code {code}{when}, after {after}{because}");
+    let candidate = Candidate::new(Cause::Exited, Confidence::Certain, Grip::Firm, summary)
+        .evidence(format!("the kernel reports exit code {code}"));
+    match code {
+        0 => candidate
+            .advice("if it puts itself into the background, let it stay in the foreground (an option such as -f or --no-daemon)")
+            .advice("if it is a task that ends, set ready = \"exited\" (--ready exited)"),
+        126 => candidate.evidence("a shell exits with 126 when a command cannot be executed"),
+        127 => candidate.evidence("a shell exits with 127 when a command is not found"),
+        129..=192 => match Signal::from_number(code - 128) {
+            Some(signal) => candidate.evidence(format!("a shell exits with {code} when its command is ended by {signal}")),
+            None => candidate,
+        },
+        _ => candidate,
+    }
+}
+
+fn crashed(view: &View<'_>, signal: Signal, words: Option<&LastWords>) -> Candidate {
+    let name = &view.facts.service;
+    let after = words::span(view.facts.elapsed);
+    let because = words.filter(|words| words.recognised).map(|words| format!(": {}", words.text)).unwrap_or_default();
+    let summary = format!("{name} was ended by {signal}{} after {after}{because}", meaning(signal));
+    let candidate = Candidate::new(Cause::Crashed, Confidence::Certain, Grip::Firm, summary)
+        .evidence(format!("the kernel reports that {signal} ended it"))
+        .target(signal.to_string());
+    match signal {
+        Signal::KILL => candidate
+            .evidence("who sent it is not known: the launcher did not; the kernel sends it when memory runs out")
+            .advice("look into the kernel's log for the OOM killer: dmesg | grep -i 'killed process'"),
+        Signal::TERM | Signal::INT | Signal::HUP => candidate
+            .evidence("the launcher did not send it")
+            .advice("find who stops it from outside: a script, an orchestrator, a time limit"),
+        _ => {
+            candidate.advice("look at the core dump, if there is one: coredumpctl info, or ulimit -c unlimited and gdb")
+        }
+    }
+}
+
+fn meaning(signal: Signal) -> &'static str {
+    match signal.number() {
+        4 => " (illegal instruction)",
+        6 => " (abort)",
+        7 => " (bus error)",
+        8 => " (arithmetic error)",
+        11 => " (segmentation fault)",
+        31 => " (forbidden system call: a seccomp filter)",
+        _ => "",
+    }
+}
+
+/// The memory limit ended it, or one of its processes.
+pub fn out_of_memory<'a>(view: &View<'a>) -> Option<Candidate> {
+    let facts = view.facts;
+    let memory = facts.memory.unwrap_or_default();
+    let killed = matches!(facts.ending, Some(Ending::Signal(Signal::KILL) | Ending::Code(137)));
+    let full =
+        matches!((memory.limit, memory.peak), (Some(limit), Some(peak)) if limit > 0 && peak >= limit - limit / 20);
+    let confidence = if memory.kills > 0 {
+        Confidence::Certain
+    } else if killed && full && !facts.stop_requested {
+        Confidence::Likely
+    } else if facts.occasion == Occasion::OutOfMemory {
+        Confidence::Possible
+    } else {
+        return None;
+    };
+    let summary = format!("{} was killed by the memory limit{}", facts.service, amounts(memory));
+    // A kill beside a main process that lives on, or that ended by itself, is not the whole story.
+    let grip = if facts.ending.is_some() { Grip::Firm } else { Grip::Hard };
+    let counted = format!("the kernel's counter: {} processes of its cgroup killed since it started", memory.kills);
+    let mut candidate = Candidate::new(Cause::OutOfMemory, confidence, grip, summary)
+        .evidence_all((memory.kills > 0).then_some(counted))
+        .evidence_all(killed.then(|| "it was ended by SIGKILL".to_owned()))
+        .evidence_all(memory.peak.map(|peak| format!("memory used at most: {}", words::bytes(peak))))
+        .advice("raise the memory limit of its container or unit, or let it use less");
+    if let Some(limit) = memory.limit {
+        candidate = candidate.target(words::bytes(limit)).evidence(format!("memory limit: {}", words::bytes(limit)));
+    }
+    Some(candidate)
+}
+
+fn amounts(memory: MemoryFacts) -> String {
+    match (memory.limit, memory.peak) {
+        (Some(limit), Some(peak)) => format!(": limit {}, peak {}", words::bytes(limit), words::bytes(peak)),
+        (Some(limit), None) => format!(" of {}", words::bytes(limit)),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,163 @@
+//! What it listens on: `listening-elsewhere`, `listening-not-ready`.
+
+use ::core::net::SocketAddr;
+
+use crate::core::facts::{Occasion, PortFacts};
+use crate::core::settings::{Listen, PortMode, Ready};
+
+use super::super::candidate::{Candidate, Grip};
+use super::super::line::Line;
+use super::super::view::{View, covers};
+use super::super::{Cause, Confidence, words};
+
+/// It listens, but not where it was declared.
+pub fn elsewhere<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
+    if !awaits_ready(view) {
+        return None;
+    }
+    let declared = missing(view)?;
+    let known = |listen: &&&Listen| !view.facts.ports.iter().any(|port| covers(listen, &port.listen));
+    let others: Vec<&Listen> = view.listens_on().into_iter().filter(|listen| known(&listen)).collect();
+    let same_port = others.iter().find(|listen| port(listen) == port(&declared) && port(&declared).is_some());
+    let actual = same_port.or(others.first())?;
+    let pid = view.facts.listening.iter().find(|listening| listening.listen == **actual).map(|listening| listening.pid);
+    let who = pid.and_then(|pid| view.process(pid)).map_or(view.facts.service.clone(), words::process);
+    let summary = format!("{who} listens on {actual}, but {declared} is declared");
+    // Another port may be one for metrics that is opened before the main one.
+    let (confidence, grip) = match same_port {
+        Some(_) => (Confidence::Certain, Grip::Hard),
+        None if others.len() == 1 => (Confidence::Likely, Grip::Soft),
+        None => (Confidence::Possible, Grip::Weak),
+    };
+    let list = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut candidate = Candidate::new(Cause::ListeningElsewhere, confidence, grip, summary)
+        .target(actual.to_string())
+        .evidence(format!("the kernel shows that its processes listen on {list}"))
+        .evidence(format!("none of them listens on {declared}"))
+        .advice(format!("declare where it listens: --port {actual}, or listen = \"{actual}\""))
+        .advice(format!("or tell it to listen on {declared}: PORT is in its environment"));
+    if let Some(place) = pid.and_then(|pid| view.main(pid)).or(line.map(|line| line.end)) {
+        candidate = candidate.at(&place);
+    }
+    Some(candidate)
+}
+
+/// A declared address that nothing of the service listens on, or the probed one.
+fn missing(view: &View<'_>) -> Option<Listen> {
+    let not =
+        |port: &&PortFacts| !port.listening && port.mode != PortMode::Pass && !matches!(port.listen, Listen::Udp(_));
+    match &view.facts.ready {
+        Ready::Tcp(address) => {
+            let probed = Listen::Tcp(*address);
+            let served = view.facts.listening.iter().any(|listening| answers(&listening.listen, address));
+            (!served).then_some(probed)
+        }
+        _ => view.facts.ports.iter().find(not).map(|port| port.listen.clone()),
+    }
+}
+
+/// Whether a connection to `address` reaches who listens on `actual`: a wildcard is reached by any address.
+fn answers(actual: &Listen, address: &SocketAddr) -> bool {
+    match actual {
+        Listen::Tcp(own) => own.port() == address.port() && (own.ip() == address.ip() || own.ip().is_unspecified()),
+        _ => false,
+    }
+}
+
+fn port(listen: &Listen) -> Option<u16> {
+    match listen {
+        Listen::Tcp(address) | Listen::Udp(address) => Some(address.port()),
+        Listen::Unix(_) => None,
+    }
+}
+
+fn awaits_ready(view: &View<'_>) -> bool {
+    view.facts.occasion == Occasion::StartTimeout && !view.facts.notified.ready
+}
+
+/// It listens on all that was declared, but READY=1 never came, or the probe looks in the wrong place.
+pub fn not_ready<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
+    let facts = view.facts;
+    if !awaits_ready(view) || !serves_all(view) {
+        return None;
+    }
+    let candidate = match &facts.ready {
+        Ready::Notify | Ready::Auto => not_notified(view),
+        Ready::Tcp(address) => probe_fails(view, address)?,
+        _ => return None,
+    };
+    let listens = view.listens_on().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let candidate = candidate.evidence(format!("the kernel shows that its processes listen on {listens}"));
+    Some(
+        match view.facts.listening.first().and_then(|listening| view.main(listening.pid)).or(line.map(|line| line.end))
+        {
+            Some(place) => candidate.at(&place),
+            None => candidate,
+        },
+    )
+}
+
+/// Whether it serves all its declared ports, or, with none declared, any.
+fn serves_all(view: &View<'_>) -> bool {
+    let ports = &view.facts.ports;
+    let served = |port: &PortFacts| match port.mode {
+        // The launcher listens on it itself: only a thread that accepts shows that it is served.
+        PortMode::Pass => view.serves(&port.listen),
+        _ => port.listening,
+    };
+    !view.listens_on().is_empty() && ports.iter().all(served)
+}
+
+fn not_notified(view: &View<'_>) -> Candidate {
+    let facts = view.facts;
+    let name = &facts.service;
+    let stranger = facts.notified.strangers.iter().find(|(_, said)| said.contains("READY=1"));
+    if let Some((pid, _)) = stranger {
+        let summary = format!("{name} listens, but READY=1 came from pid {pid}, which is no process of this service");
+        return Candidate::new(Cause::ListeningNotReady, Confidence::Certain, Grip::Hard, summary)
+            .target("READY=1")
+            .evidence(format!("READY=1 was sent by pid {pid} and ignored: its credentials are not the service's"))
+            .advice("send READY=1 from a process that the service itself started");
+    }
+    let lost = facts.processes.iter().find(|process| process.has_notify_socket == Some(false));
+    if let Some(process) = lost {
+        let summary = format!(
+            "{name} listens, but cannot say READY=1: NOTIFY_SOCKET is not in the environment of {}",
+            words::process(process)
+        );
+        return Candidate::new(Cause::ListeningNotReady, Confidence::Certain, Grip::Hard, summary)
+            .target("NOTIFY_SOCKET")
+            .evidence(format!("/proc/{}/environ has no NOTIFY_SOCKET", process.pid))
+            .advice(
+                "let the wrapper keep NOTIFY_SOCKET: env -i, sudo and su remove it (sudo --preserve-env=NOTIFY_SOCKET)",
+            )
+            .advice("or let the launcher see for itself: ready = \"listen\" (--ready listen)");
+    }
+    let summary = format!("{name} listens, but never said READY=1");
+    // With `auto` a port that listens is enough: it is not this alone that keeps the service from being ready.
+    let (confidence, grip) = match facts.ready {
+        Ready::Notify => (Confidence::Likely, Grip::Soft),
+        _ => (Confidence::Possible, Grip::Weak),
+    };
+    Candidate::new(Cause::ListeningNotReady, confidence, grip, summary)
+        .target("READY=1")
+        .evidence("no READY=1 arrived on the notify socket")
+        .evidence_all(facts.notified.status.as_ref().map(|status| format!("its last status: \"{status}\"")))
+        .advice(
+            "let it send READY=1 to $NOTIFY_SOCKET when it serves (sd_notify; in a script: launcher notify READY=1)",
+        )
+        .advice("or, if it knows nothing of that, set ready = \"listen\" (--ready listen)")
+}
+
+fn probe_fails(view: &View<'_>, address: &SocketAddr) -> Option<Candidate> {
+    let listening = view.facts.listening.iter().find(|listening| answers(&listening.listen, address))?;
+    let name = &view.facts.service;
+    let summary = format!("{name} listens on {}, but a connection to {address} was not answered", listening.listen);
+    Some(
+        Candidate::new(Cause::ListeningNotReady, Confidence::Likely, Grip::Hard, summary)
+            .target(address.to_string())
+            .evidence(format!("the probe of {address} never succeeded"))
+            .advice(format!("look why connections to {address} are not accepted: a full backlog, a firewall rule"))
+            .advice("or set ready = \"listen\" (--ready listen)"),
+    )
+}

@@ -1,0 +1,334 @@
+//! What the last lines of output tell: where a program fell over, and what it could not reach.
+
+use crate::core::diagnosis::{VerdictFrame, words};
+
+/// How far back lines are looked at.
+const LINES: usize = 60;
+
+/// The words a program ended with, as far as they can be told from the rest of its output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWords {
+    /// The line that says what happened.
+    pub text: String,
+    /// Where in the program it happened, if the lines say so.
+    pub frame: Option<VerdictFrame>,
+    /// Whether a panic, an exception or a failed assertion was recognised, not just the last line.
+    pub recognised: bool,
+}
+
+/// Finds a Rust panic, a Go panic, a Python traceback, an exception of Java or Node, or a failed assertion in the last
+/// lines; else takes the last line that says anything.
+pub fn last_words(tail: &str) -> Option<LastWords> {
+    let all: Vec<&str> = tail.lines().map(str::trim_end).collect();
+    let lines = &all[all.len().saturating_sub(LINES)..];
+    let known = [rust_panic, go_panic, python, java, node, assertion];
+    known.iter().find_map(|find| find(lines)).or_else(|| {
+        let line = lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric))?;
+        Some(LastWords { text: line.trim().to_owned(), frame: None, recognised: false })
+    })
+}
+
+fn recognised(text: &str, frame: Option<VerdictFrame>) -> Option<LastWords> {
+    Some(LastWords { text: text.trim().to_owned(), frame, recognised: true })
+}
+
+fn frame(function: &str, place: &str) -> Option<VerdictFrame> {
+    // `src/main.rs:42:5`, `main.go:42 +0x1d`, `App.java:12`
+    let place = place.split_whitespace().next().unwrap_or(place);
+    let mut parts = place.split(':');
+    let file = parts.next().filter(|file| !file.is_empty())?;
+    let line = parts.next().and_then(|line| line.parse().ok());
+    Some(VerdictFrame { function: function.trim().to_owned(), file: Some(file.to_owned()), line })
+}
+
+/// `thread 'main' panicked at src/main.rs:42:5:` and the message on the next line.
+fn rust_panic(lines: &[&str]) -> Option<LastWords> {
+    let index = lines.iter().rposition(|line| line.contains("' panicked at ") || line.contains(") panicked at "))?;
+    let (_, place) = lines[index].split_once(" panicked at ")?;
+    // Before Rust 1.73 the message came first: 'message', src/main.rs:42:5
+    if let Some((message, place)) = place.rsplit_once("', ") {
+        return recognised(&format!("panic: {}", message.trim_start_matches('\'')), frame("panic", place));
+    }
+    let message = lines.get(index + 1).filter(|line| !line.starts_with("note:")).copied().unwrap_or_default();
+    recognised(&format!("panic: {message}"), frame("panic", place.trim_end_matches(':')))
+}
+
+/// `panic: …` or `fatal error: …`, then goroutines with `main.f(…)` and `\t/src/main.go:42 +0x1d`.
+fn go_panic(lines: &[&str]) -> Option<LastWords> {
+    let start = |line: &&str| line.starts_with("panic: ") || line.starts_with("fatal error: ");
+    let index = lines.iter().rposition(start)?;
+    let rest = &lines[index + 1..];
+    if !rest.iter().any(|line| line.starts_with("goroutine ")) {
+        return None;
+    }
+    let own = rest.windows(2).find(|pair| {
+        let source = pair[1].trim_start();
+        pair[1].starts_with('\t')
+            && source.contains(".go:")
+            && !source.contains("/go/src/")
+            && !pair[0].starts_with('\t')
+    });
+    let frame = own.and_then(|pair| frame(pair[0].split('(').next().unwrap_or(pair[0]), pair[1].trim_start()));
+    recognised(lines[index], frame)
+}
+
+/// `Traceback (most recent call last):` … `  File "app.py", line 3, in f` … `ValueError: …`.
+fn python(lines: &[&str]) -> Option<LastWords> {
+    let start = lines.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"))?;
+    let rest = &lines[start + 1..];
+    let message = rest.iter().find(|line| !line.is_empty() && !line.starts_with(' '))?;
+    let end = rest.iter().position(|line| line == message).unwrap_or(rest.len());
+    let frames = || rest[..end].iter().rev().filter_map(|line| python_frame(line));
+    let library = |frame: &VerdictFrame| {
+        let file = frame.file.as_deref().unwrap_or_default();
+        file.contains("/lib/python") || file.starts_with('<')
+    };
+    recognised(message, frames().find(|frame| !library(frame)).or_else(|| frames().next()))
+}
+
+fn python_frame(line: &str) -> Option<VerdictFrame> {
+    let (file, rest) = line.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
+    let (number, function) = rest.split_once(", in ").unwrap_or((rest, "<module>"));
+    Some(VerdictFrame { function: function.to_owned(), file: Some(file.to_owned()), line: number.parse().ok() })
+}
+
+/// `Exception in thread "main" java.lang.X: …`, or `Caused by: …`, then `\tat com.shop.Db.open(Db.java:12)`.
+fn java(lines: &[&str]) -> Option<LastWords> {
+    let index = lines.iter().rposition(|line| line.starts_with("Exception in thread "))?;
+    let cause = lines[index..].iter().rposition(|line| line.starts_with("Caused by: ")).map_or(index, |at| index + at);
+    let at = |line: &&&str| line.trim_start().starts_with("at ");
+    let own = lines[cause + 1..].iter().take_while(at).find_map(|line| {
+        let (function, place) = line.trim_start().strip_prefix("at ")?.split_once('(')?;
+        let function = function.rsplit_once('/').map_or(function, |(_, function)| function);
+        let runtime = ["java.", "javax.", "jdk.", "sun."].iter().any(|start| function.starts_with(start));
+        if runtime { None } else { frame(function, place.trim_end_matches(')')) }
+    });
+    recognised(lines[cause], own)
+}
+
+/// `Error: …` (or another `…Error:`), then `    at f (/srv/app.js:10:5)`.
+fn node(lines: &[&str]) -> Option<LastWords> {
+    let at = |line: &str| line.starts_with("    at ");
+    let first = (1..lines.len()).rev().find(|index| at(lines[*index]) && !at(lines[index - 1]))?;
+    let message = lines[..first].iter().rev().find(|line| line.contains("Error"))?;
+    let own = lines[first..].iter().take_while(|line| at(line)).find_map(|line| {
+        let line = line.trim_start().strip_prefix("at ")?;
+        let (function, place) = match line.split_once(" (") {
+            Some((function, place)) => (function, place.trim_end_matches(')')),
+            None => ("<anonymous>", line),
+        };
+        let runtime = place.starts_with("node:") || place.contains("/node_modules/") || !place.contains(':');
+        let place = place.strip_prefix("file://").unwrap_or(place);
+        if runtime { None } else { frame(function, place) }
+    });
+    recognised(message, own)
+}
+
+/// glibc's `prog: file.c:12: function: Assertion `x' failed.`
+fn assertion(lines: &[&str]) -> Option<LastWords> {
+    let line = lines.iter().rev().find(|line| line.contains(": Assertion `") && line.contains("' failed"))?;
+    let (before, _) = line.split_once(": Assertion `")?;
+    let mut parts = before.rsplit(": ");
+    let function = parts.next()?;
+    let found = parts.next().and_then(|place| frame(function, place.rsplit(' ').next().unwrap_or(place)));
+    recognised(line, found)
+}
+
+/// Something that could not be reached, as the output says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreached {
+    /// The address, if a line names one: `127.0.0.1:5432`, `db:5432`.
+    pub address: Option<String>,
+    /// The last line that says so.
+    pub line: String,
+    /// How many of the last lines say so.
+    pub times: usize,
+    /// What went wrong, in the words of `errno(3)`: `refused`, `timed out`, …
+    pub how: &'static str,
+}
+
+/// What the errors of a connection look like in the output of programs, in small letters.
+const FAILURES: [(&str, &str); 21] = [
+    ("connection refused", "refused"),
+    ("connectionrefused", "refused"),
+    ("econnrefused", "refused"),
+    ("actively refused", "refused"),
+    ("connection timed out", "timed out"),
+    ("etimedout", "timed out"),
+    ("connect timeout", "timed out"),
+    ("i/o timeout", "timed out"),
+    ("no route to host", "no route"),
+    ("ehostunreach", "no route"),
+    ("network is unreachable", "no route"),
+    ("enetunreach", "no route"),
+    ("connection reset", "reset"),
+    ("econnreset", "reset"),
+    ("name or service not known", "no such name"),
+    ("temporary failure in name resolution", "no such name"),
+    ("enotfound", "no such name"),
+    ("eai_again", "no such name"),
+    ("no such host", "no such name"),
+    ("could not connect", "failed"),
+    ("failed to connect", "failed"),
+];
+
+/// The last lines that say that something could not be reached.
+pub fn unreached(tail: &str) -> Option<Unreached> {
+    let all: Vec<&str> = tail.lines().collect();
+    let lines = &all[all.len().saturating_sub(20)..];
+    let failure = |line: &str| {
+        let line = line.to_lowercase();
+        FAILURES.iter().find(|(text, _)| line.contains(text)).map(|(_, how)| *how)
+    };
+    let failed: Vec<usize> = (0..lines.len()).filter(|index| failure(lines[*index]).is_some()).collect();
+    let last = *failed.last()?;
+    // An address may stand in the line itself, or just before or after it.
+    let near = [last, last.saturating_sub(1), last + 1];
+    let address = near.iter().filter_map(|index| lines.get(*index)).find_map(|line| address_in(line));
+    Some(Unreached {
+        address,
+        line: lines[last].trim().to_owned(),
+        times: failed.len(),
+        how: failure(lines[last]).unwrap_or("failed"),
+    })
+}
+
+/// Whether the output says that an address is in use.
+pub fn address_in_use(tail: &str) -> Option<String> {
+    let says = |line: &&str| {
+        let line = line.to_lowercase();
+        ["address already in use", "eaddrinuse", "addrinuse", "port is already allocated", "port already in use"]
+            .iter()
+            .any(|text| line.contains(text))
+    };
+    tail.lines().rev().take(LINES).find(says).map(|line| line.trim().to_owned())
+}
+
+/// The first `host:port` in a line, or a host and a `port N` of libpq's kind.
+pub fn address_in(line: &str) -> Option<String> {
+    let tokens: Vec<&str> = line.split(|c: char| c.is_whitespace() || "()<>,;'\"`=".contains(c)).collect();
+    let direct = tokens.iter().map(|token| strip(token)).find(|token| is_address(token));
+    if let Some(address) = direct {
+        return Some(address.to_owned());
+    }
+    // connection to server at "localhost" (127.0.0.1), port 5432 failed
+    let at = tokens.iter().position(|token| token.eq_ignore_ascii_case("port"))?;
+    let port: u16 = strip(tokens.get(at + 1)?).parse().ok()?;
+    let host = tokens[..at].iter().rev().find(|token| {
+        let token = strip(token);
+        token.parse::<::core::net::IpAddr>().is_ok() || token == "localhost"
+    })?;
+    let host = strip(host);
+    Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+}
+
+/// Without a scheme, a path, a user and the punctuation around.
+fn strip(token: &str) -> &str {
+    let token = token.rsplit_once("://").map_or(token, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
+    let token = token.rsplit_once('@').map_or(token, |(_, rest)| rest);
+    // `[::1]:53` keeps its bracket, `[db:5432]` does not.
+    let token = token.trim_end_matches(['.', ':', '!', '/']);
+    match token.strip_prefix('[') {
+        Some(rest) if !rest.contains("]:") => rest.trim_end_matches(']'),
+        _ if !token.starts_with('[') => token.trim_end_matches(']'),
+        _ => token,
+    }
+}
+
+fn is_address(token: &str) -> bool {
+    const SOURCES: [&str; 20] = [
+        "go", "py", "js", "mjs", "cjs", "ts", "rs", "rb", "java", "kt", "c", "cc", "cpp", "h", "php", "scala", "ex",
+        "erl", "pl", "sh",
+    ];
+    if token.parse::<::core::net::SocketAddr>().is_ok() {
+        return true;
+    }
+    let Some((host, port)) = token.split_once(':') else { return false };
+    let named = host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    let source = host.rsplit_once('.').is_some_and(|(_, ending)| SOURCES.contains(&ending));
+    // A time of day, an errno, a line of a source file: none of them is a host.
+    let letters = host.chars().any(|c| c.is_ascii_alphabetic());
+    named && letters && !source && port.parse::<u16>().is_ok_and(|port| port > 0) && words::port(token).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(words: &LastWords) -> (&str, &str, u32) {
+        let frame = words.frame.as_ref().unwrap();
+        (&frame.function, frame.file.as_deref().unwrap(), frame.line.unwrap())
+    }
+
+    #[test]
+    fn a_rust_panic_is_read_in_both_forms() {
+        let new =
+            "starting\nthread 'main' panicked at src/main.rs:42:5:\nno DATABASE_URL\nnote: run with `RUST_BACKTRACE=1`";
+        let words = last_words(new).unwrap();
+        assert_eq!(words.text, "panic: no DATABASE_URL");
+        assert_eq!(place(&words), ("panic", "src/main.rs", 42));
+        let newest = "\nthread 'main' (4711) panicked at src/main.rs:2:5:\nboom";
+        assert_eq!(last_words(newest).unwrap().text, "panic: boom");
+        let old = last_words("thread 'main' panicked at 'boom', src/main.rs:7:3").unwrap();
+        assert_eq!((old.text.as_str(), place(&old)), ("panic: boom", ("panic", "src/main.rs", 7)));
+    }
+
+    #[test]
+    fn a_go_panic_is_placed_in_the_users_code() {
+        let tail = "panic: no config\n\ngoroutine 1 [running]:\nos.Exit(...)\n\t/usr/local/go/src/os/proc.go:10\n\
+                    main.load(0x0)\n\t/src/app/main.go:42 +0x1d\nmain.main()\n\t/src/app/main.go:7 +0x1\nexit status 2";
+        let words = last_words(tail).unwrap();
+        assert_eq!(words.text, "panic: no config");
+        assert_eq!(place(&words), ("main.load", "/src/app/main.go", 42));
+    }
+
+    #[test]
+    fn a_python_traceback_gives_its_last_line_and_own_frame() {
+        let tail = "Traceback (most recent call last):\n  File \"/srv/app.py\", line 9, in <module>\n    main()\n  \
+                    File \"/srv/app.py\", line 5, in main\n    int('x')\n  File \"/usr/lib/python3.11/json.py\", line 1, in f\n\
+                    ValueError: invalid literal\n";
+        let words = last_words(tail).unwrap();
+        assert_eq!(words.text, "ValueError: invalid literal");
+        assert_eq!(place(&words), ("main", "/srv/app.py", 5));
+    }
+
+    #[test]
+    fn exceptions_of_java_and_node_and_assertions_are_read() {
+        let java = "Exception in thread \"main\" java.lang.IllegalStateException: no url\n\tat java.base/java.util.Objects.x(Objects.java:1)\n\
+                    \tat shop.Db.open(Db.java:12)\n\tat shop.App.main(App.java:5)";
+        let words = last_words(java).unwrap();
+        assert!(words.text.contains("no url"));
+        assert_eq!(place(&words), ("shop.Db.open", "Db.java", 12));
+        let node = "/srv/app.js:10\n  throw new Error('x')\n  ^\n\nError: no url\n    at open (/srv/app.js:10:9)\n    at node:internal/main:1:1\n\nNode.js v20";
+        let words = last_words(node).unwrap();
+        assert_eq!((words.text.as_str(), place(&words)), ("Error: no url", ("open", "/srv/app.js", 10)));
+        let words = last_words("api: db.c:12: open_db: Assertion `url != NULL' failed.").unwrap();
+        assert_eq!(place(&words), ("open_db", "db.c", 12));
+    }
+
+    #[test]
+    fn without_any_of_these_it_is_the_last_line_that_says_something() {
+        let words = last_words("loading\nFATAL: no license\n\n---\n").unwrap();
+        assert_eq!((words.text.as_str(), words.recognised), ("FATAL: no license", false));
+        assert_eq!(last_words("\n \n"), None);
+    }
+
+    #[test]
+    fn addresses_are_found_in_what_programs_print() {
+        let found = |line| address_in(line);
+        assert_eq!(found("dial tcp 127.0.0.1:5432: connect: connection refused").as_deref(), Some("127.0.0.1:5432"));
+        assert_eq!(found("Error: connect ECONNREFUSED ::1:5432 [::1]:5432").as_deref(), Some("[::1]:5432"));
+        assert_eq!(found("12:33:01 cannot reach redis://u:p@cache:6379/0: refused").as_deref(), Some("cache:6379"));
+        let libpq = "connection to server at \"localhost\" (127.0.0.1), port 5432 failed: Connection refused";
+        assert_eq!(found(libpq).as_deref(), Some("127.0.0.1:5432"));
+        assert_eq!(found("12:33 main.go:42: connection refused"), None);
+    }
+
+    #[test]
+    fn repeated_failures_are_counted() {
+        let tail = "try 1: db:5432: Connection refused\nsleeping\ntry 2: db:5432: Connection refused\nsleeping";
+        let found = unreached(tail).unwrap();
+        assert_eq!((found.times, found.address.as_deref(), found.how), (2, Some("db:5432"), "refused"));
+        assert_eq!(unreached("all is well"), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! Waiting on several descriptors: the pending connection, the missing reply or the missing input behind an event loop,
+//! or `event-loop-idle`.
+
+use std::time::Duration;
+
+use crate::core::facts::{FdFacts, FileFacts, FileKind, SocketFacts, WaitingOn, WatchedFacts};
+
+use super::super::candidate::{Candidate, Grip};
+use super::super::view::{Place, View, only_itself, socket_of, wakes_itself};
+use super::super::{Cause, Confidence, words};
+use super::connection::{self, stack};
+use super::waits;
+
+/// `epoll_wait`, `poll`, `select`, `io_uring_enter`.
+pub fn poll<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let WaitingOn::Poll { call, timeout, watched } = place.wait()? else {
+        return signal(view, place);
+    };
+    let pid = place.process.pid;
+    // What is left when the loop's own ways to wake itself are taken away.
+    let outside: Vec<&WatchedFacts> = watched.iter().filter(|watched| !is_own(watched, pid)).collect();
+    let alone = outside.len() == 1 && (watched.len() == 1 || call != "poll");
+    let loop_call = format!("{call}()");
+    pending(place, &outside, &loop_call, alone)
+        .or_else(|| silent(view, place, &outside, &loop_call, alone))
+        .or_else(|| input(view, place, &outside, &loop_call))
+        .or_else(|| idle(view, place, &loop_call, *timeout, watched))
+}
+
+fn is_own(watched: &WatchedFacts, pid: i32) -> bool {
+    match &watched.what {
+        FdFacts::Socket(socket) => only_itself(&socket.peer_processes, pid) || socket.protocol == "netlink",
+        FdFacts::File(file) => wakes_itself(file, pid),
+    }
+}
+
+/// Whether a socket is still connecting.
+pub fn is_pending(socket: &SocketFacts) -> bool {
+    matches!(socket.state.as_str(), "syn-sent" | "connecting")
+}
+
+fn pending(place: &Place<'_>, outside: &[&WatchedFacts], call: &str, alone: bool) -> Option<Candidate> {
+    let (watched, socket) = sockets(outside).find(|(_, socket)| is_pending(socket))?;
+    // Among other descriptors it may be a connection that nothing important waits for.
+    let (confidence, grip) = if alone { (Confidence::Certain, Grip::Hard) } else { (Confidence::Likely, Grip::Soft) };
+    let evidence =
+        format!("{call} watches fd {}, a connection to {} that is not there yet", watched.fd, words::peer(socket));
+    let call = format!("{call} for a connection");
+    Some(connection::pending(place, socket, &call, confidence, grip, evidence))
+}
+
+fn silent(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &str, alone: bool) -> Option<Candidate> {
+    let asked = |socket: &SocketFacts| match (socket.last_sent_ms, socket.last_received_ms) {
+        (Some(sent), Some(received)) => sent < received,
+        _ => false,
+    };
+    let connected = || sockets(outside).filter(|(watched, socket)| watched.read && is_outbound(view, socket));
+    let (watched, socket) = match alone {
+        true => connected().next()?,
+        false => connected().find(|(_, socket)| asked(socket))?,
+    };
+    let (confidence, grip) = match (alone, asked(socket)) {
+        // A loop over epoll may wait for other things too: timers, other threads.
+        (true, _) if !call.starts_with("epoll") && !call.starts_with("io_uring") => (Confidence::Certain, Grip::Hard),
+        (_, true) => (Confidence::Likely, Grip::Soft),
+        (_, false) => (Confidence::Possible, Grip::Weak),
+    };
+    let evidence = format!("{call} watches fd {}, connected to {}", watched.fd, words::peer(socket));
+    Some(connection::silent(place, socket, false, confidence, grip, evidence))
+}
+
+/// Whether a connection was made by the service, not to it.
+fn is_outbound(view: &View<'_>, socket: &SocketFacts) -> bool {
+    let connected = socket.state == "established" || socket.state == "connected";
+    let local = socket.local.as_deref().and_then(words::port);
+    let to_it = local.is_some()
+        && view.facts.listening.iter().any(|listening| words::port(&listening.listen.to_string()) == local);
+    let known = socket.peer.as_deref().is_some_and(|peer| !peer.is_empty()) || !socket.peer_processes.is_empty();
+    connected && !to_it && known
+}
+
+fn input(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &str) -> Option<Candidate> {
+    let [watched] = outside else { return None };
+    let FdFacts::File(file) = &watched.what else { return None };
+    let is_input = matches!(file.kind, FileKind::Terminal | FileKind::Pipe | FileKind::Fifo);
+    if !watched.read || !is_input || view.listens() {
+        return None;
+    }
+    Some(waits::read(place, watched.fd, file, call, Confidence::Likely))
+}
+
+fn sockets<'a>(watched: &[&'a WatchedFacts]) -> impl Iterator<Item = (&'a WatchedFacts, &'a SocketFacts)> {
+    watched.iter().filter_map(|watched| Some((*watched, socket_of(watched)?)))
+}
+
+fn idle(
+    view: &View<'_>,
+    place: &Place<'_>,
+    call: &str,
+    timeout: Option<Duration>,
+    watched: &[WatchedFacts],
+) -> Option<Candidate> {
+    // Nothing watched at all is a way to sleep.
+    let sleeps = watched.is_empty() && timeout.is_some() && !call.starts_with("epoll");
+    if sleeps || view.listens() {
+        return None;
+    }
+    let likely = timeout.is_none() || call.starts_with("epoll");
+    let confidence = if likely { Confidence::Likely } else { Confidence::Possible };
+    let summary = format!(
+        "{} is idle in its event loop ({call}) and never listened: its start-up code has finished, or waits for \
+         something that no descriptor shows",
+        place.who()
+    );
+    let watches = match watched {
+        [] => format!("{call} watches nothing that could be read"),
+        some => format!("{call} watches {}", some.iter().take(6).map(watched_name).collect::<Vec<_>>().join(", ")),
+    };
+    let wakes = timeout.map(|timeout| format!("it wakes by itself after at most {}", words::span(timeout)));
+    Some(idle_advice(
+        Candidate::new(Cause::EventLoopIdle, confidence, Grip::Idle, summary)
+            .at(place)
+            .evidence("no connection is pending and no process of the service listens")
+            .evidence(watches)
+            .evidence_all(wakes)
+            .evidence_all(stack(place)),
+    ))
+}
+
+fn idle_advice(candidate: Candidate) -> Candidate {
+    candidate
+        .advice(
+            "make sure that the program reaches its listen() call: a callback or promise that never fires is common",
+        )
+        .advice("if it serves no port, let it send READY=1 or set ready = \"started\" (--ready started)")
+}
+
+/// `pause`, `sigwaitinfo`: how a program without an event loop idles.
+fn signal(view: &View<'_>, place: &Place<'_>) -> Option<Candidate> {
+    if !matches!(place.wait(), Some(WaitingOn::Signal)) || view.listens() {
+        return None;
+    }
+    let summary = format!("{} waits for a signal and never listened", place.who());
+    Some(idle_advice(
+        Candidate::new(Cause::EventLoopIdle, Confidence::Possible, Grip::Idle, summary)
+            .at(place)
+            .evidence("system call: it waits for a signal to arrive")
+            .evidence_all(stack(place)),
+    ))
+}
+
+fn watched_name(watched: &WatchedFacts) -> String {
+    match &watched.what {
+        FdFacts::Socket(socket) if socket.state == "listen" => {
+            format!("fd {} (listens on {})", watched.fd, socket.local.as_deref().unwrap_or("?"))
+        }
+        FdFacts::Socket(socket) => format!("fd {} ({} {})", watched.fd, words::protocol(socket), words::peer(socket)),
+        FdFacts::File(FileFacts { kind: FileKind::Anonymous, path, .. }) => format!("fd {} ({path})", watched.fd),
+        FdFacts::File(file) => format!("fd {} ({})", watched.fd, words::file(file)),
+    }
+}

@@ -1,0 +1,84 @@
+//! `connect-retry`: it keeps trying to reach something, and sleeps at the moment it is looked at.
+
+use crate::core::facts::SocketFacts;
+
+use super::super::candidate::{Candidate, Grip};
+use super::super::line::{self, Line};
+use super::super::view::View;
+use super::super::{Cause, Confidence, words};
+use super::connection::{self, stack};
+use super::output::{self, Unreached};
+use super::polling::is_pending;
+
+/// The last lines of output say that something cannot be reached.
+pub fn said<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
+    let failed = output::unreached(&view.facts.output_tail)?;
+    let place = line.map(|line| line.end);
+    let sleeps = place.is_some_and(|place| line::sleeps(&place));
+    let confidence = if sleeps || failed.times > 1 { Confidence::Likely } else { Confidence::Possible };
+    let grip = if confidence == Confidence::Likely { Grip::Soft } else { Grip::Idle };
+    let target = failed.address.clone().unwrap_or_else(|| "something".to_owned());
+    let summary = format!("{} keeps trying to reach {target}, which {}", view.facts.service, told(failed.how));
+    let mut candidate = Candidate::new(Cause::ConnectRetry, confidence, grip, summary);
+    // The thread that tries is the one at the end of the line only if that one sleeps.
+    if let Some(place) = place.filter(|_| sleeps) {
+        candidate = candidate.at(&place);
+    }
+    candidate = candidate
+        .evidence(seen(&failed))
+        .evidence_all(sleeps.then(|| "between two tries it sleeps: it does so now".to_owned()))
+        .evidence_all(place.filter(|_| sleeps).map(|place| stack(&place)).unwrap_or_default())
+        .evidence_all(line.map(Line::told).unwrap_or_default());
+    if let Some(address) = &failed.address {
+        candidate = candidate.target(address);
+    }
+    Some(advise(candidate, &failed))
+}
+
+fn seen(failed: &Unreached) -> String {
+    match failed.times {
+        1 => format!("its output says: \"{}\"", failed.line),
+        times => format!("its output says so {times} times, last: \"{}\"", failed.line),
+    }
+}
+
+fn told(how: &str) -> &'static str {
+    match how {
+        "refused" => "refuses the connection",
+        "timed out" => "does not answer",
+        "no route" => "cannot be reached from here (no route)",
+        "reset" => "resets the connection",
+        "no such name" => "has a name that does not resolve",
+        _ => "fails",
+    }
+}
+
+fn advise(candidate: Candidate, failed: &Unreached) -> Candidate {
+    match (failed.how, &failed.address) {
+        ("no such name", _) => {
+            candidate.advice("correct the name, or look at /etc/resolv.conf and /etc/hosts: getent hosts NAME")
+        }
+        (_, Some(address)) => {
+            let usually = words::usually(address);
+            candidate.advice(format!("start what should listen on {address}{usually}, or correct the address"))
+        }
+        (_, None) => candidate.advice("start what it tries to reach, or correct the address"),
+    }
+}
+
+/// A connection that is pending somewhere in the service, though no thread was seen to wait for it.
+pub fn pending<'a>(view: &View<'a>) -> Option<Candidate> {
+    let sockets =
+        view.facts.processes.iter().flat_map(|process| process.sockets.iter().map(move |socket| (process, socket)));
+    let (process, socket): (_, &SocketFacts) = sockets.into_iter().find(|(_, socket)| is_pending(socket))?;
+    let place = view.main(process.pid)?;
+    let evidence = format!("pid {} has a socket whose connection to {} is pending", process.pid, words::peer(socket));
+    let mut candidate = connection::pending(&place, socket, "the background", Confidence::Likely, Grip::Soft, evidence);
+    candidate.verdict.summary = format!(
+        "{} has a connection to {} ({}) pending that is not answered",
+        words::process(process),
+        words::peer(socket),
+        words::protocol(socket)
+    );
+    Some(candidate)
+}
