@@ -1,0 +1,46 @@
+//! Starts a subject (the launcher, or another program that does the same), and watches it.
+//!
+//! Nothing in here sleeps to wait for something: lines, datagrams and ends of processes are polled for, with a deadline
+//! after which the test fails and shows all that was written.
+
+mod places;
+mod processes;
+mod reports;
+mod running;
+mod streams;
+mod subject;
+
+pub use places::{Address, Home, have, needs};
+pub use processes::{Processes, descendants, status_field};
+pub use reports::Report;
+pub use running::{Ended, Running};
+pub use subject::{Setup, Subject, child};
+
+use std::time::Duration;
+
+/// How long anything may take before a test fails. It is long because machines that test are busy.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Makes one test for each subject: `for_subjects!(name: launcher, tini; |subject| { … })`.
+macro_rules! for_subjects {
+    ($(#[$attribute:meta])* $name:ident: $($which:ident),+; |$subject:ident| $body:block) => {
+        $(#[$attribute])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            fn holds($subject: Subject) $body
+
+            $(
+                #[test]
+                fn $which() {
+                    let subject = $crate::support::Subject::$which();
+                    if subject.is_there() {
+                        holds(subject);
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use for_subjects;

@@ -1,0 +1,278 @@
+//! A subject that runs.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::places::Home;
+use super::processes::{Processes, descendants};
+use super::reports::Report;
+use super::streams::{Source, Streams, pidfd};
+use super::PATIENCE;
+
+/// A subject that runs; when it is dropped, it and all its processes are killed.
+pub struct Running {
+    process: Child,
+    input: Option<OwnedFd>,
+    streams: Streams,
+    home: Home,
+    processes: Processes,
+    status: Option<ExitStatus>,
+}
+
+/// How a subject ended.
+pub struct Ended {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// All lines of its standard output.
+    pub out: Vec<String>,
+    /// All lines of its standard error.
+    pub err: Vec<String>,
+}
+
+/// Starts the command in a session of its own, with a new terminal as its standard streams. Returns the terminal's
+/// other side, to type on.
+pub fn start_on_terminal(mut command: Command, streams: &mut Streams) -> (Child, OwnedFd) {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let slave = || Stdio::from(terminal.slave.try_clone().unwrap());
+    command.stdin(slave()).stdout(slave()).stderr(slave());
+    // SAFETY: setsid(2) and ioctl(2) are async-signal-safe and take no pointers here.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            nix::errno::Errno::result(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
+            Ok(())
+        });
+    }
+    let process = command.spawn().unwrap();
+    streams.add(Source::Out, terminal.master.try_clone().unwrap());
+    (process, terminal.master)
+}
+
+impl Running {
+    pub(super) fn new(process: Child, input: OwnedFd, streams: Streams, home: Home, token: &str) -> Running {
+        let processes = Processes::with(token);
+        Running { process, input: Some(input), streams, home, processes, status: None }
+    }
+
+    /// The pid of what was started.
+    pub fn pid(&self) -> i32 {
+        self.process.id() as i32
+    }
+
+    /// The folder of this run.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// All processes of this run.
+    pub fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// Waits for a line on standard output (or the terminal) that contains the text.
+    #[track_caller]
+    pub fn out(&mut self, text: &str) -> String {
+        self.expect(Source::Out, text)
+    }
+
+    /// Waits for a line on standard error that contains the text.
+    #[track_caller]
+    pub fn err(&mut self, text: &str) -> String {
+        self.expect(Source::Err, text)
+    }
+
+    /// Waits for something the child `say`s that contains the text.
+    #[track_caller]
+    pub fn said(&mut self, text: &str) -> String {
+        self.expect(Source::Said, text)
+    }
+
+    /// Waits until each of these texts came on standard output, in whatever order.
+    #[track_caller]
+    pub fn outs(&mut self, texts: &[&str]) {
+        self.expect_all(Source::Out, texts);
+    }
+
+    /// Waits until the child, or what it forked, said each of these, in whatever order.
+    #[track_caller]
+    pub fn saids(&mut self, texts: &[&str]) {
+        self.expect_all(Source::Said, texts);
+    }
+
+    #[track_caller]
+    fn expect_all(&mut self, source: Source, texts: &[&str]) {
+        let mut missing = texts.to_vec();
+        while !missing.is_empty() {
+            let wanted = |line: &str| missing.iter().any(|text| line.contains(text));
+            match self.streams.next(source, Instant::now() + PATIENCE, wanted) {
+                Some(line) => missing.retain(|text| !line.contains(text)),
+                None => panic!("no lines with {missing:?} came on {source:?}; there was\n{}", self.streams.show()),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn expect(&mut self, source: Source, text: &str) -> String {
+        match self.streams.next(source, Instant::now() + PATIENCE, |line| line.contains(text)) {
+            Some(line) => line,
+            None => panic!("no line with {text:?} came on {source:?}; there was\n{}", self.streams.show()),
+        }
+    }
+
+    /// Whether the child says this within a time that is short: for what must *not* happen.
+    pub fn says_within(&mut self, text: &str, time: Duration) -> bool {
+        self.streams.next(Source::Said, Instant::now() + time, |line| line.contains(text)).is_some()
+    }
+
+    /// The number after this word in a line of standard output: `up 4711`.
+    #[track_caller]
+    pub fn out_number(&mut self, word: &str) -> i32 {
+        let line = self.out(&format!("{word} "));
+        number_after(&line, word)
+    }
+
+    /// The number after this word in something the child says.
+    #[track_caller]
+    pub fn said_number(&mut self, word: &str) -> i32 {
+        let line = self.said(&format!("{word} "));
+        number_after(&line, word)
+    }
+
+    /// All lines of standard output up to, and without, the one with this text.
+    #[track_caller]
+    pub fn out_until(&mut self, text: &str) -> Vec<String> {
+        self.out(text);
+        let all = self.streams.all(Source::Out);
+        let end = all.iter().position(|line| line.contains(text)).unwrap_or(all.len());
+        all[..end].to_vec()
+    }
+
+    /// All that was written so far, for messages.
+    pub fn show(&mut self) -> String {
+        self.streams.show()
+    }
+
+    /// Writes to its standard input, or types on its terminal.
+    #[track_caller]
+    pub fn input(&mut self, text: &str) {
+        nix::unistd::write(self.input.as_ref().expect("input is open"), text.as_bytes()).unwrap();
+    }
+
+    /// Closes its standard input.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Sends it a signal by number, real-time ones too.
+    pub fn signal_number(&self, number: i32) {
+        // SAFETY: kill(2) takes no pointers.
+        assert_eq!(unsafe { libc::kill(self.pid(), number) }, 0);
+    }
+
+    /// Whether it has ended.
+    #[track_caller]
+    pub fn has_ended(&mut self) -> bool {
+        self.status = self.status.or_else(|| self.process.try_wait().unwrap());
+        self.status.is_some()
+    }
+
+    /// The one process below it that runs the command: the first that is not a copy of the subject itself.
+    pub fn below(&self) -> Vec<i32> {
+        descendants(self.pid())
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(&mut self) -> Ended {
+        self.ended_within(PATIENCE)
+    }
+
+    /// Waits for its end, but not longer than this.
+    #[track_caller]
+    pub fn ended_within(&mut self, time: Duration) -> Ended {
+        let deadline = Instant::now() + time;
+        let pidfd = pidfd(self.pid());
+        while !self.has_ended() {
+            if !self.streams.wait(pidfd.as_ref(), deadline) {
+                panic!("it did not end within {time:?}; there was\n{}", self.streams.show());
+            }
+        }
+        self.streams.drain();
+        let status = self.status.unwrap();
+        Ended {
+            code: status.code(),
+            signal: status.signal(),
+            out: self.streams.all(Source::Out),
+            err: self.streams.all(Source::Err),
+        }
+    }
+
+    /// Waits for its end and checks the code; shows everything when it is another one.
+    #[track_caller]
+    pub fn ends_with(&mut self, code: i32) -> Ended {
+        let ended = self.ended();
+        let shown = self.streams.show();
+        assert_eq!((ended.code, ended.signal), (Some(code), None), "exit code and signal; there was\n{shown}");
+        ended
+    }
+
+    /// Checks that no process of this run is left.
+    #[track_caller]
+    pub fn leaves_nothing(&mut self) {
+        let left = self.processes.wait_until_none();
+        assert!(left.is_empty(), "these are left: {left:#?}; there was\n{}", self.streams.show());
+    }
+
+    /// The reports of a service, the oldest first.
+    pub fn reports(&self, service: &str) -> Vec<Report> {
+        Report::all(&self.home.join("reports").join(service))
+    }
+
+    /// The one report of the scriptable child.
+    #[track_caller]
+    pub fn report(&mut self) -> Report {
+        let mut reports = self.reports("child");
+        assert_eq!(reports.len(), 1, "one report; there was\n{}", self.streams.show());
+        reports.remove(0)
+    }
+
+    /// The descriptor of its terminal or standard input.
+    pub fn input_fd(&self) -> i32 {
+        self.input.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+}
+
+#[track_caller]
+fn number_after(line: &str, word: &str) -> i32 {
+    let mut words = line.split_whitespace().skip_while(|found| *found != word);
+    let number = words.nth(1).and_then(|number| number.parse().ok());
+    number.unwrap_or_else(|| panic!("a number after {word:?} in {line:?}"))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        self.processes.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Ended {
+    /// Whether a line of standard error contains the text.
+    pub fn complains(&self, text: &str) -> bool {
+        self.err.iter().any(|line| line.contains(text))
+    }
+}

@@ -1,0 +1,96 @@
+//! Sockets: listening, taking over, serving, connecting.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::accept;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::steps::{Failure, State, Step};
+use super::text;
+
+/// Steps about sockets.
+pub fn perform(step: &Step, rest: &str, state: &mut State) -> Result<(), Failure> {
+    match step.verb.as_str() {
+        "listen" => state.listeners.push(listen(rest)?),
+        "bind" => state.held.push(bind(rest)?),
+        "udp" => state.held.push(std::net::UdpSocket::bind(rest)?.into()),
+        "listen-fds" => take_over(state)?,
+        "serve" => loop {
+            serve_one(state)?;
+        },
+        "serve-one" => serve_one(state)?,
+        "connect" => connect(rest)?,
+        "retry" => retry(rest)?,
+        other => return Err(Failure(format!("{other} is no step about sockets"))),
+    }
+    Ok(())
+}
+
+/// Listens as most programs do: with SO_REUSEADDR on TCP.
+fn listen(address: &str) -> Result<OwnedFd, Failure> {
+    Ok(match address.strip_prefix("unix:") {
+        Some(path) => UnixListener::bind(path)?.into(),
+        None => TcpListener::bind(address)?.into(),
+    })
+}
+
+/// Binds without listening.
+fn bind(address: &str) -> Result<OwnedFd, Failure> {
+    let address: SocketAddr = address.parse()?;
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Takes over the sockets passed by LISTEN_FDS, as `sd_listen_fds(3)` does.
+fn take_over(state: &mut State) -> Result<(), Failure> {
+    if text::variable("LISTEN_PID") != std::process::id().to_string() {
+        return Err(Failure(format!("LISTEN_PID is {:?}", text::variable("LISTEN_PID"))));
+    }
+    let count: i32 = text::variable("LISTEN_FDS").parse()?;
+    for fd in 3..3 + count {
+        // SAFETY: the launcher passed these descriptors to this process, and nobody else here owns them.
+        state.listeners.push(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+    Ok(())
+}
+
+/// Answers one HTTP request on whichever listener has one, and says from which generation.
+fn serve_one(state: &State) -> Result<(), Failure> {
+    let mut waiting: Vec<PollFd> =
+        state.listeners.iter().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)).collect();
+    while poll(&mut waiting, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+    let Some(ready) = waiting.iter().position(|one| one.revents().is_some_and(|events| !events.is_empty())) else {
+        return Err(Failure("nothing listens".into()));
+    };
+    // SAFETY: accept(2) just made this descriptor, and nobody else owns it.
+    let mut stream = unsafe { TcpStream::from_raw_fd(accept(state.listeners[ready].as_raw_fd())?) };
+    let mut line = String::new();
+    BufReader::new(stream.try_clone()?).read_line(&mut line)?;
+    let body = text::expand("generation {generation} pid {pid}\n");
+    write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    Ok(())
+}
+
+fn connect(address: &str) -> Result<(), Failure> {
+    let line = match TcpStream::connect(address) {
+        Ok(_) => "connected".to_owned(),
+        Err(error) => format!("not connected: {error}"),
+    };
+    text::write_line(1, &line);
+    Ok(())
+}
+
+/// `ADDRESS MILLISECONDS`: connects again and again, sleeping between.
+fn retry(rest: &str) -> Result<(), Failure> {
+    let (address, pause) = rest.split_once(' ').ok_or_else(|| Failure("ADDRESS MILLISECONDS".into()))?;
+    let pause = std::time::Duration::from_millis(pause.parse()?);
+    while TcpStream::connect(address).is_err() {
+        std::thread::sleep(pause);
+    }
+    Ok(())
+}
