@@ -188,6 +188,10 @@ impl Fleet {
         self.members[id.0].service.state()
     }
 
+    fn may_run(&self, id: ServiceId) -> bool {
+        self.members[id.0].service.may_run()
+    }
+
     /// One event of one service. What people ask for concerns others, too: a service is started with all that it needs,
     /// and stopped after all that need it. While all go down nobody can have one started.
     fn on_service(&mut self, turn: &mut Turn, id: ServiceId, event: Event) {
@@ -198,6 +202,7 @@ impl Fleet {
             Event::StartRequested | Event::RestartRequested if self.going_down.is_some() => {}
             Event::StartRequested => self.start(turn, &[id]),
             Event::RestartRequested => {
+                self.start(turn, &self.order.after[id.0].clone());
                 self.members[id.0].stop = Stop::No;
                 self.pass(turn, id, event);
             }
@@ -324,8 +329,8 @@ impl Fleet {
     fn stop_what_can(&mut self, turn: &mut Turn) {
         for id in self.ids() {
             let Stop::Asked(cause) = self.members[id.0].stop else { continue };
-            let idle = !self.state(id).may_run();
-            if idle || !self.order.before[id.0].iter().any(|before| self.state(*before).may_run()) {
+            let runs_above = self.order.before[id.0].iter().any(|before| self.may_run(*before));
+            if !self.may_run(id) || !runs_above {
                 self.share_budget(turn.now, id);
                 self.members[id.0].stop = Stop::Told;
                 self.pass(turn, id, Event::StopRequested(cause));
@@ -337,17 +342,17 @@ impl Fleet {
     /// is the next one's.
     fn share_budget(&mut self, now: Moment, id: ServiceId) {
         let Some(kill) = self.going_down.and_then(|down| down.kill) else { return };
-        let depth = self.order.depth(id, &|id| self.state(id).may_run()).max(1);
+        let depth = self.order.depth(id, &|id| self.may_run(id)).max(1);
         self.members[id.0].service.limit_stop(now, now + kill.since(now) / depth);
     }
 
     /// Lets a service take in an event, and notes what became of it.
     fn pass(&mut self, turn: &mut Turn, id: ServiceId, event: Event) {
         let service = &mut self.members[id.0].service;
-        let before = (service.state(), service.serves());
+        let before = (service.state(), service.serves(), service.may_run());
         service.step(turn.now, event, &mut turn.scratch);
         turn.actions.extend(turn.scratch.drain(..).map(|action| (id, action)));
-        if before == (service.state(), service.serves()) {
+        if before == (service.state(), service.serves(), service.may_run()) {
             return;
         }
         turn.changed = true;

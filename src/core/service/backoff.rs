@@ -59,7 +59,8 @@ fn whole(backoff: &Backoff, index: u32) -> Duration {
     // A factor below 1 would make the waits shorter, and NaN none at all.
     let factor = if backoff.factor >= 1.0 { backoff.factor } else { 1.0 };
     let growth = factor.powi(i32::try_from(index).unwrap_or(i32::MAX));
-    Duration::try_from_secs_f64(backoff.initial.as_secs_f64() * growth).map_or(backoff.max, |wait| wait.min(backoff.max))
+    Duration::try_from_secs_f64(backoff.initial.as_secs_f64() * growth)
+        .map_or(backoff.max, |wait| wait.min(backoff.max))
 }
 
 #[cfg(test)]

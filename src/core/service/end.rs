@@ -36,14 +36,21 @@ impl Service {
         let Some(live) = self.live.as_mut().filter(|live| live.main != Main::Absent) else { return };
         let vanished = live.main != Main::Gone && !live.was_told_to_go();
         live.main = Main::Gone;
-        live.over = true;
-        self.deadlines.clear(&[Deadline::Stop, Deadline::Rest]);
+        self.be_over(turn);
         if vanished {
-            self.leave_up(turn);
             self.go(turn, State::Stopping);
             self.fail(turn, Failure::ended(None), None);
         }
         self.settle(turn);
+    }
+
+    /// Nothing of the generation is left: there is nobody to wait for but its report.
+    pub(super) fn be_over(&mut self, turn: &mut Turn) {
+        self.leave_up(turn);
+        self.deadlines.clear(&[Deadline::Stop, Deadline::Rest]);
+        if let Some(live) = &mut self.live {
+            live.over = true;
+        }
     }
 
     /// The report is written, or is not waited for any longer.
@@ -138,9 +145,10 @@ impl Service {
     /// It failed: again, later, or never.
     fn failed(&mut self, turn: &mut Turn, failure: Failure, code: i32) {
         self.failures = self.failures.saturating_add(1);
-        let opened = self.breaker.as_mut().and_then(|breaker| {
-            breaker.failed(turn.now).map(|failures| (failures, *breaker.settings()))
-        });
+        let opened = self
+            .breaker
+            .as_mut()
+            .and_then(|breaker| breaker.failed(turn.now).map(|failures| (failures, *breaker.settings())));
         let restart = &self.settings.restart;
         let outcome = Outcome { code, cause: OutcomeCause::Failed(failure.occasion()) };
         if restart.policy == RestartPolicy::Never {

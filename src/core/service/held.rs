@@ -22,7 +22,8 @@ impl Service {
         let hears = main == Main::Running && live.is_some_and(|live| live.course != Course::Killed);
         let held = !ready && self.signals.is_held(&self.settings.signals, arrived, sent);
         let goes_down = self.state == State::Stopping && self.wish == Wish::Stop;
-        let comes_up = matches!(self.state, State::Checking | State::Starting) && matches!(main, Main::Absent | Main::Spawning);
+        let comes_up =
+            matches!(self.state, State::Checking | State::Starting) && matches!(main, Main::Absent | Main::Spawning);
         if hears && !held {
             self.send(turn, sent);
         } else if held && !goes_down {
@@ -48,12 +49,12 @@ impl Service {
             match kept.until {
                 Until::Running => self.send(turn, kept.signal),
                 Until::Released => {
-                    self.send(turn, kept.signal);
                     turn.tell(Transition::SignalDelivered(kept.signal));
+                    self.send(turn, kept.signal);
                 }
                 Until::ReleasedToStop => {
-                    self.begin_stop(turn, kept.signal);
                     turn.tell(Transition::SignalDelivered(kept.signal));
+                    self.begin_stop(turn, kept.signal);
                 }
             }
         }

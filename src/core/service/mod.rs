@@ -89,11 +89,6 @@ impl State {
     pub fn is_at_rest(self) -> bool {
         matches!(self, State::Failed | State::Stopped)
     }
-
-    /// Whether a process of the service may be running.
-    pub fn may_run(self) -> bool {
-        matches!(self, State::Starting | State::Ready | State::Stopping)
-    }
 }
 
 /// How it ended, once a service is at rest.
@@ -267,6 +262,11 @@ impl Service {
     /// The pid of its main process, while that runs.
     pub fn main_pid(&self) -> Option<i32> {
         self.live.as_ref().filter(|live| live.main == Main::Running).and_then(|live| live.pid)
+    }
+
+    /// Whether a process of it runs, or is about to.
+    pub fn may_run(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.main != Main::Absent && !live.over)
     }
 
     /// Whether those that come after it may be started: it is ready, or has done what it was for.

@@ -14,6 +14,9 @@ const FOR_EVER: Duration = Duration::from_micros(u64::MAX);
 impl Service {
     /// One message. Every process of the service may speak; a stranger is not heard.
     pub(super) fn on_notified(&mut self, turn: &mut Turn, sender: Sender, message: Message) {
+        if self.live.as_ref().is_none_or(|live| live.main == Main::Absent) {
+            return;
+        }
         if let Sender::Stranger(pid) = sender {
             return self.ignore_stranger(turn, pid);
         }

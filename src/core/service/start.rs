@@ -117,9 +117,8 @@ impl Service {
     pub(super) fn on_spawn_failed(&mut self, turn: &mut Turn, failure: Box<ExecFailure>) {
         let Some(live) = self.live.as_mut().filter(|live| live.main == Main::Spawning) else { return };
         live.main = Main::Gone;
-        live.over = true;
         let killed = live.course == Course::Killed;
-        self.leave_up(turn);
+        self.be_over(turn);
         // What was killed on its way is no failure to execute it.
         if !killed {
             let refusal = Refusal::Exec(*failure);
@@ -159,13 +158,14 @@ impl Service {
         self.miss_deadline(turn, Failure::Watchdog);
     }
 
-    /// It failed to keep a deadline: its stacks are taken, then it is stopped. That is final: READY=1 while the stacks
-    /// are taken comes too late.
+    /// It failed to keep a deadline: its stacks are taken, then it is stopped. That is final, so it is `stopping` from
+    /// here on: READY=1 while the stacks are taken comes too late, and what hangs serves no one.
     fn miss_deadline(&mut self, turn: &mut Turn, failure: Failure) {
-        let Some(live) = self.live.as_mut().filter(|live| live.is_up()) else { return };
+        let Some(live) = self.live.as_mut().filter(|live| live.is_up() && live.main != Main::Absent) else { return };
         live.course = Course::Dumping;
         self.leave_up(turn);
         self.fail(turn, failure, None);
+        self.go(turn, State::Stopping);
     }
 
     /// Ends what looks for readiness, if anything does.

@@ -58,7 +58,7 @@ impl Service {
     pub fn limit_stop(&mut self, now: Moment, by: Moment) {
         let Some(live) = &mut self.live else { return };
         let left = by.since(now);
-        let budget = Budget { hold: now + left * 2 / 3, stop: now + (left - (left / 8).min(LAST_REPORT)) };
+        let budget = Budget { hold: now + left / 3 * 2, stop: now + (left - (left / 8).min(LAST_REPORT)) };
         live.budget = Some(budget);
         self.deadlines.set(Deadline::Budget, by);
         self.deadlines.cap(Deadline::Hold, budget.hold);

@@ -83,9 +83,8 @@ impl State {
             | EventKind::HandlersSeen
             | EventKind::Exited
             | EventKind::Emptied => matches!(self, State::Starting | State::Ready | State::Stopping),
-            EventKind::Explained => {
-                matches!(self, State::Checking | State::Starting | State::Ready | State::Stopping)
-            }
+            // A failed preflight leaves it `checking`, and a failed spawn `starting`, until the report is written.
+            EventKind::Explained => matches!(self, State::Checking | State::Starting | State::Stopping),
         }
     }
 }

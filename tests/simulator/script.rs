@@ -1,0 +1,187 @@
+//! What is left to chance in a run: how services are set, and how their generations behave.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use launcher::core::exit::Ending;
+use launcher::core::facts::{ExecFailure, ExecProblem, PortFailure, PortProblem, Refusal};
+use launcher::core::notify::{Message, WatchdogPing};
+use launcher::core::settings::*;
+use launcher::core::signal::{Signal, SignalSet};
+
+use crate::random::Random;
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Signals that may arrive.
+pub const SIGNALS: [Signal; 6] = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH, Signal::TERM, Signal::QUIT];
+
+fn port(mode: PortMode) -> PortSettings {
+    let listen = Listen::Tcp("127.0.0.1:8080".parse().unwrap());
+    PortSettings { name: "http".to_owned(), listen, mode, until: HoldUntil::Exec }
+}
+
+fn ready(random: &mut Random) -> Ready {
+    match random.below(10) {
+        0..=2 => Ready::Auto,
+        3..=5 => Ready::Notify,
+        6 => Ready::Listen,
+        7 => Ready::Tcp("127.0.0.1:1".parse().unwrap()),
+        8 => Ready::Started,
+        _ => Ready::Exited,
+    }
+}
+
+fn signals(random: &mut Random) -> SignalSettings {
+    let usual = vec![Signal::HUP, Signal::INT, Signal::TERM, Signal::QUIT, Signal::USR1, Signal::USR2];
+    let pairs = [(Signal::TERM, Signal::QUIT), (Signal::HUP, Signal::USR2), (Signal::WINCH, Signal::USR1)];
+    SignalSettings {
+        hold: if random.percent(70) { usual } else { vec![Signal::HUP, Signal::USR1] },
+        hold_until: random.pick(&[SignalHoldUntil::Ready, SignalHoldUntil::Ready, SignalHoldUntil::Handled]),
+        hold_limit: random.pick(&[ms(0), ms(500), ms(5000)]),
+        rewrite: if random.percent(30) { BTreeMap::from([random.pick(&pairs)]) } else { BTreeMap::new() },
+    }
+}
+
+fn restart(random: &mut Random) -> RestartSettings {
+    let jitter = random.pick(&[Jitter::Full, Jitter::Equal, Jitter::None]);
+    let breaker = random.maybe(40, |random| BreakerSettings {
+        failures: 1 + random.below(4) as u32,
+        within: random.pick(&[ms(1000), ms(10_000)]),
+        cooldown: random.pick(&[ms(500), ms(5000)]),
+        on_open: random.pick(&[OnOpen::Cooldown, OnOpen::Cooldown, OnOpen::Exit]),
+    });
+    RestartSettings {
+        policy: random.pick(&[RestartPolicy::Never, RestartPolicy::OnFailure, RestartPolicy::Always]),
+        backoff: Backoff { initial: random.pick(&[ms(0), ms(200), ms(200)]), max: ms(3000), factor: 2.0, jitter },
+        reset_after: random.pick(&[ms(0), ms(1000), ms(60_000)]),
+        success_codes: random.pick(&[vec![0], vec![0, 3]]),
+        breaker,
+        max_failures: random.pick(&[None, Some(1), Some(3), Some(5)]),
+    }
+}
+
+/// A service that is set at random.
+pub fn settings(random: &mut Random, name: String, after: Vec<String>) -> ServiceSettings {
+    let modes = [vec![], vec![], vec![PortMode::Reserve], vec![PortMode::Pass], vec![PortMode::Pass, PortMode::Check]];
+    ServiceSettings {
+        name,
+        command: vec!["program".into()],
+        directory: None,
+        environment: BTreeMap::new(),
+        environment_files: vec![],
+        after,
+        user: None,
+        ready: ready(random),
+        start_timeout: random.pick(&[ms(300), ms(2000), ms(10_000)]),
+        on_timeout: random.pick(&[OnTimeout::Restart, OnTimeout::Restart, OnTimeout::Exit]),
+        stop_signal: random.pick(&[Signal::TERM, Signal::TERM, Signal::QUIT]),
+        stop_timeout: random.pick(&[ms(0), ms(500), ms(3000)]),
+        watchdog: random.pick(&[None, None, Some(ms(700))]),
+        ports: random.pick(&modes).into_iter().map(port).collect(),
+        signals: signals(random),
+        restart: restart(random),
+        interactive: false,
+    }
+}
+
+/// How one generation behaves.
+pub struct Script {
+    pub preflight: (Duration, Option<Refusal>),
+    pub spawn: (Duration, Option<ExecFailure>),
+    /// What its processes say, after the spawn; the flag tells whether it is the main one, another one, or a stranger.
+    pub says: Vec<(Duration, u8, Message)>,
+    /// Its ports listen so long after they are looked for.
+    pub listens: Option<Duration>,
+    pub handlers: Vec<(Duration, SignalSet)>,
+    /// Its main process ends by itself.
+    pub ends: Option<(Duration, Ending)>,
+    /// Its main process ends on a stop signal; ignores it when absent. Without an ending of its own: by that signal.
+    pub stops: Option<(Duration, Option<Ending>)>,
+    /// For each further process, how soon it ends on a signal after the main one has gone; never when absent.
+    pub rest: Vec<Option<Duration>>,
+    /// Its keeper is lost, and everything with it, without a word on how the main process ended.
+    pub vanishes: Option<Duration>,
+    /// The report is written so long after it is asked for; never when absent.
+    pub explains: Option<Duration>,
+    pub dies: Duration,
+}
+
+fn exec_failure() -> ExecFailure {
+    ExecFailure { problem: ExecProblem::NotFound, summary: String::new(), advice: vec![], errno: Some(2) }
+}
+
+fn refusal(random: &mut Random) -> Refusal {
+    if random.percent(50) {
+        return Refusal::Exec(exec_failure());
+    }
+    let port = port(PortMode::Reserve);
+    Refusal::Port(PortFailure {
+        name: port.name,
+        listen: port.listen,
+        problem: PortProblem::Taken,
+        owner: None,
+        errno: Some(98),
+        summary: String::new(),
+        advice: vec![],
+    })
+}
+
+pub fn ending(random: &mut Random) -> Ending {
+    match random.below(5) {
+        0 | 1 => Ending::Code(0),
+        2 => Ending::Code(3),
+        3 => Ending::Code(1),
+        _ => Ending::Signal(random.pick(&[Signal::SEGV, Signal::TERM, Signal::KILL])),
+    }
+}
+
+/// A message that says one or several things.
+pub fn message(random: &mut Random) -> Message {
+    let mut message = Message::default();
+    for _ in 0..=random.below(2) {
+        match random.below(11) {
+            0 | 1 => message.ready = true,
+            2 => message.reloading = true,
+            3 => message.stopping = true,
+            4 => message.status = Some(random.pick(&["", "connecting", "serving"]).to_owned()),
+            5 => message.main_pid = Some(random.below(4) as i32),
+            6 | 7 => message.watchdog = Some(WatchdogPing::Alive),
+            8 => message.watchdog = Some(WatchdogPing::Trigger),
+            9 => message.watchdog_period = Some(random.pick(&[ms(0), ms(500), Duration::MAX])),
+            _ => message.extend_timeout = Some(random.pick(&[ms(0), ms(1000), ms(4000)])),
+        }
+    }
+    message
+}
+
+fn some_handlers(random: &mut Random) -> SignalSet {
+    SIGNALS.into_iter().filter(|_| random.percent(50)).collect()
+}
+
+/// A generation that behaves at random, well more often than not.
+pub fn script(random: &mut Random) -> Script {
+    let long = Duration::from_secs(5);
+    let mut says = Vec::new();
+    if random.percent(70) {
+        says.push((random.delay(ms(3000)), 0, Message { ready: true, ..Message::default() }));
+    }
+    for _ in 0..random.pick(&[0, 0, 1, 4]) {
+        says.push((random.delay(long), random.below(3) as u8, message(random)));
+    }
+    Script {
+        preflight: (random.delay(ms(100)), random.maybe(8, refusal)),
+        spawn: (random.delay(ms(50)), random.maybe(5, |_| exec_failure())),
+        says,
+        listens: random.maybe(80, |random| random.delay(ms(3000))),
+        handlers: (0..random.below(3)).map(|_| (random.delay(ms(1000)), some_handlers(random))).collect(),
+        ends: random.maybe(60, |random| (random.delay(long), ending(random))),
+        stops: random.maybe(80, |random| (random.delay(ms(2000)), random.percent(40).then(|| ending(random)))),
+        rest: (0..random.pick(&[0, 0, 1, 3])).map(|_| random.maybe(60, |random| random.delay(ms(1500)))).collect(),
+        vanishes: random.maybe(3, |random| random.delay(long)),
+        explains: random.maybe(95, |random| random.delay(ms(2500))),
+        dies: random.delay(ms(30)),
+    }
+}

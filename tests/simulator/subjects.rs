@@ -1,0 +1,252 @@
+//! What is simulated: a service by itself, and a fleet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use launcher::core::fleet::{Fleet, FleetEvent, ServiceId};
+use launcher::core::service::{Action, Event, OutcomeCause, Service, State, Transition};
+use launcher::core::settings::*;
+use launcher::core::time::Moment;
+
+use crate::random::Random;
+use crate::script::{ms, settings};
+use crate::world::{Stimulus, Subject};
+
+/// A service by itself.
+pub struct Single(pub Service);
+
+impl Single {
+    pub fn new(random: &mut Random) -> Single {
+        let settings = settings(random, "api".to_owned(), vec![]);
+        Single(Service::new(Arc::new(settings), random.next()))
+    }
+}
+
+impl Subject for Single {
+    fn step(&mut self, now: Moment, stimulus: Stimulus, actions: &mut Vec<(usize, Action)>) {
+        let mut of_service = Vec::new();
+        if let Some(event) = self.event_for(0, &stimulus) {
+            self.0.step(now, event, &mut of_service);
+        }
+        actions.extend(of_service.into_iter().map(|action| (0, action)));
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        self.0.next_deadline()
+    }
+
+    fn service(&self, _: usize) -> &Service {
+        &self.0
+    }
+
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn needs_dependencies(&self) -> bool {
+        true
+    }
+
+    fn check(&mut self, _: Moment, _: &Stimulus, _: &[(usize, Action)]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn event_for(&self, _: usize, stimulus: &Stimulus) -> Option<Event> {
+        Some(match stimulus {
+            Stimulus::Service(_, event) => event.clone(),
+            Stimulus::StartAll => Event::StartRequested,
+            Stimulus::Stop(cause) => Event::StopRequested(*cause),
+            Stimulus::Signal(signal) => Event::SignalReceived(*signal),
+            Stimulus::TimePassed => Event::TimePassed,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.state().is_at_rest()
+    }
+}
+
+/// A fleet, and the judge of what holds between its services.
+pub struct Several {
+    fleet: Fleet,
+    /// The one that was selected, if one was.
+    only: Option<usize>,
+    after: Vec<Vec<usize>>,
+    budget: std::time::Duration,
+    /// Since when all are going down because somebody asked.
+    going_down: Option<Moment>,
+    /// Generations that were killed, and those of which something may run.
+    running: BTreeMap<usize, bool>,
+    /// Services that somebody wants restarted: they stop for themselves.
+    restarted: Vec<bool>,
+}
+
+impl Several {
+    pub fn new(random: &mut Random) -> Several {
+        let count = 2 + random.below(4) as usize;
+        let mut after = Vec::new();
+        let mut services = Vec::new();
+        for index in 0..count {
+            let needs: Vec<usize> = (0..index).filter(|_| random.percent(40)).collect();
+            let names = needs.iter().map(|need| format!("s{need}")).collect();
+            services.push(settings(random, format!("s{index}"), names));
+            after.push(needs);
+        }
+        let budget = random.pick(&[ms(500), ms(3000), ms(9000)]);
+        let launcher = LauncherSettings {
+            name: "shop".to_owned(),
+            stop_budget: budget,
+            report_dir: None,
+            log_format: LogFormat::Text,
+            log_level: LogLevel::Info,
+        };
+        let mut fleet = Fleet::new(&Settings { launcher, services, single_command: false }, random.next()).unwrap();
+        let only = random.maybe(20, |random| random.below(count as u64) as usize);
+        if let Some(only) = only {
+            fleet.only(&[format!("s{only}")]).unwrap();
+        }
+        let restarted = vec![false; count];
+        Several { fleet, only, after, budget, going_down: None, running: BTreeMap::new(), restarted }
+    }
+
+    /// What is started has what it needs; what is told to stop has nothing above it that runs.
+    fn check_order(&self, stimulus: &Stimulus, actions: &[(usize, Action)]) -> Result<(), String> {
+        for (index, action) in actions {
+            let Action::Tell(Transition::State { from, to, .. }) = action else { continue };
+            if (*from, *to) == (State::Waiting, State::Checking) {
+                // In the same step a need may have gone on, but then it served in between.
+                let unmet = self.after[*index].iter().find(|need| {
+                    let service = self.service(**need);
+                    let completed = service.outcome().is_some_and(|of| of.cause == OutcomeCause::Completed);
+                    !(service.state() == State::Ready || completed || service.settings().ready == Ready::Exited)
+                });
+                if let Some(need) = unmet {
+                    return Err(format!("{index} is started before {need} is ready"));
+                }
+            }
+            let of_its_own = match stimulus {
+                Stimulus::Service(of, event) => of == index && !matches!(event, Event::StopRequested(_)),
+                Stimulus::TimePassed => true,
+                _ => false,
+            };
+            if *to == State::Stopping && self.service(*index).may_run() && !of_its_own && !self.restarted[*index] {
+                let above = (0..self.after.len()).filter(|above| self.after[*above].contains(index));
+                if let Some(above) = above.into_iter().find(|above| self.service(*above).may_run()) {
+                    if !self.is_killed(*index, actions) {
+                        return Err(format!("{index} is stopped before {above}"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `of` is, or needs, directly or not, the other one.
+    fn needs(&self, of: usize, other: usize) -> bool {
+        of == other || self.after[of].iter().any(|need| self.needs(*need, other))
+    }
+
+    fn is_killed(&self, index: usize, actions: &[(usize, Action)]) -> bool {
+        actions.iter().any(|(of, action)| *of == index && matches!(action, Action::Kill(_)))
+    }
+
+    /// After the budget nothing is left that was not killed, and the launcher may end.
+    fn check_budget(&self, now: Moment) -> Result<(), String> {
+        let Some(since) = self.going_down else { return Ok(()) };
+        let late = ms(4); // of the timer
+        let margin = (self.budget / 10).min(ms(250));
+        if now > since + (self.budget - margin) + late {
+            if let Some((index, _)) = self.running.iter().find(|(_, killed)| !**killed) {
+                return Err(format!("{index} outlives the stop budget"));
+            }
+        }
+        if now > since + self.budget + late && self.fleet.exit_code().is_none() {
+            return Err("the stop budget is over and the launcher does not end".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Subject for Several {
+    fn step(&mut self, now: Moment, stimulus: Stimulus, actions: &mut Vec<(usize, Action)>) {
+        let event = match stimulus {
+            Stimulus::Service(index, event) => FleetEvent::Service(ServiceId(index), event),
+            Stimulus::StartAll => FleetEvent::StartAll,
+            Stimulus::Stop(cause) => FleetEvent::StopRequested(cause),
+            Stimulus::Signal(signal) => FleetEvent::SignalReceived(signal),
+            Stimulus::TimePassed => FleetEvent::TimePassed,
+        };
+        let mut of_fleet = Vec::new();
+        self.fleet.step(now, event, &mut of_fleet);
+        actions.extend(of_fleet.into_iter().map(|(id, action)| (id.0, action)));
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        self.fleet.next_deadline()
+    }
+
+    fn service(&self, index: usize) -> &Service {
+        self.fleet.service(ServiceId(index)).unwrap()
+    }
+
+    fn count(&self) -> usize {
+        self.after.len()
+    }
+
+    fn needs_dependencies(&self) -> bool {
+        false
+    }
+
+    fn check(&mut self, now: Moment, stimulus: &Stimulus, actions: &[(usize, Action)]) -> Result<(), String> {
+        if let Stimulus::Service(index, Event::RestartRequested | Event::StartRequested) = stimulus {
+            self.restarted[*index] = true;
+        }
+        if matches!(stimulus, Stimulus::Stop(_)) {
+            self.going_down.get_or_insert(now);
+        }
+        for (index, action) in actions {
+            match action {
+                Action::Spawn { .. } => {
+                    if self.going_down.is_some() {
+                        return Err(format!("{index} is started while all go down"));
+                    }
+                    self.running.insert(*index, false);
+                }
+                Action::Kill(_) => {
+                    self.running.insert(*index, true);
+                }
+                Action::Tell(Transition::State { to: State::Ready | State::Starting | State::Stopping, .. }) => {}
+                Action::Tell(Transition::State { .. }) => {
+                    self.running.remove(index);
+                    self.restarted[*index] = false;
+                }
+                _ => {}
+            }
+        }
+        self.check_order(stimulus, actions)?;
+        self.check_budget(now)
+    }
+
+    fn event_for(&self, index: usize, stimulus: &Stimulus) -> Option<Event> {
+        match stimulus {
+            Stimulus::Service(of, event @ (Event::StartRequested | Event::RestartRequested)) => {
+                // A service is started with all that it needs, unless all go down.
+                let event = if *of == index { event.clone() } else { Event::StartRequested };
+                Some(event).filter(|_| self.needs(*of, index) && !self.fleet.is_going_down())
+            }
+            // Whether that reaches the service now is up to those that come after it.
+            Stimulus::Service(_, Event::StopRequested(_)) | Stimulus::Stop(_) => None,
+            Stimulus::StartAll => {
+                let selected = self.only.is_none_or(|only| self.needs(only, index));
+                Some(Event::StartRequested).filter(|_| selected && !self.fleet.is_going_down())
+            }
+            Stimulus::Service(of, event) => Some(event.clone()).filter(|_| *of == index),
+            Stimulus::Signal(signal) => Some(Event::SignalReceived(*signal)),
+            Stimulus::TimePassed => Some(Event::TimePassed),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.fleet.exit_code().is_some()
+    }
+}

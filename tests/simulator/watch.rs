@@ -1,0 +1,429 @@
+//! The judge of one service: sees every event and every action, keeps its own books, and knows the rules of DESIGN §10.
+//! It shares no code with the state machine.
+
+use std::time::Duration;
+
+use launcher::core::exit::Ending;
+use launcher::core::notify::{Message, WatchdogPing};
+use launcher::core::service::{Action, Event, EventKind, Sender, Service, State, Transition};
+use launcher::core::settings::{Ready, ServiceSettings, SignalHoldUntil};
+use launcher::core::signal::Signal;
+use launcher::core::time::Moment;
+
+use crate::script::ms;
+
+/// How long a report may be waited for.
+const REPORT: Duration = Duration::from_secs(4);
+/// What late timers may add.
+const SLACK: Duration = Duration::from_millis(30);
+
+/// How often each event that can be of use was met in each state.
+#[derive(Clone)]
+pub struct Coverage(pub [[u64; EventKind::ALL.len()]; State::ALL.len()]);
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage([[0; EventKind::ALL.len()]; State::ALL.len()])
+    }
+}
+
+impl Coverage {
+    pub fn add(&mut self, other: &Coverage) {
+        for (row, more) in self.0.iter_mut().zip(&other.0) {
+            row.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+        }
+    }
+}
+
+type Judged = Result<(), String>;
+
+fn require(holds: bool, rule: &str) -> Judged {
+    if holds { Ok(()) } else { Err(rule.to_owned()) }
+}
+
+/// What is known of the live generation.
+#[derive(Default)]
+struct Generation {
+    number: u64,
+    passed: bool,
+    spawn: bool,
+    spawned: bool,
+    exited: bool,
+    /// No process of it is left: emptied, or never started.
+    gone: Option<Moment>,
+    ready: bool,
+    /// It comes up no more: it is stopping, or being explained.
+    down: bool,
+    /// It ended by itself.
+    resting: bool,
+    killed: bool,
+    reports: u32,
+    /// It has to have a report.
+    failed: bool,
+    ports_released: bool,
+    probing: bool,
+    probed: bool,
+    start_deadline: Option<Moment>,
+    watchdog: Option<Moment>,
+    period: Option<Duration>,
+    winding_down: bool,
+    /// Then it must have been killed, or be gone.
+    kill_by: Option<Moment>,
+}
+
+/// The books on one service.
+pub struct Watch {
+    settings: ServiceSettings,
+    last: u64,
+    state: State,
+    live: Option<Generation>,
+    /// What was told to be held, in order; the flag tells a stop request.
+    held: Vec<(Signal, bool)>,
+    open_until: Option<Moment>,
+    /// Stop requests since it was last wanted, and since when.
+    stops: Option<(u32, Moment)>,
+}
+
+/// One step.
+struct Step<'a> {
+    now: Moment,
+    event: Option<&'a Event>,
+    before: State,
+    actions: &'a [&'a Action],
+}
+
+impl Step<'_> {
+    fn has(&self, matches: impl Fn(&Action) -> bool) -> bool {
+        self.actions.iter().any(|action| matches(action))
+    }
+}
+
+impl Watch {
+    pub fn new(settings: &ServiceSettings) -> Watch {
+        Watch {
+            settings: settings.clone(),
+            last: 0,
+            state: State::Stopped,
+            live: None,
+            held: vec![],
+            open_until: None,
+            stops: None,
+        }
+    }
+
+    /// Judges one step, event by event and action by action.
+    #[allow(clippy::too_many_arguments)]
+    pub fn observe(
+        &mut self,
+        now: Moment,
+        event: Option<&Event>,
+        genuine: bool,
+        before: State,
+        actions: &[&Action],
+        after: &Service,
+        coverage: &mut Coverage,
+    ) -> Judged {
+        let step = Step { now, event, before, actions };
+        if let Some(event) = event {
+            let of_live = event.generation().is_none_or(|of| self.live.as_ref().is_some_and(|g| g.number == of.0));
+            if of_live && genuine {
+                let kind = event.kind();
+                require(before.can_meet(kind), &format!("{kind:?} was met in {before:?}"))?;
+                let row = State::ALL.iter().position(|state| *state == before).unwrap();
+                coverage.0[row][EventKind::ALL.iter().position(|of| *of == kind).unwrap()] += 1;
+            }
+            self.count_stops(&step);
+            if of_live {
+                self.take_in(&step);
+            } else {
+                require(actions.is_empty(), "a late event of another generation had an effect")?;
+            }
+        }
+        for action in actions {
+            self.judge(&step, action).map_err(|rule| format!("{action:?}: {rule}"))?;
+        }
+        self.judge_signals(&step)?;
+        self.judge_times(&step)?;
+        require(after.state() == self.state, "the state is not what was told")?;
+        if let Some(live) = &self.live {
+            require(live.reports == u32::from(live.failed), "a failed generation has one report, another none")?;
+        }
+        if self.state.is_at_rest() {
+            require(after.next_deadline().is_none(), "a deadline is left at rest")?;
+            require(self.last == 0 || after.outcome().is_some(), "it is at rest without an outcome")?;
+            self.held.clear();
+            self.stops = None;
+        }
+        Ok(())
+    }
+
+    fn count_stops(&mut self, step: &Step) {
+        match step.event {
+            Some(Event::StopRequested(_)) if !step.before.is_at_rest() => {
+                let (count, since) = self.stops.unwrap_or((0, step.now));
+                self.stops = Some((count + 1, since));
+            }
+            Some(Event::StartRequested | Event::RestartRequested) => {
+                self.stops = None;
+                self.held.retain(|(_, stop)| !stop);
+            }
+            _ => {}
+        }
+    }
+
+    /// Books what an event of the live generation says.
+    fn take_in(&mut self, step: &Step) {
+        let settings = &self.settings;
+        let hold_pending = self.held.iter().any(|(_, stop)| *stop);
+        // When a held stop request comes to its end first, the stop begins and a deadline does not matter any more.
+        let stops = |action: &Action| matches!(action, Action::Tell(Transition::State { to: State::Stopping, .. }));
+        let excused = hold_pending && step.has(stops) && !step.has(|action| matches!(action, Action::Explain { .. }));
+        let Some(live) = &mut self.live else { return };
+        match step.event {
+            Some(Event::PreflightPassed(_)) if step.before == State::Checking => live.passed = true,
+            Some(Event::PreflightFailed(..)) if !live.passed && live.gone.is_none() => {
+                live.gone = Some(step.now);
+                live.failed = true;
+            }
+            Some(Event::Spawned(..)) if live.spawn && live.gone.is_none() => live.spawned = true,
+            Some(Event::SpawnFailed(..)) if live.spawn && !live.spawned && live.gone.is_none() => {
+                live.gone = Some(step.now);
+                live.failed |= !live.killed;
+            }
+            Some(Event::Exited(_, ending)) if !live.exited && live.gone.is_none() => {
+                live.exited = true;
+                if !live.down {
+                    let success = matches!(ending, Ending::Code(code) if settings.restart.success_codes.contains(code));
+                    live.failed |= !(success && (live.ready || settings.ready == Ready::Exited));
+                    live.resting = true;
+                }
+            }
+            Some(Event::Emptied(_)) if live.spawn && live.gone.is_none() => {
+                live.gone = Some(step.now);
+                live.failed |= !live.exited && !live.down;
+            }
+            Some(Event::TimePassed) => {
+                let missed = |deadline: Option<Moment>| deadline.is_some_and(|deadline| deadline <= step.now);
+                let up = live.up() && !excused;
+                // A stop budget that ends at the same time comes first or not: either is right.
+                let up = up && !step.has(|action| matches!(action, Action::Kill(_)));
+                live.failed |= up && !live.ready && missed(live.start_deadline);
+                live.failed |= up && live.ready && missed(live.watchdog);
+            }
+            Some(Event::Notified(_, sender, message)) if !matches!(sender, Sender::Stranger(_)) => {
+                live.listen_to(step.now, message, excused);
+            }
+            _ => {}
+        }
+    }
+
+    /// Judges and books one action.
+    fn judge(&mut self, step: &Step, action: &Action) -> Judged {
+        let now = step.now;
+        if let Action::Check(generation) = action {
+            return self.judge_check(step, generation.0);
+        }
+        if let Action::Tell(transition) = action {
+            return self.judge_told(step, transition);
+        }
+        let live = self.live.as_mut().ok_or("there is no live generation")?;
+        match action {
+            Action::Spawn { generation, .. } => {
+                require(generation.0 == live.number && live.passed && !live.spawn, "nothing to spawn")?;
+                require(self.open_until.is_none(), "an open breaker never spawns")?;
+                live.spawn = true;
+                live.start_deadline = Some(now + self.settings.start_timeout);
+                live.period = self.settings.watchdog;
+            }
+            Action::Probe(_) => {
+                require(live.runs() && !live.probed, "nothing to probe")?;
+                live.probing = true;
+                live.probed = true;
+            }
+            Action::WatchHandlers(_) => {
+                require(live.runs() && !live.ready, "no handlers to look for")?;
+                live.probing = true;
+            }
+            Action::StopProbing(_) => require(std::mem::take(&mut live.probing), "nothing was probed")?,
+            Action::ReleasePorts(_) => {
+                require(!std::mem::replace(&mut live.ports_released, true), "ports are released once")?;
+            }
+            Action::Signal(..) => require(live.runs() && !live.killed, "there is no main process")?,
+            Action::FollowMain(_, pid) => require(live.runs() && *pid > 0, "there is no main process")?,
+            Action::SignalRest(..) => require(live.exited && !live.killed, "the main process is there")?,
+            Action::Kill(_) => {
+                require(live.spawn && live.gone.is_none(), "nothing to kill")?;
+                require(!std::mem::replace(&mut live.killed, true), "it is killed once")?;
+            }
+            Action::Explain { .. } => {
+                live.reports += 1;
+                live.down = true;
+            }
+            Action::Check(_) | Action::Tell(_) => {}
+        }
+        Ok(())
+    }
+
+    fn judge_check(&mut self, step: &Step, number: u64) -> Judged {
+        require(number > self.last, "generation numbers never repeat")?;
+        self.last = number;
+        if let Some(until) = self.open_until.take() {
+            let asked = matches!(step.event, Some(Event::RestartRequested));
+            require(asked || step.now >= until, "an open breaker waits for its cooldown")?;
+        }
+        self.close()?;
+        self.live = Some(Generation { number, ..Generation::default() });
+        Ok(())
+    }
+
+    /// The books on a generation are closed: it is over.
+    fn close(&mut self) -> Judged {
+        let Some(live) = self.live.take() else { return Ok(()) };
+        require(!live.spawn || live.gone.is_some(), "at most one generation lives")?;
+        require(live.ports_released, "the ports of a generation are released")?;
+        require(!live.probing, "what was probed is left")?;
+        require(live.reports == u32::from(live.failed), "a failed generation has one report, another none")
+    }
+
+    fn judge_told(&mut self, step: &Step, transition: &Transition) -> Judged {
+        match transition {
+            Transition::State { from, to, .. } => return self.judge_state(step, *from, *to),
+            Transition::BreakerOpened { cooldown, .. } => self.open_until = Some(step.now + *cooldown),
+            Transition::SignalHeld { signal, limit } => {
+                let entry = (*signal, limit.is_some());
+                require(!self.held.contains(&entry), "each signal is held once")?;
+                self.held.push(entry);
+            }
+            Transition::SignalDelivered(signal) => {
+                let at = self.held.iter().position(|(held, _)| held == signal);
+                let at = at.ok_or("it was not held")?;
+                let in_order = self.settings.signals.hold_until == SignalHoldUntil::Handled || at == 0;
+                require(in_order, "held signals are delivered in order of arrival")?;
+                self.held.remove(at);
+                let sent = step.has(|action| matches!(action, Action::Signal(_, sent) if sent == signal));
+                require(sent, "a delivered signal is sent")?;
+            }
+            Transition::Survived { .. } => {
+                let live = self.live.as_mut().ok_or("nothing lives")?;
+                live.failed |= !live.resting;
+            }
+            Transition::GivenUp { .. }
+            | Transition::NextAttempt { .. }
+            | Transition::Status(_)
+            | Transition::StrangerIgnored { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn judge_state(&mut self, step: &Step, from: State, to: State) -> Judged {
+        use State::*;
+        let possible: &[State] = match from {
+            Stopped | Failed => &[Waiting],
+            Waiting => &[Checking, Stopped],
+            Checking => &[Starting, Stopping, Stopped, BackingOff, Open, Failed],
+            Starting => &[Ready, Stopping, Stopped, BackingOff, Open, Failed, Checking],
+            Ready => &[Stopping],
+            Stopping => &[Stopped, Failed, BackingOff, Open, Checking],
+            BackingOff | Open => &[Checking, Stopped],
+        };
+        require(from == self.state && possible.contains(&to), "there is no such way")?;
+        self.state = to;
+        if to == State::Open {
+            require(self.open_until.is_some(), "a breaker opens with a word")?;
+        }
+        if matches!(to, BackingOff | Open | Failed | Stopped) {
+            self.open_until = self.open_until.filter(|_| to == Open);
+            return self.close();
+        }
+        let Some(live) = &mut self.live else { return Ok(()) };
+        match to {
+            Ready => {
+                require(!live.down && live.runs(), "only what is coming up becomes ready")?;
+                live.ready = true;
+                live.arm(step.now);
+            }
+            Stopping => {
+                live.down = true;
+                live.kill_by = Some(step.now + self.settings.stop_timeout.max(ms(0)) + REPORT + SLACK);
+                self.held.retain(|(_, stop)| !stop);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What becomes of a signal that arrives: held, sent, or dropped for a reason.
+    fn judge_signals(&mut self, step: &Step) -> Judged {
+        let becomes_ready =
+            |action: &Action| matches!(action, Action::Tell(Transition::State { to: State::Ready, .. }));
+        if step.has(becomes_ready) {
+            require(self.held.is_empty(), "what is held is delivered when it is ready")?;
+        }
+        let Some(Event::SignalReceived(arrived)) = step.event else { return Ok(()) };
+        let signals = &self.settings.signals;
+        let sent = *signals.rewrite.get(arrived).unwrap_or(arrived);
+        let listed = signals.hold.contains(arrived) || signals.hold.contains(&sent);
+        let ready = self.live.as_ref().is_some_and(|live| live.ready);
+        let waits = !matches!(step.before, State::Failed | State::Stopped | State::Stopping | State::Ready);
+        if listed && !ready && waits && signals.hold_until == SignalHoldUntil::Ready {
+            return require(self.held.contains(&(sent, false)), "a signal in `hold` is held");
+        }
+        let runs = self.live.as_ref().is_some_and(|live| live.runs() && !live.killed);
+        let passed = step.has(|action| matches!(action, Action::Signal(_, signal) if *signal == sent));
+        require(!runs || (listed && !ready) || passed, "a signal that is not held is sent at once")
+    }
+
+    /// Nothing is put off for longer than its limit.
+    fn judge_times(&mut self, step: &Step) -> Judged {
+        let now = step.now;
+        let late = |by: Option<Moment>| by.is_some_and(|by| now > by);
+        if let Some((count, since)) = self.stops {
+            let begun = self.state == State::Stopping || self.state.is_at_rest();
+            let limit = self.settings.signals.hold_limit.max(REPORT) + SLACK;
+            require(begun || now <= since + limit, "a stop request waits no longer than its limit")?;
+            let killed = self.live.as_ref().is_none_or(|live| live.killed || live.gone.is_some());
+            require(count < 3 || killed, "a third stop request kills")?;
+        }
+        let Some(live) = &self.live else { return Ok(()) };
+        if live.gone.is_some() {
+            return require(!late(live.gone.map(|at| at + REPORT + SLACK)), "a generation that is gone is over");
+        }
+        require(live.killed || !late(live.kill_by), "every stop ends within its ladder")
+    }
+}
+
+impl Generation {
+    fn runs(&self) -> bool {
+        self.spawned && !self.exited && self.gone.is_none()
+    }
+
+    fn up(&self) -> bool {
+        !self.down && !self.exited && self.gone.is_none()
+    }
+
+    fn arm(&mut self, now: Moment) {
+        if self.ready && self.up() && !self.winding_down {
+            self.watchdog = self.period.map(|period| now + period);
+        }
+    }
+
+    fn listen_to(&mut self, now: Moment, message: &Message, excused: bool) {
+        if let Some(period) = message.watchdog_period {
+            self.period = Some(period).filter(|period| !period.is_zero() && *period < Duration::from_secs(1_000_000));
+            self.arm(now);
+        }
+        if let Some(by) = message.extend_timeout {
+            self.start_deadline = self.start_deadline.map(|at| at.max(now + by)).filter(|_| !self.ready);
+            self.kill_by = self.kill_by.map(|at| at.max(now + by + REPORT + SLACK));
+        }
+        if message.stopping {
+            self.winding_down = true;
+            self.watchdog = None;
+        }
+        match message.watchdog {
+            Some(WatchdogPing::Alive) => self.arm(now),
+            Some(WatchdogPing::Trigger) => self.failed |= self.spawn && self.up() && !excused,
+            None => {}
+        }
+    }
+}

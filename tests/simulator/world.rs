@@ -1,0 +1,457 @@
+//! A world in virtual time: processes, keepers, people. It answers the actions of the core with events, each after a
+//! delay that is left to chance.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use launcher::core::exit::Ending;
+use launcher::core::facts::Refusal;
+use launcher::core::notify::Message;
+use launcher::core::service::{Action, Event, Generation, Sender, Service, State, StopCause, Transition};
+use launcher::core::signal::{Signal, SignalSet};
+use launcher::core::time::Moment;
+
+use crate::random::Random;
+use crate::script::{SIGNALS, Script, ms, script};
+use crate::watch::{Coverage, Watch};
+
+/// What is simulated: one service, or a fleet of them.
+pub trait Subject {
+    fn step(&mut self, now: Moment, stimulus: Stimulus, actions: &mut Vec<(usize, Action)>);
+    fn next_deadline(&self) -> Option<Moment>;
+    fn service(&self, index: usize) -> &Service;
+    fn count(&self) -> usize;
+    /// Whether `DependenciesReady` has to come from outside.
+    fn needs_dependencies(&self) -> bool;
+    /// What must hold for all of it after a step.
+    fn check(&mut self, now: Moment, stimulus: &Stimulus, actions: &[(usize, Action)]) -> Result<(), String>;
+    /// Which event of its own a service gets by this.
+    fn event_for(&self, index: usize, stimulus: &Stimulus) -> Option<Event>;
+    /// Whether the launcher may end.
+    fn is_over(&self) -> bool;
+}
+
+/// Something that happens to the subject.
+#[derive(Debug, Clone)]
+pub enum Stimulus {
+    Service(usize, Event),
+    StartAll,
+    Stop(StopCause),
+    Signal(Signal),
+    TimePassed,
+}
+
+/// Something that happens in the world.
+#[derive(Debug)]
+enum Occurrence {
+    /// It reaches the subject. Not genuine: for the second time.
+    Reaches {
+        stimulus: Stimulus,
+        genuine: bool,
+    },
+    Begins(usize, Generation),
+    MainEnds(usize, Generation, Ending),
+    MemberEnds(usize, Generation, usize),
+    Says(usize, Generation, u8, Message),
+    Listens(usize, Generation),
+    Handles(usize, Generation, SignalSet),
+    Dies(usize, Generation),
+    Vanishes(usize, Generation),
+}
+
+/// The processes of one generation.
+struct Processes {
+    script: Script,
+    /// `Spawn` was performed, and its main process has not begun.
+    coming: bool,
+    main: bool,
+    members: Vec<bool>,
+    killed: bool,
+    probing: bool,
+    watching: bool,
+    /// When its keeper's last message arrives: they arrive in order.
+    channel: Moment,
+}
+
+impl Processes {
+    fn alive(&self) -> bool {
+        self.main || self.members.contains(&true)
+    }
+}
+
+/// All of it.
+pub struct World<S> {
+    pub subject: S,
+    random: Random,
+    now: Moment,
+    queue: BinaryHeap<Reverse<(Moment, u64, usize)>>,
+    occurrences: Vec<Option<Occurrence>>,
+    processes: BTreeMap<(usize, Generation), Processes>,
+    watches: Vec<Watch>,
+    /// The deadline that is waited for, and when the timer goes off: a little late at times.
+    timer: Option<(Moment, Moment)>,
+    /// How often in a row time has passed and a deadline was left behind.
+    left_behind: usize,
+    pub coverage: Coverage,
+    trace: bool,
+}
+
+impl<S: Subject> World<S> {
+    pub fn new(subject: S, random: Random, trace: bool) -> World<S> {
+        let watches = (0..subject.count()).map(|index| Watch::new(subject.service(index).settings())).collect();
+        World {
+            subject,
+            random,
+            now: Moment::ZERO,
+            queue: BinaryHeap::new(),
+            occurrences: Vec::new(),
+            processes: BTreeMap::new(),
+            watches,
+            timer: None,
+            left_behind: 0,
+            coverage: Coverage::default(),
+            trace,
+        }
+    }
+
+    /// Lives through a start, some people's doings, and a last stop.
+    pub fn run(&mut self) -> Result<(), String> {
+        let horizon = self.random.pick(&[ms(300), ms(4000), ms(20_000)]);
+        self.at(Duration::ZERO, Occurrence::Reaches { stimulus: Stimulus::StartAll, genuine: true });
+        for _ in 0..self.random.pick(&[0, 1, 2, 6, 15]) {
+            let stimulus = self.somebodys_wish();
+            let delay = self.random.delay(horizon);
+            self.at(delay, Occurrence::Reaches { stimulus, genuine: true });
+        }
+        for _ in 0..self.random.pick(&[1, 1, 2, 3]) {
+            let stimulus = Stimulus::Stop(self.stop_cause());
+            let delay = horizon + self.random.delay(ms(6000));
+            self.at(delay, Occurrence::Reaches { stimulus, genuine: true });
+        }
+        for _ in 0..50_000 {
+            if !self.go_on()? {
+                return self.end();
+            }
+        }
+        Err("it never comes to an end".to_owned())
+    }
+
+    /// Nothing is left to happen: everything must be at rest, and no process left.
+    fn end(&self) -> Result<(), String> {
+        for index in 0..self.subject.count() {
+            let state = self.subject.service(index).state();
+            if !state.is_at_rest() {
+                return Err(format!("service {index} is left in {state:?}"));
+            }
+        }
+        match self.processes.iter().find(|(_, processes)| processes.alive()) {
+            Some((of, _)) => Err(format!("processes of {of:?} are left")),
+            None if !self.subject.is_over() => Err("the launcher could not end".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn somebodys_wish(&mut self) -> Stimulus {
+        let index = self.random.below(self.subject.count() as u64) as usize;
+        let signal = self.random.pick(&SIGNALS);
+        let event = match self.random.below(10) {
+            0 => Event::StartRequested,
+            1 | 2 => Event::RestartRequested,
+            3 => Event::StopRequested(self.stop_cause()),
+            4 => Event::KillRequested,
+            5 | 6 => Event::SignalReceived(signal),
+            7 => return Stimulus::Stop(self.stop_cause()),
+            8 => return Stimulus::TimePassed,
+            _ => return Stimulus::Signal(signal),
+        };
+        Stimulus::Service(index, event)
+    }
+
+    fn stop_cause(&mut self) -> StopCause {
+        let signal = self.random.pick(&[Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP]);
+        self.random.pick(&[StopCause::Signal(signal), StopCause::Signal(Signal::TERM), StopCause::Request])
+    }
+
+    /// The next thing that happens. False when there is none.
+    fn go_on(&mut self) -> Result<bool, String> {
+        let deadline = self.subject.next_deadline();
+        if self.timer.map(|(deadline, _)| deadline) != deadline {
+            let late = self.random.maybe(20, |random| random.delay(ms(3))).unwrap_or_default();
+            self.timer = deadline.map(|deadline| (deadline, deadline.max(self.now) + late));
+        }
+        let next = self.queue.peek().map(|Reverse((at, ..))| *at);
+        if let Some((_, at)) = self.timer.filter(|(_, at)| next.is_none_or(|next| *at <= next)) {
+            self.now = at;
+            self.timer = None;
+            self.reach(Stimulus::TimePassed, true)?;
+            return self.judge_deadlines().map(|()| true);
+        }
+        let Some(Reverse((at, _, index))) = self.queue.pop() else { return Ok(false) };
+        self.now = at;
+        let Some(occurrence) = self.occurrences[index].take() else { return Ok(true) };
+        self.happen(occurrence)?;
+        Ok(true)
+    }
+
+    /// After time has passed every deadline lies ahead, but for those that services have set for each other.
+    fn judge_deadlines(&mut self) -> Result<(), String> {
+        let left = self.subject.next_deadline().is_some_and(|deadline| deadline <= self.now);
+        self.left_behind = if left { self.left_behind + 1 } else { 0 };
+        if self.left_behind >= self.subject.count() {
+            return Err("a deadline is left behind".to_owned());
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, delay: Duration, occurrence: Occurrence) {
+        self.queue.push(Reverse((self.now + delay, self.random.next(), self.occurrences.len())));
+        self.occurrences.push(Some(occurrence));
+    }
+
+    /// An event reaches the subject soon.
+    fn soon(&mut self, index: usize, event: Event) {
+        let delay = self.random.delay(ms(5));
+        self.at(delay, Occurrence::Reaches { stimulus: Stimulus::Service(index, event), genuine: true });
+    }
+
+    /// The keeper of a generation says something: in order.
+    fn keeper_says(&mut self, index: usize, generation: Generation, event: Event) {
+        let soon = self.now + self.random.delay(ms(5));
+        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
+        processes.channel = soon.max(processes.channel + Duration::from_nanos(1));
+        let delay = processes.channel.since(self.now);
+        self.at(delay, Occurrence::Reaches { stimulus: Stimulus::Service(index, event), genuine: true });
+    }
+
+    fn happen(&mut self, occurrence: Occurrence) -> Result<(), String> {
+        match occurrence {
+            Occurrence::Reaches { stimulus, genuine } => return self.reach(stimulus, genuine),
+            Occurrence::Begins(index, generation) => self.begin(index, generation),
+            Occurrence::MainEnds(index, generation, ending) => self.main_ends(index, generation, ending),
+            Occurrence::MemberEnds(index, generation, member) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                if std::mem::take(&mut processes.members[member]) && !processes.alive() {
+                    self.keeper_says(index, generation, Event::Emptied(generation));
+                }
+            }
+            Occurrence::Says(index, generation, who, message) => self.say(index, generation, who, message),
+            Occurrence::Listens(index, generation) => {
+                if self.processes.get(&(index, generation)).is_some_and(|of| of.probing && of.alive()) {
+                    self.soon(index, Event::ProbeSucceeded(generation));
+                }
+            }
+            Occurrence::Handles(index, generation, handled) => {
+                if self.processes.get(&(index, generation)).is_some_and(|of| of.watching && of.main) {
+                    self.soon(index, Event::HandlersSeen(generation, handled));
+                }
+            }
+            Occurrence::Dies(index, generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                let left = processes.alive();
+                processes.members.fill(false);
+                if processes.main {
+                    self.main_ends(index, generation, Ending::Signal(Signal::KILL));
+                } else if left {
+                    self.keeper_says(index, generation, Event::Emptied(generation));
+                }
+            }
+            Occurrence::Vanishes(index, generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                let left = processes.alive();
+                processes.members.fill(false);
+                processes.main = false;
+                if left {
+                    self.keeper_says(index, generation, Event::Emptied(generation));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The main process begins, or cannot.
+    fn begin(&mut self, index: usize, generation: Generation) {
+        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
+        processes.coming = false;
+        if let Some(failure) = processes.script.spawn.1.take() {
+            return self.keeper_says(index, generation, Event::SpawnFailed(generation, Box::new(failure)));
+        }
+        processes.main = true;
+        processes.members = vec![true; processes.script.rest.len()];
+        let says = std::mem::take(&mut processes.script.says);
+        let (ends, vanishes) = (processes.script.ends, processes.script.vanishes);
+        let killed = processes.killed.then_some(processes.script.dies);
+        self.keeper_says(index, generation, Event::Spawned(generation, 1));
+        for (after, who, message) in says {
+            self.at(after, Occurrence::Says(index, generation, who, message));
+        }
+        if let Some((after, ending)) = ends {
+            self.at(after, Occurrence::MainEnds(index, generation, ending));
+        }
+        if let Some(after) = vanishes {
+            self.at(after, Occurrence::Vanishes(index, generation));
+        }
+        if let Some(after) = killed {
+            self.at(after, Occurrence::Dies(index, generation));
+        }
+    }
+
+    fn main_ends(&mut self, index: usize, generation: Generation, ending: Ending) {
+        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
+        if !std::mem::take(&mut processes.main) {
+            return;
+        }
+        let alive = processes.alive();
+        self.keeper_says(index, generation, Event::Exited(generation, ending));
+        if !alive {
+            self.keeper_says(index, generation, Event::Emptied(generation));
+        }
+    }
+
+    fn say(&mut self, index: usize, generation: Generation, who: u8, message: Message) {
+        let Some(processes) = self.processes.get(&(index, generation)) else { return };
+        let (sender, alive) = match who {
+            0 => (Sender::Main(1), processes.main),
+            1 => (Sender::Member(2), processes.members.contains(&true)),
+            _ => (Sender::Stranger(99), true),
+        };
+        if alive {
+            self.soon(index, Event::Notified(generation, sender, message));
+        }
+    }
+
+    /// Something reaches the subject: it takes a step, which is judged and performed.
+    fn reach(&mut self, stimulus: Stimulus, genuine: bool) -> Result<(), String> {
+        let before: Vec<State> = (0..self.subject.count()).map(|index| self.subject.service(index).state()).collect();
+        if let Stimulus::Service(index, Event::DependenciesReady) = stimulus
+            && before[index] != State::Waiting
+        {
+            return Ok(()); // whoever orders services looks first
+        }
+        let mut actions = Vec::new();
+        if self.trace {
+            eprintln!("{:?} {stimulus:?}{}", self.now, if genuine { "" } else { " (again)" });
+        }
+        let events: Vec<_> = (0..before.len()).map(|index| self.subject.event_for(index, &stimulus)).collect();
+        self.subject.step(self.now, stimulus.clone(), &mut actions);
+        if self.trace {
+            actions.iter().for_each(|(index, action)| eprintln!("      {index}: {action:?}"));
+        }
+        for (index, (watch, event)) in self.watches.iter_mut().zip(&events).enumerate() {
+            let mine: Vec<&Action> = actions.iter().filter(|(of, _)| *of == index).map(|(_, action)| action).collect();
+            let service = self.subject.service(index);
+            watch
+                .observe(self.now, event.as_ref(), genuine, before[index], &mine, service, &mut self.coverage)
+                .map_err(|why| format!("service {index}: {why}"))?;
+        }
+        self.subject.check(self.now, &stimulus, &actions)?;
+        if let Stimulus::Service(index, event) = &stimulus
+            && genuine
+            && event.generation().is_some()
+            && self.random.percent(4)
+        {
+            let delay = self.random.delay(ms(5000));
+            let stimulus = Stimulus::Service(*index, event.clone());
+            self.at(delay, Occurrence::Reaches { stimulus, genuine: false });
+        }
+        actions.into_iter().try_for_each(|(index, action)| self.perform(index, action))
+    }
+
+    fn perform(&mut self, index: usize, action: Action) -> Result<(), String> {
+        match action {
+            Action::Check(generation) => self.check(index, generation),
+            Action::Spawn { generation, .. } => return self.spawn(index, generation),
+            Action::Probe(generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                processes.probing = true;
+                if let Some(after) = processes.script.listens {
+                    self.at(after, Occurrence::Listens(index, generation));
+                }
+            }
+            Action::WatchHandlers(generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                processes.watching = true;
+                for (after, handled) in std::mem::take(&mut processes.script.handlers) {
+                    self.at(after, Occurrence::Handles(index, generation, handled));
+                }
+            }
+            Action::StopProbing(generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                processes.probing = false;
+                processes.watching = false;
+            }
+            Action::Signal(generation, signal) => self.signal(index, generation, signal),
+            Action::SignalRest(generation, _) => self.signal_rest(index, generation),
+            Action::Kill(generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                processes.killed = true;
+                let dies = processes.script.dies;
+                self.at(dies, Occurrence::Dies(index, generation));
+            }
+            Action::Explain { generation, .. } => {
+                let explains = self.processes.get(&(index, generation)).and_then(|of| of.script.explains);
+                if let Some(after) = explains {
+                    let stimulus = Stimulus::Service(index, Event::Explained(generation));
+                    self.at(after, Occurrence::Reaches { stimulus, genuine: true });
+                }
+            }
+            Action::Tell(Transition::State { to: State::Waiting, .. }) if self.subject.needs_dependencies() => {
+                self.soon(index, Event::DependenciesReady);
+            }
+            Action::ReleasePorts(_) | Action::FollowMain(..) | Action::Tell(_) => {}
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, index: usize, generation: Generation) {
+        let mut script = script(&mut self.random);
+        let (after, refusal) = std::mem::replace(&mut script.preflight, (Duration::ZERO, None));
+        let processes = Processes {
+            script,
+            coming: false,
+            main: false,
+            members: vec![],
+            killed: false,
+            probing: false,
+            watching: false,
+            channel: self.now,
+        };
+        self.processes.insert((index, generation), processes);
+        let event = match refusal {
+            Some(refusal) => Event::PreflightFailed(generation, Box::<Refusal>::new(refusal)),
+            None => Event::PreflightPassed(generation),
+        };
+        self.at(after, Occurrence::Reaches { stimulus: Stimulus::Service(index, event), genuine: true });
+    }
+
+    /// At most one live generation of a service: told by the processes themselves.
+    fn spawn(&mut self, index: usize, generation: Generation) -> Result<(), String> {
+        let all = (index, Generation(0))..=(index, Generation(u64::MAX));
+        if let Some((other, _)) = self.processes.range(all).find(|(_, of)| of.alive() || of.coming) {
+            return Err(format!("{generation:?} of service {index} is started while {other:?} lives"));
+        }
+        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+        processes.coming = true;
+        let after = processes.script.spawn.0;
+        self.at(after, Occurrence::Begins(index, generation));
+        Ok(())
+    }
+
+    fn signal(&mut self, index: usize, generation: Generation, signal: Signal) {
+        let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+        let Some(processes) = self.processes.get(&(index, generation)).filter(|of| of.main && ends) else { return };
+        if let Some((after, ending)) = processes.script.stops {
+            let ending = ending.unwrap_or(Ending::Signal(signal));
+            self.at(after, Occurrence::MainEnds(index, generation, ending));
+        }
+    }
+
+    fn signal_rest(&mut self, index: usize, generation: Generation) {
+        let Some(processes) = self.processes.get(&(index, generation)) else { return };
+        for (member, after) in processes.script.rest.clone().into_iter().enumerate().take(processes.members.len()) {
+            if let Some(after) = after {
+                self.at(after, Occurrence::MemberEnds(index, generation, member));
+            }
+        }
+    }
+}
