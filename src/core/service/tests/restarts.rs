@@ -1,0 +1,202 @@
+use super::*;
+
+fn breaker(on_open: OnOpen) -> impl FnOnce(&mut ServiceSettings) {
+    move |settings| {
+        settings.restart.breaker =
+            Some(BreakerSettings { failures: 2, within: ms(10_000), cooldown: ms(60_000), on_open });
+    }
+}
+
+#[test]
+fn each_backoff_is_longer_and_each_attempt_counted() {
+    let mut bench = Bench::spawned(|settings| settings.restart.max_failures = Some(5));
+    assert_eq!(waits(&bench.end(G1, Ending::Code(1))), [(2, Some(5), 200)]);
+    bench.pass_until(200);
+    assert_eq!(waits(&bench.fail(G2)), [(3, Some(5), 400)]);
+    bench.pass_until(600);
+    assert_eq!(waits(&bench.fail(G3)), [(4, Some(5), 800)]);
+    assert_eq!(bench.service.failures(), 3);
+}
+
+#[test]
+fn attempts_count_from_the_last_readiness_but_failures_go_on() {
+    let mut bench = Bench::ready(|settings| settings.restart.max_failures = Some(5));
+    assert_eq!(waits(&bench.end(G1, Ending::Code(1))), [(1, Some(4), 200)], "four failures are left");
+    bench.pass_until(200);
+    bench.spawn(G2);
+    bench.send(says_ready(G2));
+    assert_eq!(bench.service.attempt(), 1);
+    assert_eq!(waits(&bench.end(G2, Ending::Code(1))), [(1, Some(3), 400)]);
+}
+
+#[test]
+fn being_ready_for_long_enough_starts_the_counts_again() {
+    let mut bench = Bench::ready(|settings| settings.restart.max_failures = Some(2));
+    bench.end(G1, Ending::Code(1));
+    bench.pass_until(200);
+    bench.spawn(G2);
+    bench.send(says_ready(G2));
+    bench.pass_until(60_200);
+    assert_eq!(bench.service.failures(), 0);
+    assert_eq!(waits(&bench.end(G2, Ending::Code(1))), [(1, Some(1), 200)]);
+}
+
+#[test]
+fn no_backoff_is_no_wait() {
+    let mut bench = Bench::ready(|settings| settings.restart.backoff.initial = ms(0));
+    let actions = bench.end(G1, Ending::Signal(Signal::KILL));
+    assert!(actions.contains(&Action::Check(G2)));
+}
+
+#[test]
+fn enough_failures_in_a_row_and_it_is_given_up_with_the_last_code() {
+    let mut bench = Bench::spawned(|settings| settings.restart.max_failures = Some(2));
+    bench.end(G1, Ending::Code(1));
+    bench.pass_until(200);
+    bench.spawn(G2);
+    let actions = bench.end(G2, Ending::Code(9));
+    assert!(actions.contains(&Action::Tell(Transition::GivenUp { failures: 2, code: 9 })));
+    assert_eq!((bench.state(), bench.code()), (State::Failed, Some(9)));
+    assert_eq!(bench.deadline(), None);
+}
+
+#[test]
+fn the_last_attempt_that_misses_its_deadline_gives_124() {
+    let mut bench = Bench::spawned(|settings| settings.restart.max_failures = Some(1));
+    bench.pass_until(30_000);
+    bench.send(Event::Explained(G1));
+    bench.end(G1, Ending::Signal(Signal::TERM));
+    assert_eq!((bench.state(), bench.code()), (State::Failed, Some(124)));
+}
+
+#[test]
+fn on_timeout_exit_fails_at_the_first_missed_deadline_only() {
+    let exit = |settings: &mut ServiceSettings| settings.on_timeout = OnTimeout::Exit;
+    let mut bench = Bench::spawned(exit);
+    bench.pass_until(30_000);
+    bench.send(Event::Explained(G1));
+    bench.end(G1, Ending::Signal(Signal::TERM));
+    assert_eq!((bench.state(), bench.code()), (State::Failed, Some(124)));
+
+    let mut bench = Bench::spawned(exit);
+    bench.end(G1, Ending::Code(1));
+    assert_eq!(bench.state(), State::BackingOff);
+}
+
+#[test]
+fn always_restarts_after_success_and_that_breaks_the_row() {
+    let mut bench = Bench::ready(|settings| {
+        settings.restart.policy = RestartPolicy::Always;
+        settings.restart.max_failures = Some(2);
+    });
+    bench.end(G1, Ending::Code(1));
+    bench.pass_until(200);
+    bench.spawn(G2);
+    bench.send(says_ready(G2));
+    let actions = bench.end(G2, Ending::Code(0));
+    assert_eq!((occasions(&actions), waits(&actions)), (vec![], vec![(1, Some(2), 400)]));
+    bench.pass_until(600);
+    bench.fail(G3);
+    assert_eq!(bench.state(), State::BackingOff, "one failure, not two");
+}
+
+#[test]
+fn on_failure_leaves_a_success_alone() {
+    let mut bench = Bench::ready(|_| {});
+    bench.end(G1, Ending::Code(0));
+    assert_eq!(bench.service.outcome(), Some(Outcome { code: 0, cause: OutcomeCause::Completed }));
+}
+
+#[test]
+fn a_breaker_opens_waits_and_allows_one_trial() {
+    let mut bench = Bench::spawned(breaker(OnOpen::Cooldown));
+    bench.end(G1, Ending::Code(1));
+    bench.pass_until(200);
+    let opened = Action::Tell(Transition::BreakerOpened { failures: 2, cooldown: ms(60_000) });
+    assert!(bench.fail(G2).contains(&opened));
+    assert_eq!(bench.state(), State::Open);
+    assert_eq!(bench.act_until(60_199), []);
+    assert_eq!(bench.act_until(60_200), [Action::Check(G3)]);
+    assert!(bench.fail(G3).iter().any(|action| matches!(action, Action::Tell(Transition::BreakerOpened { .. }))));
+    assert_eq!(bench.state(), State::Open, "the trial failed");
+}
+
+#[test]
+fn a_trial_that_is_ready_for_long_enough_closes_the_breaker_and_one_that_is_not_does_not() {
+    for (ready_for, state) in [(59_999, State::Open), (60_000, State::BackingOff)] {
+        let mut bench = Bench::spawned(breaker(OnOpen::Cooldown));
+        bench.end(G1, Ending::Code(1));
+        bench.pass_until(200);
+        bench.fail(G2);
+        bench.pass_until(60_200);
+        bench.spawn(G3);
+        bench.send(says_ready(G3));
+        bench.pass_until(60_200 + ready_for);
+        bench.end(G3, Ending::Code(1));
+        assert_eq!(bench.state(), state, "ready for {ready_for} ms");
+    }
+}
+
+#[test]
+fn a_breaker_that_exits_is_the_end() {
+    let mut bench = Bench::spawned(breaker(OnOpen::Exit));
+    bench.end(G1, Ending::Code(1));
+    bench.pass_until(200);
+    bench.fail(G2);
+    assert_eq!((bench.state(), bench.code()), (State::Failed, Some(1)));
+}
+
+#[test]
+fn a_restart_counts_nothing_and_waits_for_nothing() {
+    let mut bench = Bench::ready(|_| {});
+    assert_eq!(bench.act(Event::RestartRequested), [Action::Signal(G1, Signal::TERM)]);
+    bench.send(Event::Exited(G1, Ending::Code(1)));
+    assert_eq!(bench.act(Event::Emptied(G1)), [Action::Check(G2)]);
+    assert_eq!(bench.service.failures(), 0);
+}
+
+#[test]
+fn a_restart_gets_a_service_out_of_every_wait() {
+    let mut bench = Bench::spawned(breaker(OnOpen::Cooldown));
+    bench.end(G1, Ending::Code(1));
+    assert_eq!(bench.state(), State::BackingOff);
+    assert_eq!(bench.act(Event::RestartRequested), [Action::Check(G2)]);
+    bench.fail(G2);
+    assert_eq!(bench.state(), State::Open);
+    assert_eq!(bench.act(Event::RestartRequested), [Action::Check(G3)], "that is its trial");
+    bench.fail(G3);
+    assert_eq!(bench.state(), State::Open);
+
+    let mut bench = Bench::spawned(|settings| settings.restart.policy = RestartPolicy::Never);
+    bench.end(G1, Ending::Code(1));
+    assert_eq!(bench.state(), State::Failed);
+    bench.send(Event::RestartRequested);
+    assert_eq!((bench.state(), bench.code()), (State::Waiting, None));
+    assert_eq!(bench.act(Event::DependenciesReady), [Action::Check(G2)]);
+}
+
+#[test]
+fn a_restart_of_one_that_will_not_stop_kills_it_first() {
+    let mut bench = Bench::ready(|_| {});
+    bench.send(Event::RestartRequested);
+    assert_eq!(occasions(&bench.pass_until(8_000)), [Occasion::StopTimeout]);
+    assert_eq!(bench.act(Event::Explained(G1)), [Action::Kill(G1)]);
+    let actions = bench.end(G1, Ending::Signal(Signal::KILL));
+    assert!(actions.contains(&Action::Check(G2)));
+    assert_eq!(bench.service.failures(), 0);
+}
+
+#[test]
+fn a_stop_after_a_restart_wins_and_the_other_way_round() {
+    let mut bench = Bench::ready(|_| {});
+    bench.send(Event::RestartRequested);
+    bench.send(Event::StopRequested(StopCause::Request));
+    bench.end(G1, Ending::Signal(Signal::TERM));
+    assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(0)));
+
+    let mut bench = Bench::ready(|_| {});
+    bench.send(Event::StopRequested(StopCause::Request));
+    bench.send(Event::RestartRequested);
+    bench.end(G1, Ending::Signal(Signal::TERM));
+    assert_eq!(bench.state(), State::Checking);
+}
