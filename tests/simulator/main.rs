@@ -3,7 +3,9 @@
 //! Every step is judged (`watch.rs`, `subjects.rs`). A failure prints its seed and the whole run;
 //! `SIMULATOR_SEED=42 cargo test --test simulator` runs that one again.
 
+mod generation;
 mod noise;
+mod processes;
 mod random;
 mod script;
 mod subjects;

@@ -129,12 +129,11 @@ impl Several {
                 Stimulus::TimePassed => true,
                 _ => false,
             };
-            if *to == State::Stopping && self.service(*index).may_run() && !of_its_own && !self.restarted[*index] {
-                let above = (0..self.after.len()).filter(|above| self.after[*above].contains(index));
-                if let Some(above) = above.into_iter().find(|above| self.service(*above).may_run()) {
-                    if !self.is_killed(*index, actions) {
-                        return Err(format!("{index} is stopped before {above}"));
-                    }
+            let told = *to == State::Stopping && self.service(*index).may_run();
+            if told && !of_its_own && !self.restarted[*index] && !self.is_killed(*index, actions) {
+                let mut above = (0..self.after.len()).filter(|above| self.after[*above].contains(index));
+                if let Some(above) = above.find(|above| self.service(*above).may_run()) {
+                    return Err(format!("{index} is stopped before {above}"));
                 }
             }
         }
@@ -155,10 +154,9 @@ impl Several {
         let Some(since) = self.going_down else { return Ok(()) };
         let late = ms(4); // of the timer
         let margin = (self.budget / 10).min(ms(250));
-        if now > since + (self.budget - margin) + late {
-            if let Some((index, _)) = self.running.iter().find(|(_, killed)| !**killed) {
-                return Err(format!("{index} outlives the stop budget"));
-            }
+        let alive = self.running.iter().find(|(_, killed)| !**killed);
+        if let Some((index, _)) = alive.filter(|_| now > since + (self.budget - margin) + late) {
+            return Err(format!("{index} outlives the stop budget"));
         }
         if now > since + self.budget + late && self.fleet.exit_code().is_none() {
             return Err("the stop budget is over and the launcher does not end".to_owned());

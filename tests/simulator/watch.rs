@@ -4,18 +4,17 @@
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
-use launcher::core::notify::{Message, WatchdogPing};
 use launcher::core::service::{Action, Event, EventKind, Sender, Service, State, Transition};
 use launcher::core::settings::{Ready, ServiceSettings, SignalHoldUntil};
 use launcher::core::signal::Signal;
 use launcher::core::time::Moment;
 
-use crate::script::ms;
+use crate::generation::Generation;
 
 /// How long a report may be waited for.
-const REPORT: Duration = Duration::from_secs(4);
+pub const REPORT: Duration = Duration::from_secs(4);
 /// What late timers may add.
-const SLACK: Duration = Duration::from_millis(30);
+pub const SLACK: Duration = Duration::from_millis(30);
 
 /// How often each event that can be of use was met in each state.
 #[derive(Clone)]
@@ -39,36 +38,6 @@ type Judged = Result<(), String>;
 
 fn require(holds: bool, rule: &str) -> Judged {
     if holds { Ok(()) } else { Err(rule.to_owned()) }
-}
-
-/// What is known of the live generation.
-#[derive(Default)]
-struct Generation {
-    number: u64,
-    passed: bool,
-    spawn: bool,
-    spawned: bool,
-    exited: bool,
-    /// No process of it is left: emptied, or never started.
-    gone: Option<Moment>,
-    ready: bool,
-    /// It comes up no more: it is stopping, or being explained.
-    down: bool,
-    /// It ended by itself.
-    resting: bool,
-    killed: bool,
-    reports: u32,
-    /// It has to have a report.
-    failed: bool,
-    ports_released: bool,
-    probing: bool,
-    probed: bool,
-    start_deadline: Option<Moment>,
-    watchdog: Option<Moment>,
-    period: Option<Duration>,
-    winding_down: bool,
-    /// Then it must have been killed, or be gone.
-    kill_by: Option<Moment>,
 }
 
 /// The books on one service.
@@ -344,7 +313,7 @@ impl Watch {
             }
             Stopping => {
                 live.down = true;
-                live.kill_by = Some(step.now + self.settings.stop_timeout.max(ms(0)) + REPORT + SLACK);
+                live.kill_by = Some(step.now + self.settings.stop_timeout + REPORT + SLACK);
                 self.held.retain(|(_, stop)| !stop);
             }
             _ => {}
@@ -389,41 +358,5 @@ impl Watch {
             return require(!late(live.gone.map(|at| at + REPORT + SLACK)), "a generation that is gone is over");
         }
         require(live.killed || !late(live.kill_by), "every stop ends within its ladder")
-    }
-}
-
-impl Generation {
-    fn runs(&self) -> bool {
-        self.spawned && !self.exited && self.gone.is_none()
-    }
-
-    fn up(&self) -> bool {
-        !self.down && !self.exited && self.gone.is_none()
-    }
-
-    fn arm(&mut self, now: Moment) {
-        if self.ready && self.up() && !self.winding_down {
-            self.watchdog = self.period.map(|period| now + period);
-        }
-    }
-
-    fn listen_to(&mut self, now: Moment, message: &Message, excused: bool) {
-        if let Some(period) = message.watchdog_period {
-            self.period = Some(period).filter(|period| !period.is_zero() && *period < Duration::from_secs(1_000_000));
-            self.arm(now);
-        }
-        if let Some(by) = message.extend_timeout {
-            self.start_deadline = self.start_deadline.map(|at| at.max(now + by)).filter(|_| !self.ready);
-            self.kill_by = self.kill_by.map(|at| at.max(now + by + REPORT + SLACK));
-        }
-        if message.stopping {
-            self.winding_down = true;
-            self.watchdog = None;
-        }
-        match message.watchdog {
-            Some(WatchdogPing::Alive) => self.arm(now),
-            Some(WatchdogPing::Trigger) => self.failed |= self.spawn && self.up() && !excused,
-            None => {}
-        }
     }
 }

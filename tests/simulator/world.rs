@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
-use launcher::core::facts::Refusal;
 use launcher::core::notify::Message;
-use launcher::core::service::{Action, Event, Generation, Sender, Service, State, StopCause, Transition};
+use launcher::core::service::{Action, Event, Generation, Service, State, StopCause, Transition};
 use launcher::core::signal::{Signal, SignalSet};
 use launcher::core::time::Moment;
 
+use crate::processes::Processes;
 use crate::random::Random;
-use crate::script::{SIGNALS, Script, ms, script};
+use crate::script::{SIGNALS, ms};
 use crate::watch::{Coverage, Watch};
 
 /// What is simulated: one service, or a fleet of them.
@@ -44,7 +44,7 @@ pub enum Stimulus {
 
 /// Something that happens in the world.
 #[derive(Debug)]
-enum Occurrence {
+pub enum Occurrence {
     /// It reaches the subject. Not genuine: for the second time.
     Reaches {
         stimulus: Stimulus,
@@ -60,34 +60,14 @@ enum Occurrence {
     Vanishes(usize, Generation),
 }
 
-/// The processes of one generation.
-struct Processes {
-    script: Script,
-    /// `Spawn` was performed, and its main process has not begun.
-    coming: bool,
-    main: bool,
-    members: Vec<bool>,
-    killed: bool,
-    probing: bool,
-    watching: bool,
-    /// When its keeper's last message arrives: they arrive in order.
-    channel: Moment,
-}
-
-impl Processes {
-    fn alive(&self) -> bool {
-        self.main || self.members.contains(&true)
-    }
-}
-
 /// All of it.
 pub struct World<S> {
     pub subject: S,
-    random: Random,
-    now: Moment,
+    pub random: Random,
+    pub now: Moment,
     queue: BinaryHeap<Reverse<(Moment, u64, usize)>>,
     occurrences: Vec<Option<Occurrence>>,
-    processes: BTreeMap<(usize, Generation), Processes>,
+    pub processes: BTreeMap<(usize, Generation), Processes>,
     watches: Vec<Watch>,
     /// The deadline that is waited for, and when the timer goes off: a little late at times.
     timer: Option<(Moment, Moment)>,
@@ -204,19 +184,19 @@ impl<S: Subject> World<S> {
         Ok(())
     }
 
-    fn at(&mut self, delay: Duration, occurrence: Occurrence) {
+    pub fn at(&mut self, delay: Duration, occurrence: Occurrence) {
         self.queue.push(Reverse((self.now + delay, self.random.next(), self.occurrences.len())));
         self.occurrences.push(Some(occurrence));
     }
 
     /// An event reaches the subject soon.
-    fn soon(&mut self, index: usize, event: Event) {
+    pub fn soon(&mut self, index: usize, event: Event) {
         let delay = self.random.delay(ms(5));
         self.at(delay, Occurrence::Reaches { stimulus: Stimulus::Service(index, event), genuine: true });
     }
 
     /// The keeper of a generation says something: in order.
-    fn keeper_says(&mut self, index: usize, generation: Generation, event: Event) {
+    pub fn keeper_says(&mut self, index: usize, generation: Generation, event: Event) {
         let soon = self.now + self.random.delay(ms(5));
         let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
         processes.channel = soon.max(processes.channel + Duration::from_nanos(1));
@@ -267,57 +247,6 @@ impl<S: Subject> World<S> {
             }
         }
         Ok(())
-    }
-
-    /// The main process begins, or cannot.
-    fn begin(&mut self, index: usize, generation: Generation) {
-        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
-        processes.coming = false;
-        if let Some(failure) = processes.script.spawn.1.take() {
-            return self.keeper_says(index, generation, Event::SpawnFailed(generation, Box::new(failure)));
-        }
-        processes.main = true;
-        processes.members = vec![true; processes.script.rest.len()];
-        let says = std::mem::take(&mut processes.script.says);
-        let (ends, vanishes) = (processes.script.ends, processes.script.vanishes);
-        let killed = processes.killed.then_some(processes.script.dies);
-        self.keeper_says(index, generation, Event::Spawned(generation, 1));
-        for (after, who, message) in says {
-            self.at(after, Occurrence::Says(index, generation, who, message));
-        }
-        if let Some((after, ending)) = ends {
-            self.at(after, Occurrence::MainEnds(index, generation, ending));
-        }
-        if let Some(after) = vanishes {
-            self.at(after, Occurrence::Vanishes(index, generation));
-        }
-        if let Some(after) = killed {
-            self.at(after, Occurrence::Dies(index, generation));
-        }
-    }
-
-    fn main_ends(&mut self, index: usize, generation: Generation, ending: Ending) {
-        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
-        if !std::mem::take(&mut processes.main) {
-            return;
-        }
-        let alive = processes.alive();
-        self.keeper_says(index, generation, Event::Exited(generation, ending));
-        if !alive {
-            self.keeper_says(index, generation, Event::Emptied(generation));
-        }
-    }
-
-    fn say(&mut self, index: usize, generation: Generation, who: u8, message: Message) {
-        let Some(processes) = self.processes.get(&(index, generation)) else { return };
-        let (sender, alive) = match who {
-            0 => (Sender::Main(1), processes.main),
-            1 => (Sender::Member(2), processes.members.contains(&true)),
-            _ => (Sender::Stranger(99), true),
-        };
-        if alive {
-            self.soon(index, Event::Notified(generation, sender, message));
-        }
     }
 
     /// Something reaches the subject: it takes a step, which is judged and performed.
@@ -401,57 +330,5 @@ impl<S: Subject> World<S> {
             Action::ReleasePorts(_) | Action::FollowMain(..) | Action::Tell(_) => {}
         }
         Ok(())
-    }
-
-    fn check(&mut self, index: usize, generation: Generation) {
-        let mut script = script(&mut self.random);
-        let (after, refusal) = std::mem::replace(&mut script.preflight, (Duration::ZERO, None));
-        let processes = Processes {
-            script,
-            coming: false,
-            main: false,
-            members: vec![],
-            killed: false,
-            probing: false,
-            watching: false,
-            channel: self.now,
-        };
-        self.processes.insert((index, generation), processes);
-        let event = match refusal {
-            Some(refusal) => Event::PreflightFailed(generation, Box::<Refusal>::new(refusal)),
-            None => Event::PreflightPassed(generation),
-        };
-        self.at(after, Occurrence::Reaches { stimulus: Stimulus::Service(index, event), genuine: true });
-    }
-
-    /// At most one live generation of a service: told by the processes themselves.
-    fn spawn(&mut self, index: usize, generation: Generation) -> Result<(), String> {
-        let all = (index, Generation(0))..=(index, Generation(u64::MAX));
-        if let Some((other, _)) = self.processes.range(all).find(|(_, of)| of.alive() || of.coming) {
-            return Err(format!("{generation:?} of service {index} is started while {other:?} lives"));
-        }
-        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
-        processes.coming = true;
-        let after = processes.script.spawn.0;
-        self.at(after, Occurrence::Begins(index, generation));
-        Ok(())
-    }
-
-    fn signal(&mut self, index: usize, generation: Generation, signal: Signal) {
-        let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
-        let Some(processes) = self.processes.get(&(index, generation)).filter(|of| of.main && ends) else { return };
-        if let Some((after, ending)) = processes.script.stops {
-            let ending = ending.unwrap_or(Ending::Signal(signal));
-            self.at(after, Occurrence::MainEnds(index, generation, ending));
-        }
-    }
-
-    fn signal_rest(&mut self, index: usize, generation: Generation) {
-        let Some(processes) = self.processes.get(&(index, generation)) else { return };
-        for (member, after) in processes.script.rest.clone().into_iter().enumerate().take(processes.members.len()) {
-            if let Some(after) = after {
-                self.at(after, Occurrence::MemberEnds(index, generation, member));
-            }
-        }
     }
 }

@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::core::facts::Occasion;
+use crate::core::facts::{Occasion, Refusal};
 use crate::core::settings::{Ready, ServiceSettings};
 use crate::core::time::Moment;
 
@@ -208,7 +208,7 @@ impl Service {
             Event::PreflightPassed(_) => self.on_preflight_passed(turn),
             Event::PreflightFailed(_, refusal) => self.on_preflight_failed(turn, refusal),
             Event::Spawned(_, pid) => self.on_spawned(turn, pid),
-            Event::SpawnFailed(_, failure) => self.on_spawn_failed(turn, failure),
+            Event::SpawnFailed(_, failure) => self.on_spawn_failed(turn, Box::new(Refusal::Exec(*failure))),
             Event::Notified(_, sender, message) => self.on_notified(turn, sender, message),
             Event::ProbeSucceeded(_) => self.on_probe_succeeded(turn),
             Event::HandlersSeen(_, handled) => self.on_handlers_seen(turn, handled),

@@ -1,6 +1,6 @@
 //! From the wish to have a service to its being ready.
 
-use crate::core::facts::{ExecFailure, Refusal};
+use crate::core::facts::Refusal;
 
 use super::deadlines::Deadline;
 use super::live::{Course, Failure, Live, Main};
@@ -114,15 +114,14 @@ impl Service {
     }
 
     /// Its main process could not be executed: this generation has failed, and nothing is left of it.
-    pub(super) fn on_spawn_failed(&mut self, turn: &mut Turn, failure: Box<ExecFailure>) {
+    pub(super) fn on_spawn_failed(&mut self, turn: &mut Turn, refusal: Box<Refusal>) {
         let Some(live) = self.live.as_mut().filter(|live| live.main == Main::Spawning) else { return };
         live.main = Main::Gone;
         let killed = live.course == Course::Killed;
         self.be_over(turn);
         // What was killed on its way is no failure to execute it.
         if !killed {
-            let refusal = Refusal::Exec(*failure);
-            self.fail(turn, Failure::refused(&refusal), Some(Box::new(refusal)));
+            self.fail(turn, Failure::refused(&refusal), Some(refusal));
         }
         self.settle(turn);
     }

@@ -1,6 +1,9 @@
 use super::*;
 
 const TERM: StopCause = StopCause::Signal(Signal::TERM);
+/// What a case sets.
+type Change<'a> = &'a dyn Fn(&mut ServiceSettings);
+
 const INT: StopCause = StopCause::Signal(Signal::INT);
 
 #[test]
@@ -72,7 +75,7 @@ fn what_is_sent_to_stop_it() {
         settings.signals.rewrite = BTreeMap::from([(Signal::TERM, Signal::USR2)]);
     };
     let as_it_is = |_: &mut ServiceSettings| {};
-    let cases: [(&dyn Fn(&mut ServiceSettings), StopCause, Signal); 9] = [
+    let cases: [(Change, StopCause, Signal); 9] = [
         (&as_it_is, TERM, Signal::TERM),
         (&as_it_is, INT, Signal::INT),
         (&as_it_is, StopCause::Request, Signal::TERM),
@@ -120,8 +123,7 @@ fn what_does_not_wait() {
     let unheld = |settings: &mut ServiceSettings| settings.signals.hold.clear();
     let no_limit = |settings: &mut ServiceSettings| settings.signals.hold_limit = ms(0);
     let as_it_is = |_: &mut ServiceSettings| {};
-    let cases: [(&dyn Fn(&mut ServiceSettings), StopCause); 3] =
-        [(&unheld, TERM), (&no_limit, TERM), (&as_it_is, StopCause::Request)];
+    let cases: [(Change, StopCause); 3] = [(&unheld, TERM), (&no_limit, TERM), (&as_it_is, StopCause::Request)];
     for (index, (change, cause)) in cases.into_iter().enumerate() {
         let mut bench = Bench::spawned(change);
         assert_eq!(bench.act(Event::StopRequested(cause)), [Action::Signal(G1, Signal::TERM)], "case {index}");
