@@ -1,1 +1,3 @@
 //! What performs: the loop, the probes, the command line.
+
+pub mod commands;
