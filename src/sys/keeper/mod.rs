@@ -362,19 +362,27 @@ pub fn become_subreaper() {
 }
 
 /// Reaps every ordinary child that has ended: orphans that the launcher was given as PID 1 or subreaper. Keepers are not
-/// among them. Called on the main thread; on SIGCHLD, and when something was dropped.
+/// among them. Called on SIGCHLD, and when something was dropped; on the main thread when another one traces processes,
+/// whose stops it would be shown otherwise.
 pub fn reap_orphans() {
     reap_abandoned();
-    // Not what another thread traces: a dump's stops are that thread's to see.
-    sweep::reap_all(libc::__WNOTHREAD, |_| {});
+    sweep::reap_all(not_of_other_threads(), |_| {});
 }
 
 /// Ends and reaps every ordinary child of the launcher, with all that is below, after [`Message::Lost`]. Keepers are not
-/// among them. Blocks for `limit` at most; whether none is left. Called on the main thread.
+/// among them. Blocks for `limit` at most; whether none is left.
 pub fn sweep_orphans(limit: Duration) -> bool {
     // SAFETY: no memory is involved.
     let root = unsafe { libc::getpid() };
     let until = raw::now_ms().saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
     let sweep = Sweep { root, signals: -1, cgroup_kill: -1, until: Some(until) };
-    sweep.run(|| sweep::reap_all(libc::__WNOTHREAD, |_| {}))
+    sweep.run(|| sweep::reap_all(not_of_other_threads(), |_| {}))
+}
+
+/// An option of `waitid(2)`: a traced process is shown to every thread, even to those that did not ask for stops. Orphans
+/// are given to the main thread, so that this one needs to look at its own children only.
+fn not_of_other_threads() -> i32 {
+    // SAFETY: no memory is involved.
+    let is_main = unsafe { libc::gettid() == libc::getpid() };
+    if is_main { libc::__WNOTHREAD } else { 0 }
 }

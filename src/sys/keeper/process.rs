@@ -11,7 +11,7 @@ use super::plan::{Prepared, Stage};
 use super::raw::{self, Change};
 use super::service;
 use super::sweep::{self, Sweep};
-use super::tree::{self, Walk};
+use super::tree;
 use super::wire::{self, Packet, Received};
 
 /// Where the keeper's descriptors lie once it has closed all others.
@@ -25,7 +25,7 @@ const KEPT: RawFd = 4;
 const STACK: usize = 64 * 1024;
 
 /// How long the end of a followed process may take to become known through its own parent, in milliseconds.
-const FOREIGN_REAPER_MS: i32 = 100;
+const FOREIGN_REAPER_MS: i64 = 100;
 /// How often it is looked whether a child has ended where there is no signalfd, in milliseconds.
 const BLIND_MS: i32 = 100;
 
@@ -247,7 +247,7 @@ impl Keeper {
                         wire::KILL => self.sweep(),
                         wire::SIGNAL_MAIN => self.signal_main(argument),
                         wire::SIGNAL_GROUP => self.signal_group(argument),
-                        wire::SIGNAL_REST => self.below().signal_all(walk().as_mut(), argument),
+                        wire::SIGNAL_REST => self.below().signal(argument),
                         wire::FOLLOW => self.follow(argument),
                         _ => {}
                     }
@@ -334,19 +334,28 @@ impl Keeper {
         self.untold_end = None;
     }
 
-    /// A followed process has ended whose reaper is, or was, another one.
+    /// A followed process has ended whose reaper is, or was, another one. How it ended is known when its parent has reaped
+    /// it, or has ended and left it to the keeper. A parent that does neither is not waited for.
     fn followed_ended(&mut self) {
-        self.reap();
-        let Some(main) = self.main.filter(|main| main.pidfd >= 0) else { return };
-        if raw::is_child(main.pid) {
-            return;
-        }
-        // How it ended is known when its parent has reaped it. A parent that does not is not waited for.
-        raw::poll(&mut [raw::pollfd(main.pidfd, 0)], FOREIGN_REAPER_MS);
-        match exit_status(main.pidfd) {
-            Some(status) if libc::WIFEXITED(status) => self.main_ended(libc::CLD_EXITED, libc::WEXITSTATUS(status)),
-            Some(status) if libc::WIFSIGNALED(status) => self.main_ended(libc::CLD_KILLED, libc::WTERMSIG(status)),
-            _ => self.main_ended(-1, 0),
+        let until = raw::now_ms() + FOREIGN_REAPER_MS;
+        let mut reaped = false;
+        loop {
+            self.reap();
+            let Some(main) = self.main.filter(|main| main.pidfd >= 0 && !raw::is_child(main.pid)) else { return };
+            let status = exit_status(main.pidfd);
+            let left = until - raw::now_ms();
+            if status.is_some() || reaped || left <= 0 {
+                let (code, status) = match status {
+                    Some(status) if libc::WIFEXITED(status) => (libc::CLD_EXITED, libc::WEXITSTATUS(status)),
+                    Some(status) if libc::WIFSIGNALED(status) => (libc::CLD_KILLED, libc::WTERMSIG(status)),
+                    _ => (-1, 0),
+                };
+                return self.main_ended(code, status);
+            }
+            let mut fds = [raw::pollfd(main.pidfd, 0), raw::pollfd(self.signals, libc::POLLIN)];
+            raw::poll(&mut fds, left as i32);
+            reaped = fds[0].revents & libc::POLLHUP != 0;
+            sweep::drain_signals(self.signals);
         }
     }
 
@@ -404,10 +413,6 @@ impl Keeper {
         }
         raw::exit(0)
     }
-}
-
-fn walk() -> Option<Walk> {
-    if tree::is_readable() { Walk::new() } else { None }
 }
 
 /// The wait status of a reaped process, where the kernel keeps it for a pidfd (`PIDFD_GET_INFO`, Linux 6.15).

@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 
+use super::process;
 use super::raw::{self, Wait};
 use super::tree::{self, Walk};
 
@@ -33,9 +34,13 @@ impl Sweep {
     ///
     /// A keeper is not a child in the sense of [`raw::is_child`] and is left alone, with all that is below it.
     pub fn run(&self, mut reap: impl FnMut() -> bool) -> bool {
-        let mut walk = if tree::is_readable() { Walk::new() } else { None };
+        let mut walk = usable_walk();
         let mut rounds = 0;
         let mut patience = QUIET_MS;
+        if walk.is_none() && reap() {
+            // What was killed by its group may have been all: looking for children blindly takes long.
+            self.wait_for_ends(&mut reap, QUIET_MS);
+        }
         while reap() {
             if self.until.is_some_and(|until| raw::now_ms() >= until) {
                 return false;
@@ -46,7 +51,10 @@ impl Sweep {
             if self.cgroup_kill >= 0 {
                 raw::write(self.cgroup_kill, b"1");
             }
-            self.signal_all(walk.as_mut(), libc::SIGKILL);
+            match walk.as_mut() {
+                Some(walk) => self.signal_all(walk, libc::SIGKILL),
+                None => signal_children_blindly(self.root, libc::SIGKILL, rounds == ROUNDS_BEFORE_FREEZING),
+            }
             rounds += 1;
             patience = if self.wait_for_ends(&mut reap, patience) { QUIET_MS } else { (patience * 2).min(PATIENCE_MS) };
             // A tree that outran the last freeze is frozen again after as many rounds.
@@ -105,26 +113,43 @@ impl Sweep {
     }
 
     /// Sends a signal to every living process below, parents first.
-    pub fn signal_all(&self, walk: Option<&mut Walk>, signal: i32) {
-        match walk {
-            Some(walk) => walk.below(
-                self.root,
-                |child| !raw::is_child(child),
-                |pid, stat| {
-                    if !stat.is_some_and(tree::Stat::is_dead) {
-                        raw::kill(pid, signal);
-                    }
-                },
-            ),
-            None => signal_children_blindly(self.root, signal),
+    fn signal_all(&self, walk: &mut Walk, signal: i32) {
+        walk.below(
+            self.root,
+            |child| !raw::is_child(child),
+            |pid, stat| {
+                if !stat.is_some_and(tree::Stat::is_dead) {
+                    raw::kill(pid, signal);
+                }
+            },
+        );
+    }
+
+    /// Sends a signal to every living process below, once; without a usable /proc to direct children only.
+    pub fn signal(&self, signal: i32) {
+        match usable_walk() {
+            Some(mut walk) => self.signal_all(&mut walk, signal),
+            None => signal_children_blindly(self.root, signal, true),
         }
     }
 }
 
+fn usable_walk() -> Option<Walk> {
+    if tree::is_readable() { Walk::new() } else { None }
+}
+
 /// Without a usable /proc: whatever number answers `waitid(2)` is a child. What is below the children becomes a child
 /// itself when they have ended.
-fn signal_children_blindly(own: i32, signal: i32) {
-    for pid in 2..=highest_pid() {
+fn signal_children_blindly(own: i32, signal: i32, everywhere: bool) {
+    // Numbers are given out in turn: those of later processes lie between this one's and that of the newest.
+    let mut pidfd = -1;
+    // SAFETY: the child ends at once; it is reaped with all others.
+    let newest = unsafe { process::fork(libc::SIGCHLD, &mut pidfd) };
+    if newest == 0 {
+        raw::exit(0);
+    }
+    let numbers = if own < newest && !everywhere { own + 1..=newest } else { 2..=highest_pid() };
+    for pid in numbers {
         if pid != own && raw::is_child(pid) {
             raw::kill(pid, signal);
         }
