@@ -169,6 +169,8 @@ pub struct HolderFacts {
     pub running: Option<Duration>,
     /// Whether it is a leftover of this very service: started by a launcher that is gone.
     pub leftover: bool,
+    /// The living launcher that looks after it, if one does: without that one it would come back.
+    pub launcher: Option<i32>,
 }
 
 fn as_seconds<S: serde::Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -67,7 +67,7 @@ pub fn listening(listens: &[Listen], pids: impl Fn() -> Vec<i32>) -> Vec<bool> {
     let mut held = HashSet::new();
     let mut closed_users = HashSet::new();
     for pid in pids() {
-        if let Err(error) = procfs::for_each_socket(pid, |inode| drop(held.insert(inode)))
+        if let Err(error) = procfs::for_each_socket(pid, |inode| held.extend([inode]))
             && error.kind() == std::io::ErrorKind::PermissionDenied
         {
             closed_users.extend(procfs::effective_user(pid));
