@@ -11,7 +11,7 @@ const UNIX_PATH_MAX: usize = 107;
 
 /// Reads the address of a declared port: `tcp://ADDRESS:PORT`, `udp://ADDRESS:PORT`, `unix:PATH` (`unix:@NAME` is
 /// abstract), or without a scheme, which is tcp: `ADDRESS:PORT`, `[IPV6]:PORT`, `:PORT` and `PORT`. Where the address
-/// is left out, or is `*`, it is 0.0.0.0. The port may be `auto`, which becomes 0.
+/// is left out, or is `*`, it is 0.0.0.0; `localhost` is 127.0.0.1. The port may be `auto`, which becomes 0.
 ///
 /// # Errors
 /// One sentence that says what is wrong and how to write it.
@@ -95,7 +95,7 @@ fn parse_socket(text: &str) -> Result<SocketAddr, String> {
     let port = parse_port(port)?;
     let ip = match host {
         "" | "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        "localhost" => return Err(format!("localhost may mean two addresses: 127.0.0.1:{port} or [::1]:{port}")),
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
         _ => match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             // With `[…%3]` the scope of a link-local address comes along.
             Some(_) => {
@@ -155,8 +155,8 @@ pub fn reaches(held: SocketAddr, v6only: bool, asked: SocketAddr) -> bool {
         }
 }
 
-/// Whether a socket bound to `held` is in the way of one that is to be bound to `asked`; a wildcard is in the way of all
-/// of its family, and an IPv6 wildcard that does not keep to IPv6 of all IPv4 too. `asked` is taken as dual stack.
+/// Whether a socket bound to `held` is in the way of one that is to be bound to `asked`: a wildcard is in the way of
+/// all of its family, and an IPv6 wildcard that does not keep to IPv6 of all IPv4 too. `asked` is taken as dual stack.
 pub fn collides(held: SocketAddr, v6only: bool, asked: SocketAddr) -> bool {
     let wild = |ip: IpAddr, v6only: bool| ip.is_ipv6() && ip.is_unspecified() && !v6only;
     let (held_ip, asked_ip) = (held.ip().to_canonical(), asked.ip().to_canonical());
@@ -187,6 +187,7 @@ mod tests {
             ("tcp://0.0.0.0:8080", "tcp://0.0.0.0:8080"),
             ("tcp://:8080", "tcp://0.0.0.0:8080"),
             ("[::1]:8080", "tcp://[::1]:8080"),
+            ("localhost:8080", "tcp://127.0.0.1:8080"),
             ("udp://[::]:53", "udp://[::]:53"),
             ("tcp://[fe80::1%2]:80", "tcp://[fe80::1%2]:80"),
             ("auto", "tcp://0.0.0.0:0"),
@@ -213,7 +214,6 @@ mod tests {
             ("", "is no port"),
             ("http://127.0.0.1:80", "not on http://"),
             ("/run/x.sock", "write \"unix:/run/x.sock\""),
-            ("localhost:80", "127.0.0.1:80 or [::1]:80"),
             ("127.0.0.1", "has no port"),
             ("[::1]", "has no port"),
             ("::1:80", "brackets"),

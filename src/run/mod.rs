@@ -1,3 +1,4 @@
 //! What performs: the loop, the probes, the command line.
 
 pub mod commands;
+pub mod preflight;

@@ -1,3 +1,5 @@
 //! The commands beside `run`, one file each.
 
 pub mod notify;
+pub mod check;
+pub mod port;

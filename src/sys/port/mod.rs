@@ -8,7 +8,7 @@ mod unix;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Socket, Type};
 
@@ -203,14 +203,6 @@ fn host_addresses(v6: bool) -> Vec<IpAddr> {
     found.sort();
     found.dedup();
     found
-}
-
-/// Whether the descriptor is closed on exec: what every socket made here must be.
-#[cfg(test)]
-fn is_close_on_exec(fd: impl AsRawFd) -> bool {
-    let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
-    let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim).unwrap_or_default();
-    i32::from_str_radix(flags, 8).is_ok_and(|flags| flags & libc::O_CLOEXEC != 0)
 }
 
 #[cfg(test)]

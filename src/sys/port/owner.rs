@@ -10,8 +10,8 @@ use crate::core::facts::{HoldState, HolderFacts, OwnerFacts};
 use crate::core::listen::collides;
 use crate::core::port_words::unit_or_container;
 use crate::core::settings::Listen;
-use crate::sys::procfs;
 use crate::sys::sock_diag::{Filter, InetSocket, Protocol, State, inet_sockets};
+use crate::sys::{procfs, users};
 
 /// Who holds the address, or is in the way of it; `None` when nobody is, and for port 0.
 ///
@@ -28,7 +28,7 @@ pub fn owner(listen: &Listen, service: Option<&str>) -> Option<OwnerFacts> {
     };
     let mut owner = found.facts;
     owner.holders = holders(&found.inodes, service);
-    owner.user = owner.uid.and_then(user_name);
+    owner.user = owner.uid.and_then(users::name_of);
     owner.cgroup = owner
         .holders
         .first()
@@ -143,16 +143,6 @@ fn launcher_of(pid: i32) -> Option<i32> {
     let ancestors = procfs::ancestors(pid);
     let keeper = ancestors.iter().position(is_launcher)?;
     ancestors.get(keeper + 1).copied().filter(is_launcher)
-}
-
-/// The user's name in `/etc/passwd` (`passwd(5)`).
-fn user_name(uid: u32) -> Option<String> {
-    let text = std::fs::read_to_string("/etc/passwd").ok()?;
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
 }
 
 /// The path of a version 2 cgroup by its id, which is its directory's inode: found by walking the hierarchy, for

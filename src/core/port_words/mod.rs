@@ -335,5 +335,4 @@ fn age(age: Duration) -> String {
 }
 
 #[cfg(test)]
-#[path = "port_words_tests.rs"]
 mod tests;

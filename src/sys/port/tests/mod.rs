@@ -1,7 +1,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
+
+mod unix;
 
 use super::*;
 use crate::core::facts::HoldState;
@@ -17,6 +19,13 @@ fn udp(address: impl ToString) -> Listen {
 
 fn problem(result: Result<impl Sized, RawPortFailure>) -> Option<PortProblem> {
     result.err().map(|failure| failure.problem)
+}
+
+/// Whether the descriptor is closed on exec: what every socket made here must be.
+fn is_close_on_exec(fd: impl AsRawFd) -> bool {
+    let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
+    let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim).unwrap_or_default();
+    i32::from_str_radix(flags, 8).is_ok_and(|flags| flags & libc::O_CLOEXEC != 0)
 }
 
 /// Runs this in a thread of its own that has taken on an ordinary user; the others stay what they are.
@@ -55,7 +64,8 @@ impl Holder {
         let family = if address.contains(':') { "AF_INET6" } else { "AF_INET" };
         Holder::start(
             &format!(
-                "s = socket.socket(socket.{family}); {options}\ns.bind(('{address}', 0)); s.listen()\nport = s.getsockname()[1]"
+                "s = socket.socket(socket.{family}); {options}\ns.bind(('{address}', 0)); s.listen()\n\
+                 port = s.getsockname()[1]"
             ),
             &[],
         )
@@ -127,7 +137,8 @@ fn the_owner_is_told_whole() {
 #[test]
 fn children_that_hold_it_too_are_told_after_their_parent() {
     let script = "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\nport = s.getsockname()[1]\n\
-                  r, w = os.pipe()\nfor _ in range(2):\n  if os.fork() == 0:\n    os.close(w); os.read(r, 1); os._exit(0)\n";
+                  r, w = os.pipe()\nfor _ in range(2):\n  if os.fork() == 0:\n    os.close(w); os.read(r, 1); os._exit(0)\n\
+                  ";
     let holder = Holder::start(script, &[]);
     let owner = owner(&tcp(format!("127.0.0.1:{}", holder.port)), None).unwrap();
     assert_eq!(owner.holders.len(), 3, "{owner:?}");
@@ -314,92 +325,6 @@ fn who_may_not_be_looked_into_is_told_by_uid() {
     };
     let owner = owner.unwrap();
     assert_eq!((owner.uid, owner.user.as_deref(), owner.holders.len()), (Some(0), Some("root"), 0));
-}
-
-#[test]
-fn a_unix_path_in_every_condition() {
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    let listen = |name: &str| Listen::Unix(at(name));
-    // Free.
-    assert_eq!(problem(examine(&listen("free"))), None);
-    assert!(!at("free").exists(), "a look leaves nothing behind");
-    // Alive: a listener, a datagram socket, one that is bound only.
-    let _stream = UnixListener::bind(at("stream")).unwrap();
-    let _datagram = UnixDatagram::bind(at("datagram")).unwrap();
-    let bound = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-    bound.bind(&socket2::SockAddr::unix(at("bound")).unwrap()).unwrap();
-    // Stale, a plain file, a link, a directory.
-    drop(UnixListener::bind(at("stale")).unwrap());
-    std::fs::write(at("file"), "precious").unwrap();
-    std::os::unix::fs::symlink(at("stale"), at("link")).unwrap();
-    std::fs::create_dir(at("directory")).unwrap();
-    for (name, state) in [
-        ("stream", HoldState::Listening),
-        ("datagram", HoldState::Listening),
-        ("bound", HoldState::Bound),
-        ("file", HoldState::NotASocket),
-        ("link", HoldState::NotASocket),
-        ("directory", HoldState::NotASocket),
-    ] {
-        for result in [examine(&listen(name)), reserve(&listen(name)).map(drop), super::listen(&listen(name)).map(drop)]
-        {
-            assert_eq!(problem(result), Some(PortProblem::Taken), "{name}");
-        }
-        let owner = owner(&listen(name), None).unwrap();
-        assert_eq!(owner.state, state, "{name}");
-        assert_eq!(owner.holders.is_empty(), state == HoldState::NotASocket, "{name}");
-        assert!(at(name).symlink_metadata().is_ok(), "{name} must not be unlinked");
-    }
-    assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "precious");
-    assert_eq!(owner(&listen("stale"), None).unwrap().state, HoldState::Stale);
-    assert_eq!(problem(examine(&listen("stale"))), None);
-    assert!(at("stale").exists(), "a look removes nothing");
-    reserve(&listen("stale")).unwrap();
-    assert!(!at("stale").exists(), "a reservation clears it away");
-    assert_eq!(problem(examine(&Listen::Unix("/nonexistent/x.sock".into()))), Some(PortProblem::Other));
-}
-
-#[test]
-fn a_passed_unix_socket_takes_a_stale_ones_place_and_goes_with_its_holder() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("s.sock");
-    drop(UnixListener::bind(&path).unwrap());
-    let held = super::listen(&Listen::Unix(path.clone())).unwrap();
-    assert!(is_close_on_exec(held.descriptor().unwrap()));
-    std::os::unix::net::UnixStream::connect(&path).unwrap();
-    drop(held);
-    assert!(!path.exists());
-    // But not when another has taken its place.
-    let held = super::listen(&Listen::Unix(path.clone())).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    let _other = UnixListener::bind(&path).unwrap();
-    drop(held);
-    assert!(path.exists());
-}
-
-#[test]
-fn abstract_names_are_found_and_passed() {
-    let name = Listen::Unix(format!("@launcher-test-pass-{}", std::process::id()).into());
-    assert_eq!(problem(examine(&name)), None);
-    assert_eq!(owner(&name, None), None);
-    let held = super::listen(&name).unwrap();
-    assert_eq!(problem(examine(&name)), Some(PortProblem::Taken));
-    assert_eq!(problem(super::listen(&name)), Some(PortProblem::Taken));
-    assert_eq!(owner(&name, None).unwrap().holders[0].pid, std::process::id() as i32);
-    drop(held);
-    assert_eq!(problem(examine(&name)), None);
-}
-
-#[test]
-fn a_directory_that_may_not_be_written_is_told() {
-    let directory = tempfile::tempdir().unwrap();
-    let listen = Listen::Unix(directory.path().join("s.sock"));
-    let Some(failure) = as_nobody(|| examine(&listen)) else {
-        eprintln!("skipped: only root can become an ordinary user");
-        return;
-    };
-    assert_eq!(failure.unwrap_err().errno, Some(libc::EACCES));
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! What failed between fork and exec.
+
+use crate::core::errno;
+use crate::core::facts::{ExecFailure, ExecProblem};
+
+/// The failure of a try to start a program: at this stage, in the words of who tried (`setting user`,
+/// `changing the directory`, `executing`), with this `errno(3)`.
+pub fn failed_stage(
+    stage: &str,
+    number: i32,
+    program: &str,
+    directory: Option<&str>,
+    user: Option<&str>,
+) -> ExecFailure {
+    let (problem, of) = if stage.contains("exec") {
+        (at_exec(number), Some(program))
+    } else if stage.contains("directory") {
+        (ExecProblem::Directory, directory)
+    } else if stage.contains("user")
+        || stage.contains("group") && !stage.contains("process") && !stage.contains("cgroup")
+    {
+        (ExecProblem::User, user)
+    } else {
+        (ExecProblem::Stage, None)
+    };
+    let of = of.map(|of| format!(" {of:?}")).unwrap_or_default();
+    let step = format!("{stage}{of}: {}", errno::describe(number));
+    let summary = if stage.contains("exec") { step } else { format!("{program} was not started: {step}") };
+    let name = errno::name(number);
+    let advice = match (problem, name.as_str()) {
+        (ExecProblem::User, "EPERM") => Some("run the launcher as root, or as that user"),
+        (ExecProblem::User, "EAGAIN") => Some("raise the user's limit of processes (ulimit -u)"),
+        (_, "EAGAIN" | "ENOMEM") => Some("raise the limits of processes and memory, or stop something else"),
+        (_, "E2BIG") => Some("pass less in arguments and environment: a file, or standard input"),
+        (_, "ETXTBSY") => Some("wait until the program is written, or write it anew beside and rename it"),
+        (_, "EMFILE" | "ENFILE") => Some("raise the limit of open files (ulimit -n)"),
+        (ExecProblem::BadFormat, _) => Some("see what it is: file PROGRAM"),
+        _ => None,
+    };
+    let advice = advice.map(|advice| advice.replace("PROGRAM", program)).into_iter().collect();
+    ExecFailure { problem, summary, advice, errno: Some(number) }
+}
+
+/// What the errno of `execve(2)` says about the program.
+fn at_exec(number: i32) -> ExecProblem {
+    match errno::name(number).as_str() {
+        "ENOENT" | "ENOTDIR" => ExecProblem::NotFound,
+        "EACCES" | "EPERM" | "ETXTBSY" | "ELOOP" | "EISDIR" | "ENAMETOOLONG" => ExecProblem::NotExecutable,
+        "ENOEXEC" | "EINVAL" => ExecProblem::BadFormat,
+        "ELIBBAD" => ExecProblem::WrongArchitecture,
+        _ => ExecProblem::Stage,
+    }
+}
