@@ -57,5 +57,84 @@ pub fn program(service: &ServiceSettings, path: &OsStr, identity: Option<&Identi
 pub fn port_failure(service: &str, settings: &PortSettings, raw: &RawPortFailure) -> PortFailure {
     let taken = raw.problem == PortProblem::Taken;
     let owner = if taken { port::owner(&settings.listen, Some(service)) } else { None };
-    port_words::failure(&settings.name, &settings.listen, raw, owner)
+    let own_pid = std::process::id() as i32;
+    let ours = owner.as_ref().is_some_and(|owner| owner.holders.iter().any(|holder| holder.pid == own_pid));
+    let failure = port_words::failure(&settings.name, &settings.listen, raw, owner);
+    if ours { port_words::taken_by_ourselves(failure) } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::facts::ExecProblem;
+    use crate::core::listen::parse_listen;
+    use crate::core::settings::*;
+    use crate::core::signal::Signal;
+
+    fn service(command: &str, ports: &[String]) -> ServiceSettings {
+        let ports = ports.iter().enumerate().map(|(index, listen)| PortSettings {
+            name: format!("p{index}"),
+            listen: parse_listen(listen).unwrap(),
+            mode: PortMode::Reserve,
+            until: HoldUntil::Exec,
+        });
+        ServiceSettings {
+            name: "api".to_owned(),
+            command: vec![command.into()],
+            directory: None,
+            environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            environment_files: Vec::new(),
+            after: Vec::new(),
+            user: None,
+            ready: Ready::Auto,
+            start_timeout: Duration::from_secs(30),
+            on_timeout: OnTimeout::Restart,
+            stop_signal: Signal::TERM,
+            stop_timeout: Duration::from_secs(8),
+            watchdog: None,
+            ports: ports.collect(),
+            signals: SignalSettings {
+                hold: Vec::new(),
+                hold_until: SignalHoldUntil::Ready,
+                hold_limit: Duration::from_secs(5),
+                rewrite: BTreeMap::new(),
+            },
+            restart: RestartSettings {
+                policy: RestartPolicy::Never,
+                backoff: Backoff { initial: Duration::ZERO, max: Duration::ZERO, factor: 1.0, jitter: Jitter::None },
+                reset_after: Duration::ZERO,
+                success_codes: vec![0],
+                breaker: None,
+                max_failures: None,
+            },
+            interactive: false,
+        }
+    }
+
+    #[test]
+    fn every_finding_is_told() {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let taken = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let mut api = service("/no/such/program", &[taken, "203.0.113.7:80".to_owned(), "127.0.0.1:auto".to_owned()]);
+        let [Refusal::Exec(program), Refusal::Port(first), Refusal::Port(second)] = &findings(&api)[..] else {
+            panic!("{:?}", findings(&api));
+        };
+        assert_eq!(program.problem, ExecProblem::NotFound);
+        assert_eq!((first.problem, second.problem), (PortProblem::Taken, PortProblem::NoSuchAddress));
+        // The test holds the port itself, as a launcher with two such ports would.
+        assert!(first.summary.contains("beside another port of this launcher on 0.0.0.0:"), "{}", first.summary);
+        api.user = Some("no-such-user-here".to_owned());
+        let Some(Refusal::Exec(failure)) = findings(&api).into_iter().next() else { panic!() };
+        assert_eq!((failure.problem, failure.problem.exit_code()), (ExecProblem::User, 71));
+        assert!(failure.summary.contains("no-such-user-here"), "{}", failure.summary);
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_is_wrong() {
+        assert_eq!(findings(&service("true", &["127.0.0.1:auto".to_owned()])), []);
+    }
 }

@@ -124,10 +124,7 @@ fn no_interpreter(finding: &Finding) -> (String, Vec<String>) {
                 let mut advice: Vec<String> = did_you_mean(near).into_iter().collect();
                 advice.push(format!("install {target}, or change the first line of {path}"));
                 (
-                    format!(
-                        "the interpreter of {path} was not found: its first line asks env for {target}, which is not on \
-                         PATH"
-                    ),
+                    format!("{path} needs an interpreter that is not on PATH: its first line asks env for {target}"),
                     advice,
                 )
             }

@@ -41,6 +41,22 @@ pub fn failure(name: &str, listen: &Listen, raw: &RawPortFailure, owner: Option<
     }
 }
 
+/// As [`failure`] for an address that another port of the same launcher has, as two ports may be written that cannot
+/// both be had.
+pub fn taken_by_ourselves(mut failure: PortFailure) -> PortFailure {
+    let (name, listen) = (&failure.name, &failure.listen);
+    let held = failure.owner.as_ref().and_then(|owner| owner.address.clone());
+    let held = held.map(|address| format!(" on {address}")).unwrap_or_default();
+    failure.summary = format!("port {name} ({listen}) cannot be had beside another port of this launcher{held}");
+    failure.advice = vec![match listen {
+        Listen::Tcp(_) | Listen::Udp(_) if !held.is_empty() => {
+            "declare the wider of the two alone: [::] takes IPv4, too".to_owned()
+        }
+        _ => "give each port an address of its own".to_owned(),
+    }];
+    failure
+}
+
 /// That, and by whom, it is taken; one sentence without its final period.
 pub fn taken(port: &str, listen: &Listen, owner: Option<&OwnerFacts>) -> String {
     let Some(owner) = owner else {

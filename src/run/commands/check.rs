@@ -7,9 +7,11 @@ use crate::core::facts::Refusal;
 use crate::core::settings::Settings;
 use crate::run::preflight;
 
-/// Checks every service and writes what it finds, with what can be done about it, to `out` (stderr: it is for a person).
+/// Checks every service and writes what it finds, with what can be done about it, to `out`, which is stderr: it is for
+/// a person.
 ///
-/// The exit code is 0 when nothing is in the way; 126 or 127 when nothing but programs is, by the first of them; else 71.
+/// The exit code is 0 when nothing is in the way; 126 or 127 when nothing but programs is, by the first of them; else
+/// 71.
 pub fn check(settings: &Settings, out: &mut dyn Write) -> i32 {
     let mut all = Vec::new();
     for service in &settings.services {

@@ -169,7 +169,7 @@ fn an_env_script_without_its_program_is_told_with_names_like_it() {
         let script = bench.put(name, content);
         let failure = examine(script.as_os_str(), &path, None, None).unwrap_err();
         assert_eq!(failure.problem, ExecProblem::InterpreterMissing);
-        assert!(failure.summary.contains(&format!("asks env for {target},")), "{}", failure.summary);
+        assert!(failure.summary.contains(&format!("asks env for {target}")), "{}", failure.summary);
         assert!(name == "one-word" || failure.advice[0] == "did you mean python3?", "{:?}", failure.advice);
     }
     let script = bench.put("crlf", "#!/usr/bin/env python3\r\n");

@@ -137,12 +137,26 @@ fn the_owner_is_told_whole() {
 #[test]
 fn children_that_hold_it_too_are_told_after_their_parent() {
     let script = "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\nport = s.getsockname()[1]\n\
-                  r, w = os.pipe()\nfor _ in range(2):\n  if os.fork() == 0:\n    os.close(w); os.read(r, 1); os._exit(0)\n\
-                  ";
+                  r, w = os.pipe()\nif os.fork() == 0 or os.fork() == 0:\n  os.close(w); os.read(r, 1); os._exit(0)";
     let holder = Holder::start(script, &[]);
     let owner = owner(&tcp(format!("127.0.0.1:{}", holder.port)), None).unwrap();
     assert_eq!(owner.holders.len(), 3, "{owner:?}");
     assert_eq!(owner.holders[0].pid, holder.pid());
+}
+
+#[test]
+fn a_multipath_listener_is_found_like_any_other() {
+    // Go listens so by default since 1.24; IPPROTO_MPTCP is 262.
+    let script = "try:\n  s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\nexcept OSError:\n  \
+                  print(0, flush=True); sys.exit()\ns.bind(('127.0.0.1', 0)); s.listen()\nport = s.getsockname()[1]";
+    let holder = Holder::start(script, &[]);
+    if holder.port == 0 {
+        eprintln!("skipped: this kernel has no MPTCP");
+        return;
+    }
+    let listen = tcp(format!("127.0.0.1:{}", holder.port));
+    assert_eq!(owner(&listen, None).unwrap().holders[0].pid, holder.pid());
+    assert_eq!(crate::sys::sock_diag::listening(&[listen], || vec![holder.pid()]), [true]);
 }
 
 #[test]
