@@ -6,10 +6,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::exit::Ending;
 use super::settings::{Listen, PortMode, Ready};
+
+mod written;
+
+use written::{hex, listen_text, millis, mode_text, seconds};
 
 /// All that is known about one generation at the moment it is explained.
 #[derive(Debug, Clone)]
@@ -73,7 +77,7 @@ impl Facts {
 }
 
 /// Why a service is looked at: the report's `kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Occasion {
     /// A preflight check failed.
@@ -112,15 +116,15 @@ pub struct NotifyFacts {
 }
 
 /// One declared port.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PortFacts {
     /// Its name.
     pub name: String,
     /// Where it is declared to listen.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "listen_text")]
     pub listen: Listen,
     /// What the launcher does with it.
-    #[serde(serialize_with = "mode_as_text")]
+    #[serde(with = "mode_text")]
     pub mode: PortMode,
     /// Whether a process of the service (or, with `pass`, the launcher) listens on it.
     pub listening: bool,
@@ -128,20 +132,9 @@ pub struct PortFacts {
     pub owner: Option<OwnerFacts>,
 }
 
-fn as_text<S: serde::Serializer>(listen: &Listen, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(listen)
-}
-
-fn mode_as_text<S: serde::Serializer>(mode: &PortMode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match mode {
-        PortMode::Check => "check",
-        PortMode::Reserve => "reserve",
-        PortMode::Pass => "pass",
-    })
-}
-
 /// Who holds a port.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OwnerFacts {
     /// All processes that hold the socket; empty when they may not be looked into, or there is none.
     pub holders: Vec<HolderFacts>,
@@ -158,14 +151,15 @@ pub struct OwnerFacts {
 }
 
 /// One process that holds a socket.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HolderFacts {
     /// Its pid.
     pub pid: i32,
     /// Its command line.
     pub command: Vec<String>,
     /// Since when it runs.
-    #[serde(rename = "running_s", serialize_with = "as_seconds")]
+    #[serde(rename = "running_s", with = "seconds")]
     pub running: Option<Duration>,
     /// Whether it is a leftover of this very service: started by a launcher that is gone.
     pub leftover: bool,
@@ -173,15 +167,8 @@ pub struct HolderFacts {
     pub launcher: Option<i32>,
 }
 
-fn as_seconds<S: serde::Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match age {
-        Some(age) => serializer.serialize_some(&age.as_secs()),
-        None => serializer.serialize_none(),
-    }
-}
-
 /// What kind of hold there is on an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldState {
     /// A listening socket (for UDP: a bound one).
@@ -209,7 +196,8 @@ pub struct ListeningFacts {
 }
 
 /// Limits and use of memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MemoryFacts {
     /// The limit, in bytes.
     pub limit: Option<u64>,
@@ -242,7 +230,7 @@ pub struct ExecFailure {
 }
 
 /// What keeps a program from being executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecProblem {
     /// There is no such file, there or on PATH.
@@ -301,7 +289,7 @@ pub struct PortFailure {
 }
 
 /// What is wrong with a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PortProblem {
     /// Somebody holds it.
@@ -315,7 +303,8 @@ pub enum PortProblem {
 }
 
 /// One process of a service, looked at from outside.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ProcessFacts {
     /// Its pid.
     pub pid: i32,
@@ -374,7 +363,8 @@ impl Samples {
 }
 
 /// One thread.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ThreadFacts {
     /// Its tid.
     pub tid: i32,
@@ -387,7 +377,7 @@ pub struct ThreadFacts {
     /// What it waits on, as far as the system call shows it.
     pub waiting_on: Option<WaitingOn>,
     /// How long it has been off the CPU in this wait, where it can be known.
-    #[serde(rename = "waited_ms", serialize_with = "as_millis", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "waited_ms", with = "millis", skip_serializing_if = "Option::is_none")]
     pub waited: Option<Duration>,
     /// Its stack, innermost first.
     pub frames: Vec<Frame>,
@@ -402,29 +392,24 @@ pub struct ThreadFacts {
     pub wchan: Option<String>,
 }
 
-fn as_millis<S: serde::Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match age {
-        Some(age) => serializer.serialize_some(&(age.as_millis() as u64)),
-        None => serializer.serialize_none(),
-    }
-}
-
 /// One task of a runtime: a goroutine, a virtual thread, an asyncio task.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TaskFacts {
     /// Its number in the runtime's own terms.
     pub id: u64,
     /// Its state in the runtime's own words.
     pub state: String,
     /// How long it has been so, where the runtime knows.
-    #[serde(rename = "waited_ms", serialize_with = "as_millis")]
+    #[serde(rename = "waited_ms", with = "millis")]
     pub waited: Option<Duration>,
     /// Its stack, innermost first.
     pub frames: Vec<Frame>,
 }
 
 /// One frame of a stack.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Frame {
     /// The function, demangled; `None` when no symbol is known.
     pub function: Option<String>,
@@ -435,7 +420,7 @@ pub struct Frame {
     /// The file it was loaded from.
     pub module: Option<String>,
     /// Its address.
-    #[serde(serialize_with = "as_hex")]
+    #[serde(with = "hex")]
     pub address: u64,
     /// The language, as far as it can be told: `c`, `c++`, `rust`, `go`, `python`, …
     pub language: Option<String>,
@@ -446,12 +431,8 @@ pub struct Frame {
     pub found: FoundBy,
 }
 
-fn as_hex<S: serde::Serializer>(address: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{address:#x}"))
-}
-
 /// How a frame was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundBy {
     /// It is where the thread stands: its program counter.
@@ -468,7 +449,7 @@ pub enum FoundBy {
 }
 
 /// What a thread waits on, as far as the kernel shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum WaitingOn {
     /// A connection that is not yet there: blocking `connect(2)`.
@@ -537,7 +518,7 @@ pub enum WaitingOn {
         /// `epoll_wait`, `poll`, `select`, `io_uring_enter`.
         call: String,
         /// How long it waits at most; `None` for ever.
-        #[serde(rename = "timeout_ms", serialize_with = "as_millis")]
+        #[serde(rename = "timeout_ms", with = "millis", default)]
         timeout: Option<Duration>,
         /// What is watched, as far as it can be read.
         watched: Vec<WatchedFacts>,
@@ -545,7 +526,7 @@ pub enum WaitingOn {
     /// Time: `nanosleep(2)`, `clock_nanosleep(2)`.
     Sleep {
         /// For how long in all, when it can be read.
-        #[serde(rename = "duration_ms", serialize_with = "as_millis")]
+        #[serde(rename = "duration_ms", with = "millis", default)]
         duration: Option<Duration>,
     },
     /// A signal: `sigwaitinfo`, `pause`, `sigsuspend`.
@@ -565,7 +546,7 @@ pub enum WaitingOn {
 }
 
 /// One descriptor that a poller watches.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchedFacts {
     /// The descriptor.
     pub fd: i32,
@@ -578,7 +559,7 @@ pub struct WatchedFacts {
 }
 
 /// What a descriptor is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum FdFacts {
     /// A socket.
@@ -588,7 +569,8 @@ pub enum FdFacts {
 }
 
 /// A socket.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SocketFacts {
     /// `tcp`, `tcp6`, `udp`, `udp6`, `unix`, `netlink`, …
     pub protocol: String,
@@ -622,7 +604,8 @@ pub struct SocketFacts {
 }
 
 /// The listener at the other end of a connection on this host.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ListenerFacts {
     /// Whether anything listens there.
     pub listens: bool,
@@ -636,7 +619,8 @@ pub struct ListenerFacts {
 }
 
 /// A file that is no socket.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FileFacts {
     /// What kind.
     pub kind: FileKind,
@@ -650,7 +634,7 @@ pub struct FileFacts {
 }
 
 /// What kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
     /// A regular file.
@@ -671,12 +655,14 @@ pub enum FileKind {
 }
 
 /// A futex that a thread waits on.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FutexFacts {
     /// Its address.
-    #[serde(serialize_with = "as_hex")]
+    #[serde(with = "hex")]
     pub address: u64,
-    /// What it is, as far as memory and frames show.
+    /// What it is, as far as memory and frames show. In the report `kind` is already that of the wait.
+    #[serde(rename = "lock")]
     pub kind: FutexKind,
     /// Who holds it: a tid, read from the lock's own memory.
     pub owner: Option<i32>,
@@ -686,7 +672,7 @@ pub struct FutexFacts {
 }
 
 /// What a futex belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FutexKind {
     /// glibc's `pthread_mutex_t`: the owner is in it.
@@ -707,7 +693,8 @@ pub enum FutexKind {
 }
 
 /// A process or thread by number and name.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ProcessName {
     /// Its pid.
     pub pid: i32,

@@ -88,6 +88,13 @@ impl serde::Serialize for Signal {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Signal {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Signal, D::Error> {
+        let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A text that names no signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoSuchSignal(pub String);

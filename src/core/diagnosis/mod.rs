@@ -201,7 +201,10 @@ fn on_line<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
 
 /// What holds other threads and processes than the last link; many that are held by the same thing count as one.
 fn beside<'a>(view: &View<'a>, line: Option<&Line<'a>>, candidates: &mut Vec<Candidate>) {
-    let on_line = |place: &view::Place<'a>| line.is_some_and(|line| place.same(&line.end));
+    // The steps before the last link are told with it.
+    let on_line = |place: &view::Place<'a>| {
+        line.is_some_and(|line| place.same(&line.end) || line.steps.iter().any(|step| step.from.same(place)))
+    };
     for place in view.places().filter(|place| !on_line(place)).take(THREADS) {
         let found = rules::explain(view, &place).map(Candidate::beside);
         let useful = found.filter(|found| found.grip > Grip::Idle || found.verdict.cause == Cause::EventLoopIdle);

@@ -129,10 +129,11 @@ pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
         Some(address) => candidate.advice(format!("start what should listen on {address}{}", words::usually(&address))),
         None => candidate,
     };
-    let mut candidate = match facts.output_tail.trim().is_empty() {
-        true => candidate
-            .advice("run it by hand to see what it says: its output did not pass the launcher, or there was none"),
-        false => candidate,
+    let place = words.as_ref().and_then(|words| words.frame.as_ref());
+    let mut candidate = match (place.and_then(|frame| Some((frame.file.as_ref()?, frame.line?))), &words) {
+        (Some((file, line)), _) => candidate.advice(format!("look at {file}, line {line}")),
+        (None, Some(_)) => candidate.advice(format!("read its last lines: launcher report {}", facts.service)),
+        (None, None) => candidate.advice("run it by hand: it printed nothing that the launcher could see"),
     };
     // That it could not bind says more than that it then ended.
     if output::address_in_use(&facts.output_tail).is_some() {
