@@ -328,7 +328,7 @@ pub struct ProcessFacts {
     /// The longest any of its threads was held, in milliseconds; 0 when none was.
     pub paused_ms: f64,
     /// Whether it has ended and waits to be reaped.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub zombie: bool,
     /// Variables of its environment that matter to readiness: whether NOTIFY_SOCKET is still there, if readable.
     #[serde(skip)]

@@ -1,7 +1,7 @@
 //! The main line: from the first thread of the first process along what that one waits for inside the service, to the
 //! last link of the chain.
 
-use crate::core::facts::{FileKind, FutexKind, ProcessName, WaitingOn};
+use crate::core::facts::{FdFacts, FileKind, FutexKind, ProcessName, WaitingOn, WatchedFacts};
 
 use super::candidate::Grip;
 use super::rules::{self, kernel};
@@ -68,11 +68,24 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         Some(WaitingOn::Input { file, .. }) if matches!(file.kind, FileKind::Pipe | FileKind::Fifo) => {
             step("reads a pipe that is written by", descendant(view, pid, &file.peers)?)
         }
+        // Of a loop over epoll the pipes of children are but one part; `poll` and `select` are what reads from them.
+        Some(WaitingOn::Poll { call, watched, .. }) if !call.starts_with("epoll") => {
+            let held = rules::explain(view, place).is_some_and(|candidate| candidate.grip > Grip::Idle);
+            let peers: Vec<ProcessName> = watched.iter().flat_map(pipe_peers).cloned().collect();
+            if held { None } else { step("polls a pipe that is written by", descendant(view, pid, &peers)?) }
+        }
         Some(WaitingOn::Receive { socket, .. }) => {
             step("waits for a message from", descendant(view, pid, &socket.peer_processes)?)
         }
         _ if kernel::waits_for_vfork(place.thread) => step("waits in vfork() for", child(view, pid, &[])?),
         _ => None,
+    }
+}
+
+fn pipe_peers(watched: &WatchedFacts) -> &[ProcessName] {
+    match &watched.what {
+        FdFacts::File(file) if watched.read && matches!(file.kind, FileKind::Pipe | FileKind::Fifo) => &file.peers,
+        _ => &[],
     }
 }
 

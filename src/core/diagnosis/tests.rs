@@ -297,6 +297,19 @@ fn a_pipe_written_by_a_child_is_followed_too() {
 }
 
 #[test]
+fn a_child_whose_pipes_are_polled_is_followed_too() {
+    let mut facts = tree(Some(connecting("10.0.0.5:5432")));
+    let pipe = FileFacts { peers: vec![named(4712, "python3")], ..file(FileKind::Pipe, "pipe:[5]") };
+    let out = watched(3, false, FdFacts::File(pipe));
+    facts.processes[0].threads[0].waiting_on = Some(polling("poll", vec![out.clone()]));
+    let found = expect(&facts, Cause::ConnectWait, Confidence::Certain);
+    says(&found.evidence.join("\n"), &["polls a pipe that is written by python3"]);
+    // In an event loop it may be one thing among others.
+    facts.processes[0].threads[0].waiting_on = Some(polling("epoll_wait", vec![eventfd(), out]));
+    expect(&facts, Cause::ConnectWait, Confidence::Likely);
+}
+
+#[test]
 fn a_worker_beside_an_idle_parent_is_likely_at_most() {
     let mut facts = tree(Some(connecting("10.0.0.5:5432")));
     facts.processes[0].threads[0].waiting_on = Some(polling("epoll_wait", vec![eventfd()]));
@@ -561,4 +574,30 @@ fn nothing_known_is_unknown() {
     let mut blind = facts(vec![process(4711, 4700, "./api", vec![])]);
     blind.processes[0].dump_error = Some("not permitted".to_owned());
     says(&verdict(&blind).evidence.join("\n"), &["the dump of api (pid 4711) is not whole: not permitted"]);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whatever_the_facts_are_there_is_a_verdict(seed: u64) {
+        let found = diagnose(&random(seed, true));
+        proptest::prop_assert!(!found.verdict.summary.is_empty());
+        proptest::prop_assert!(found.alternatives.len() <= super::ALTERNATIVES);
+    }
+
+    #[test]
+    fn nothing_is_certain_without_the_kernels_word(seed: u64) {
+        let Diagnosis { verdict, alternatives } = diagnose(&random(seed, false));
+        for found in std::iter::once(&verdict).chain(&alternatives) {
+            proptest::prop_assert!(found.confidence < Confidence::Certain, "{found:#?}");
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_threads_are_looked_at_in_time() {
+    let threads = (0..10_000).map(|n| thread(4711 + n, "worker", Some(futex(FutexKind::Lock, 9, None)))).collect();
+    let facts = facts(vec![process(4711, 4700, "./api", threads)]);
+    assert_eq!(verdict(&facts).cause, Cause::LockWait);
 }

@@ -1,6 +1,6 @@
 //! The facts with an index over them: threads and processes by number, parents and children, listeners.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::core::net::SocketAddr;
@@ -87,8 +87,8 @@ pub fn share(millis: u64, apart: Duration) -> Option<f64> {
 pub struct View<'a> {
     /// All of them.
     pub facts: &'a Facts,
-    processes: HashMap<i32, &'a ProcessFacts>,
-    threads: HashMap<i32, Place<'a>>,
+    processes: BTreeMap<i32, &'a ProcessFacts>,
+    threads: BTreeMap<i32, Place<'a>>,
 }
 
 impl<'a> View<'a> {

@@ -186,12 +186,6 @@ pub fn file(file: &FileFacts) -> String {
     }
 }
 
-/// The first letter in upper case, for the start of a sentence.
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,11 +39,9 @@ enum Next {
 
 fn one(program: &str, argument: &str) -> (String, Next) {
     // mysql takes its password glued to -p.
-    if (program.starts_with("mysql") || program.starts_with("mariadb")) && !argument.starts_with("--") {
-        if let Some(secret) = argument.strip_prefix("-p").filter(|secret| !secret.is_empty()) {
-            let _ = secret;
-            return (format!("-p{MASK}"), Next::Plain);
-        }
+    let mysql = program.starts_with("mysql") || program.starts_with("mariadb");
+    if mysql && argument.starts_with("-p") && argument.len() > 2 {
+        return (format!("-p{MASK}"), Next::Plain);
     }
     if matches!(argument, "-u" | "--user" | "-U" | "--proxy-user") && program == "curl" {
         return (argument.to_owned(), Next::Account);

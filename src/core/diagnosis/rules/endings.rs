@@ -154,12 +154,14 @@ fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
         .evidence(format!("the kernel reports exit code {code}"));
     match code {
         0 => candidate
-            .advice("if it puts itself into the background, let it stay in the foreground (an option such as -f or --no-daemon)")
+            .advice("if it puts itself into the background, keep it in the foreground (often -f or --no-daemon)")
             .advice("if it is a task that ends, set ready = \"exited\" (--ready exited)"),
         126 => candidate.evidence("a shell exits with 126 when a command cannot be executed"),
         127 => candidate.evidence("a shell exits with 127 when a command is not found"),
         129..=192 => match Signal::from_number(code - 128) {
-            Some(signal) => candidate.evidence(format!("a shell exits with {code} when its command is ended by {signal}")),
+            Some(signal) => {
+                candidate.evidence(format!("a shell exits with {code} when its command is ended by {signal}"))
+            }
             None => candidate,
         },
         _ => candidate,
@@ -174,6 +176,11 @@ fn crashed(view: &View<'_>, signal: Signal, words: Option<&LastWords>) -> Candid
     let candidate = Candidate::new(Cause::Crashed, Confidence::Certain, Grip::Firm, summary)
         .evidence(format!("the kernel reports that {signal} ended it"))
         .target(signal.to_string());
+    if view.facts.stop_requested {
+        return candidate
+            .evidence("the launcher had asked it to stop")
+            .advice("let it end by itself on the stop signal");
+    }
     match signal {
         Signal::KILL => candidate
             .evidence("who sent it is not known: the launcher did not; the kernel sends it when memory runs out")

@@ -16,8 +16,8 @@ pub fn elsewhere<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candida
         return None;
     }
     let declared = missing(view)?;
-    let known = |listen: &&&Listen| !view.facts.ports.iter().any(|port| covers(listen, &port.listen));
-    let others: Vec<&Listen> = view.listens_on().into_iter().filter(|listen| known(&listen)).collect();
+    let undeclared = |listen: &&Listen| !view.facts.ports.iter().any(|port| covers(listen, &port.listen));
+    let others: Vec<&Listen> = view.listens_on().into_iter().filter(undeclared).collect();
     let same_port = others.iter().find(|listen| port(listen) == port(&declared) && port(&declared).is_some());
     let actual = same_port.or(others.first())?;
     let pid = view.facts.listening.iter().find(|listening| listening.listen == **actual).map(|listening| listening.pid);
@@ -52,7 +52,10 @@ fn missing(view: &View<'_>) -> Option<Listen> {
             let served = view.facts.listening.iter().any(|listening| answers(&listening.listen, address));
             (!served).then_some(probed)
         }
-        _ => view.facts.ports.iter().find(not).map(|port| port.listen.clone()),
+        Ready::Started | Ready::Exited => None,
+        Ready::Auto | Ready::Notify | Ready::Listen => {
+            view.facts.ports.iter().find(not).map(|port| port.listen.clone())
+        }
     }
 }
 

@@ -92,7 +92,7 @@ fn cycle_candidate(circle: &[Place<'_>], locks: &[bool]) -> Candidate {
         [] => "deadlock".to_owned(),
     };
     let stacks = circle.iter().flat_map(|place| {
-        let lock = place.wait().map(|wait| lock_name(wait)).unwrap_or_default();
+        let lock = place.wait().map(lock_name).unwrap_or_default();
         std::iter::once(format!("{} waits{}{lock}; the owner is read from the lock", place.number(), place.in_frame()))
     });
     let names: Vec<String> = circle.iter().map(|place| place.thread.tid.to_string()).collect();

@@ -285,7 +285,8 @@ mod tests {
     #[test]
     fn a_python_traceback_gives_its_last_line_and_own_frame() {
         let tail = "Traceback (most recent call last):\n  File \"/srv/app.py\", line 9, in <module>\n    main()\n  \
-                    File \"/srv/app.py\", line 5, in main\n    int('x')\n  File \"/usr/lib/python3.11/json.py\", line 1, in f\n\
+                    File \"/srv/app.py\", line 5, in main\n    int('x')\n  \
+                    File \"/usr/lib/python3.11/json.py\", line 1, in f\n\
                     ValueError: invalid literal\n";
         let words = last_words(tail).unwrap();
         assert_eq!(words.text, "ValueError: invalid literal");
@@ -294,12 +295,14 @@ mod tests {
 
     #[test]
     fn exceptions_of_java_and_node_and_assertions_are_read() {
-        let java = "Exception in thread \"main\" java.lang.IllegalStateException: no url\n\tat java.base/java.util.Objects.x(Objects.java:1)\n\
+        let java = "Exception in thread \"main\" java.lang.IllegalStateException: no url\n\
+                    \tat java.base/java.util.Objects.x(Objects.java:1)\n\
                     \tat shop.Db.open(Db.java:12)\n\tat shop.App.main(App.java:5)";
         let words = last_words(java).unwrap();
         assert!(words.text.contains("no url"));
         assert_eq!(place(&words), ("shop.Db.open", "Db.java", 12));
-        let node = "/srv/app.js:10\n  throw new Error('x')\n  ^\n\nError: no url\n    at open (/srv/app.js:10:9)\n    at node:internal/main:1:1\n\nNode.js v20";
+        let node = "/srv/app.js:10\n  throw new Error('x')\n  ^\n\nError: no url\n    \
+                    at open (/srv/app.js:10:9)\n    at node:internal/main:1:1\n\nNode.js v20";
         let words = last_words(node).unwrap();
         assert_eq!((words.text.as_str(), place(&words)), ("Error: no url", ("open", "/srv/app.js", 10)));
         let words = last_words("api: db.c:12: open_db: Assertion `url != NULL' failed.").unwrap();

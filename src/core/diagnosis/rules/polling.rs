@@ -83,7 +83,9 @@ fn input(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &s
     let [watched] = outside else { return None };
     let FdFacts::File(file) = &watched.what else { return None };
     let is_input = matches!(file.kind, FileKind::Terminal | FileKind::Pipe | FileKind::Fifo);
-    if !watched.read || !is_input || view.listens() {
+    // What a child writes is waited for as the child is.
+    let from_child = file.peers.iter().any(|peer| view.descends(peer.pid, place.process.pid));
+    if !watched.read || !is_input || from_child || view.listens() {
         return None;
     }
     Some(waits::read(place, watched.fd, file, call, Confidence::Likely))

@@ -1,5 +1,7 @@
 //! Facts made by hand for tests, as a dump would record them.
 
+mod random;
+
 use std::time::Duration;
 
 use crate::core::facts::{
@@ -7,6 +9,8 @@ use crate::core::facts::{
     PortFacts, ProcessFacts, ProcessName, Samples, SocketFacts, ThreadFacts, WaitingOn, WatchedFacts,
 };
 use crate::core::settings::{Listen, PortMode};
+
+pub use random::random;
 
 /// A service called `api` that missed its start deadline of 30 s.
 pub fn facts(processes: Vec<ProcessFacts>) -> Facts {

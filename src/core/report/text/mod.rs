@@ -1,0 +1,197 @@
+//! Reports for people: the few lines on a terminal when a start failed, the whole of it for `launcher report`, the
+//! stacks for `launcher dump`, and what fits into `/dev/termination-log`.
+
+mod full;
+mod layout;
+mod stacks;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::core::diagnosis::{Cause, Confidence, Verdict, words};
+use crate::core::facts::{Occasion, PortFacts};
+use crate::core::report::Report;
+use crate::core::settings::Listen;
+
+use layout::{Paint, cap, shorten_path, width, wrap};
+
+pub use full::{dump, full, termination};
+pub use layout::{Style, clean};
+
+/// What the short text says beside the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context<'a> {
+    /// Which attempt it was, counted from 1.
+    pub attempt: u32,
+    /// How many there are at most, if there is a limit.
+    pub of: Option<u32>,
+    /// When the next one comes; `None` when none comes.
+    pub next: Option<Duration>,
+    /// Where the report was written, if it could be.
+    pub report_path: Option<&'a str>,
+    /// The limit that was missed (`start_timeout`, `stop_timeout`, `watchdog`); a start's is in the report too.
+    pub limit: Option<Duration>,
+    /// How it is laid out.
+    pub style: Style,
+}
+
+/// Where the text of a section begins.
+const INDENT: usize = 8;
+
+/// A failed start, crash or stop on at most 25 lines, each with a newline at its end (DESIGN §8).
+pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
+    let style = context.style;
+    let headline = headline(report, context);
+    let (sign, paint) = match report.kind {
+        Occasion::StopTimeout => ("⚠", Paint::Warning),
+        Occasion::Requested => ("·", Paint::Dim),
+        _ => ("✗", Paint::Failure),
+    };
+    let attempt = match (report.kind, context.of) {
+        (Occasion::StopTimeout | Occasion::Requested, _) => String::new(),
+        (_, Some(of)) => format!(" (attempt {} of {of})", context.attempt),
+        (_, None) => format!(" (attempt {})", context.attempt),
+    };
+    let head = wrap(&clean(&format!("{headline}{attempt}")), style.columns() - 2);
+    let mut text = String::new();
+    for (index, line) in cap(head, 3, style.columns() - 2).iter().enumerate() {
+        let lead = if index == 0 { style.paint(paint, sign) } else { " ".to_owned() };
+        text.push_str(&format!("{lead} {}\n", style.paint(Paint::Strong, line)));
+    }
+    section(&mut text, style, "why", 9, &why(report, &headline));
+    section(&mut text, style, "also", 4, &also(report));
+    let advice: Vec<String> = report.verdict.advice.iter().take(3).cloned().collect();
+    section(&mut text, style, "try", 6, &advice);
+    if let Some(path) = context.report_path {
+        let command = format!("   (launcher report {})", report.service);
+        let room = style.columns().saturating_sub(10 + width(&clean(&command)));
+        let line = format!("{}{command}", shorten_path(path, room));
+        section(&mut text, style, "report", 2, &[line]);
+    }
+    section(&mut text, style, "next", 1, &[next(report, context)]);
+    text
+}
+
+/// What happened, without what it waited for. The summaries of `exited` and `crashed` begin with the same words.
+fn headline(report: &Report, context: &Context<'_>) -> String {
+    let name = &report.service;
+    let set = report.limits.get("start_timeout_ms").and_then(serde_json::Value::as_u64).map(Duration::from_millis);
+    let limit = |else_: Option<Duration>| context.limit.or(else_).map(words::setting);
+    let before = if report.timeline.iter().any(|entry| entry.event == "ready") { "" } else { " before it was ready" };
+    match report.kind {
+        Occasion::StartTimeout => {
+            let elapsed = Duration::from_millis(report.elapsed_ms);
+            format!("{name} was not ready within {}", limit(set).unwrap_or_else(|| words::span(elapsed)))
+        }
+        Occasion::ExecFailed | Occasion::Preflight => {
+            format!("{name} could not be started: {}", report.verdict.summary)
+        }
+        Occasion::Requirement => format!("{name} was not started: a requirement did not answer"),
+        Occasion::Exited | Occasion::Crashed => match (report.exit.code, report.exit.signal) {
+            (Some(code), _) => format!("{name} exited with code {code}{before}"),
+            (None, Some(signal)) => format!("{name} was ended by {signal}{before}"),
+            (None, None) => format!("{name} ended{before}"),
+        },
+        Occasion::OutOfMemory => format!("{name} was killed by the memory limit"),
+        Occasion::Watchdog => match limit(None) {
+            Some(limit) => format!("{name} did not send WATCHDOG=1 within {limit}"),
+            None => format!("{name} did not send WATCHDOG=1 in time"),
+        },
+        Occasion::StopTimeout => match limit(None) {
+            Some(limit) => format!("{name} did not stop within {limit}"),
+            None => format!("{name} did not stop in time"),
+        },
+        Occasion::Requested => format!("{name} was looked at"),
+    }
+}
+
+fn why(report: &Report, headline: &str) -> Vec<String> {
+    let verdict = &report.verdict;
+    if matches!(report.kind, Occasion::ExecFailed | Occasion::Preflight) {
+        // The headline has said it; what shows it may add who.
+        return verdict.evidence.iter().take(2).cloned().collect();
+    }
+    // What the headline has said already is not said again.
+    let summary = match verdict.summary.strip_prefix(headline) {
+        Some(rest) => rest.trim_start_matches([',', ' ', ':']),
+        None => &verdict.summary,
+    };
+    let mut lines: Vec<String> = (!summary.is_empty()).then(|| hedged(verdict, summary)).into_iter().collect();
+    lines.extend(verdict.frame.as_ref().map(|frame| match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("{}  {file}:{line}", frame.function),
+        (Some(file), None) => format!("{}  {file}", frame.function),
+        _ => frame.function.clone(),
+    }));
+    lines
+}
+
+/// A summary with its confidence, when that is not certain; `unknown` claims nothing.
+fn hedged(verdict: &Verdict, summary: &str) -> String {
+    match (verdict.confidence, verdict.cause) {
+        (Confidence::Certain, _) | (_, Cause::Unknown) => summary.to_owned(),
+        (Confidence::Likely, _) => format!("likely: {summary}"),
+        (Confidence::Possible, _) => format!("possibly: {summary}"),
+    }
+}
+
+fn also(report: &Report) -> Vec<String> {
+    let mut parts = Vec::new();
+    let alive = matches!(report.kind, Occasion::StartTimeout | Occasion::Watchdog | Occasion::Requested);
+    let silent: Vec<String> = report.ports.iter().filter(|port| alive && !port.listening).map(port_name).collect();
+    match silent.as_slice() {
+        [] => {}
+        [port] => parts.push(format!("port {port} is declared but nothing listens")),
+        ports => parts.push(format!("ports {} are declared but nothing listens", ports.join(", "))),
+    }
+    for port in &report.ports {
+        let holder = port.owner.as_ref().and_then(|owner| owner.holders.first());
+        if let Some(holder) = holder.filter(|_| !port.listening) {
+            parts.push(format!(
+                "port {} is held by pid {} ({})",
+                port_name(port),
+                holder.pid,
+                holder.command.join(" ")
+            ));
+        }
+    }
+    let last = report.output_tail.lines().rev().find(|line| !line.trim().is_empty());
+    // The summary of an ending has it already.
+    if let Some(line) = last.filter(|line| !report.verdict.summary.contains(line.trim())) {
+        let age = report.output_age_ms.filter(|_| alive).map(Duration::from_millis);
+        let when = age.map(|age| format!(" {} ago", words::span(age))).unwrap_or_default();
+        parts.push(format!("last output{when}: \"{}\"", line.trim()));
+    }
+    if parts.is_empty() { Vec::new() } else { vec![parts.join("; ")] }
+}
+
+fn port_name(port: &PortFacts) -> String {
+    match &port.listen {
+        Listen::Tcp(address) => address.port().to_string(),
+        Listen::Udp(address) => format!("{}/udp", address.port()),
+        Listen::Unix(path) => path.display().to_string(),
+    }
+}
+
+fn next(report: &Report, context: &Context<'_>) -> String {
+    match (report.kind, context.next) {
+        (Occasion::StopTimeout, _) => "SIGKILL to what is left of it".to_owned(),
+        (_, Some(after)) => format!("restart in {}", words::span(after)),
+        (_, None) => "it is not started again".to_owned(),
+    }
+}
+
+/// Adds a section: its label, then its lines, wrapped, at most `most` of them; nothing when there are none.
+fn section(text: &mut String, style: Style, label: &str, most: usize, lines: &[String]) {
+    let lead = format!("  {label:<4}  ");
+    // A long label moves its first line to the right, and with it the whole section.
+    let indent = width(&lead).max(INDENT);
+    let columns = style.columns() - indent;
+    let wrapped: Vec<String> = lines.iter().flat_map(|line| wrap(&clean(line), columns)).collect();
+    for (index, line) in cap(wrapped, most, columns).iter().enumerate() {
+        match index {
+            0 => text.push_str(&format!("{}{line}\n", style.paint(Paint::Dim, &lead))),
+            _ => text.push_str(&format!("{:indent$}{line}\n", "")),
+        }
+    }
+}
