@@ -179,6 +179,17 @@ fn two_mutexes_taken_in_opposite_order() {
 }
 
 #[test]
+fn a_number_in_a_futex_of_unknown_kind_proves_nothing() {
+    let of = |kind| {
+        let mut facts = deadlock();
+        facts.processes[0].threads[1].waiting_on = Some(futex(kind, 0x6020, Some(4713)));
+        facts
+    };
+    expect(&of(FutexKind::Unknown), Cause::LockCycle, Confidence::Likely);
+    assert_ne!(verdict(&of(FutexKind::Condition)).cause, Cause::LockCycle);
+}
+
+#[test]
 fn circles_of_any_length_are_named() {
     let own = expect(&single(futex(FutexKind::Mutex, 0x6000, Some(4711))), Cause::LockCycle, Confidence::Certain);
     says(&own.summary, &["waits for the lock held by itself"]);

@@ -54,7 +54,7 @@ pub struct Report {
     /// How long before the report it wrote last, where that could be seen.
     #[serde(default)]
     pub output_age_ms: Option<u64>,
-    /// Limits in force: `start_timeout_ms`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where they could be read.
+    /// Limits in force: `start_timeout_ms`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
     #[serde(default)]
     pub limits: serde_json::Value,
 }

@@ -16,6 +16,21 @@ struct Edge<'a> {
     to: Place<'a>,
     /// Whether it is for a lock that one holds, not for its end.
     lock: bool,
+    /// Whether it is sure that this is whom it waits for.
+    proven: bool,
+}
+
+/// The owner in a lock's memory. Conditions and semaphores have none, whatever stands in that place.
+fn owner(futex: &FutexFacts) -> Option<i32> {
+    match futex.kind {
+        FutexKind::Condition | FutexKind::Semaphore => None,
+        _ => futex.owner.filter(|owner| *owner > 0),
+    }
+}
+
+/// Whether a futex is known to be of a kind that has its owner in it: else the number may be another thing.
+fn is_proven(kind: FutexKind) -> bool {
+    matches!(kind, FutexKind::Mutex | FutexKind::RwLock | FutexKind::Lock | FutexKind::Join)
 }
 
 /// A wait for a lock whose owner is known, or of a kind that has one.
@@ -24,7 +39,7 @@ pub fn lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         return Some(candidate);
     }
     let futex = futex(place)?;
-    match (futex.kind, futex.owner.filter(|owner| *owner > 0)) {
+    match (futex.kind, owner(futex)) {
         (FutexKind::Join, _) => None,
         (_, Some(owner)) => match view.thread(owner) {
             Some(holder) => Some(held(view, place, futex, &holder)),
@@ -39,8 +54,8 @@ pub fn lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
 fn edge<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Edge<'a>> {
     match place.wait()? {
         WaitingOn::Futex(futex) => {
-            let to = view.thread(futex.owner.filter(|owner| *owner > 0)?)?;
-            Some(Edge { to, lock: futex.kind != FutexKind::Join })
+            let to = view.thread(owner(futex)?)?;
+            Some(Edge { to, lock: futex.kind != FutexKind::Join, proven: is_proven(futex.kind) })
         }
         WaitingOn::FileLock { holders, .. } => {
             let [holder] = holders.as_slice() else { return None };
@@ -48,7 +63,7 @@ fn edge<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Edge<'a>> {
             // Which of several threads will let go of it is not known.
             let [_] = process.threads.as_slice() else { return None };
             let to = view.main(holder.pid).filter(|to| !to.same(place))?;
-            Some(Edge { to, lock: true })
+            Some(Edge { to, lock: true, proven: true })
         }
         _ => None,
     }
@@ -58,10 +73,12 @@ fn edge<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Edge<'a>> {
 pub fn cycle<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let mut circle = vec![*place];
     let mut locks = Vec::new();
+    let mut proven = true;
     let mut current = *place;
     loop {
         let edge = edge(view, &current)?;
         locks.push(edge.lock);
+        proven &= edge.proven;
         if edge.to.same(place) {
             break;
         }
@@ -73,10 +90,11 @@ pub fn cycle<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         current = edge.to;
     }
     // Threads that only join each other hold no lock.
-    locks.contains(&true).then(|| cycle_candidate(&circle, &locks))
+    let confidence = if proven { Confidence::Certain } else { Confidence::Likely };
+    locks.contains(&true).then(|| cycle_candidate(&circle, &locks, confidence))
 }
 
-fn cycle_candidate(circle: &[Place<'_>], locks: &[bool]) -> Candidate {
+fn cycle_candidate(circle: &[Place<'_>], locks: &[bool], confidence: Confidence) -> Candidate {
     let next = |index: usize| &circle[(index + 1) % circle.len()];
     let told = |index: usize| {
         let place = &circle[index];
@@ -96,7 +114,7 @@ fn cycle_candidate(circle: &[Place<'_>], locks: &[bool]) -> Candidate {
         std::iter::once(format!("{} waits{}{lock}; the owner is read from the lock", place.number(), place.in_frame()))
     });
     let names: Vec<String> = circle.iter().map(|place| place.thread.tid.to_string()).collect();
-    let candidate = Candidate::new(Cause::LockCycle, Confidence::Certain, Grip::Firm, summary)
+    let candidate = Candidate::new(Cause::LockCycle, confidence, Grip::Firm, summary)
         .at(&circle[0])
         .target(names.join(" -> "))
         .evidence_all(stacks);
@@ -128,7 +146,8 @@ fn held(view: &View<'_>, place: &Place<'_>, futex: &FutexFacts, holder: &Place<'
         holder.number(),
         holder.in_frame(),
     );
-    Candidate::new(Cause::LockWait, Confidence::Certain, Grip::Hard, summary)
+    let confidence = if is_proven(futex.kind) { Confidence::Certain } else { Confidence::Likely };
+    Candidate::new(Cause::LockWait, confidence, Grip::Hard, summary)
         .at(place)
         .target(format!("the lock at {:#x}, held by {}", futex.address, holder.number()))
         .evidence(format!("the owner in the lock at {:#x} is {}", futex.address, holder.thread.tid))
