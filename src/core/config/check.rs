@@ -1,0 +1,200 @@
+//! What contradicts something else: services that need each other, ports that overlap, placeholders without a port.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use ::core::net::{IpAddr, SocketAddr};
+
+use super::expand;
+use super::suggest;
+use super::tables::Draft;
+use super::value::{self, ValueError};
+use super::walk::Walk;
+use crate::core::settings::{Listen, PortMode, PortSettings, Ready, ServiceSettings};
+
+/// Checks everything that concerns more than one key.
+pub(super) fn services(walk: &mut Walk, drafts: &[Draft]) {
+    for draft in drafts {
+        let service = &draft.settings;
+        for (index, port) in service.ports.iter().enumerate() {
+            walk.value(draft.ports[index].clone(), port_against(port, &service.ports[..index]));
+        }
+        if !draft.ports_incomplete {
+            for (word, place) in service.command.iter().zip(&draft.command) {
+                walk.value(place.clone(), placeholders(word, &service.ports));
+            }
+            if let Some(place) = &draft.ready {
+                walk.value(place.clone(), ready(service));
+            }
+        }
+    }
+    ports_of_others(walk, drafts);
+    one_interactive(walk, drafts);
+    after(walk, drafts);
+}
+
+/// Refuses a readiness that could never come.
+pub fn ready(service: &ServiceSettings) -> Result<(), ValueError> {
+    match service.ready {
+        Ready::Listen if service.ports.is_empty() => Err(ValueError::new(
+            "ready by listening, but no port is declared",
+            "declare the port it listens on, or choose another kind of ready",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses `{port.NAME}` when no port of this name has a number.
+pub fn placeholders(word: &std::ffi::OsStr, ports: &[PortSettings]) -> Result<(), ValueError> {
+    for name in expand::placeholders(word) {
+        let found = ports.iter().find(|port| port.name == name);
+        let hint = match found.map(|port| &port.listen) {
+            Some(Listen::Tcp(_) | Listen::Udp(_)) => continue,
+            Some(Listen::Unix(path)) => format!("write its path: {}", path.display()),
+            None if ports.is_empty() => "declare a port of this name".to_owned(),
+            None => {
+                format!("declared here: {}", ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let message = match found {
+            Some(_) => format!("port {name:?} is a Unix socket and has no number"),
+            None => suggest::unknown("port", &name, ports.iter().map(|port| port.name.as_str())),
+        };
+        return Err(ValueError::new(message, hint));
+    }
+    Ok(())
+}
+
+/// Refuses a port that is the same as one before it of the same service.
+pub fn port_against(port: &PortSettings, before: &[PortSettings]) -> Result<(), ValueError> {
+    let variable = value::port_variable(&port.name);
+    if let Some(same) = before.iter().find(|other| value::port_variable(&other.name) == variable) {
+        let message = match same.name == port.name {
+            true => format!("two ports are called {:?}", port.name),
+            false => format!("ports {:?} and {:?} would both be {variable}", same.name, port.name),
+        };
+        return Err(ValueError::new(message, "give each a name of its own"));
+    }
+    match before.iter().find(|other| other.listen == port.listen && !is_auto(&port.listen)) {
+        Some(same) => {
+            Err(ValueError::new(format!("{} is already port {:?}", port.listen, same.name), "leave one of the two out"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a free port will be picked.
+fn is_auto(listen: &Listen) -> bool {
+    matches!(listen, Listen::Tcp(address) | Listen::Udp(address) if address.port() == 0)
+}
+
+/// Whether two services cannot both listen so. An IPv6 wildcard is dual stack and covers every IPv4 address too.
+fn overlap(a: &Listen, b: &Listen) -> bool {
+    let covers = |wide: &SocketAddr, narrow: &SocketAddr| match wide.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && narrow.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    match (a, b) {
+        _ if is_auto(a) || is_auto(b) => false,
+        (Listen::Tcp(a), Listen::Tcp(b)) => a.port() == b.port() && (a == b || covers(a, b) || covers(b, a)),
+        // UDP sockets of different programs may share a port by address: multicast and DNS do.
+        (Listen::Udp(a), Listen::Udp(b)) => a == b,
+        (Listen::Unix(a), Listen::Unix(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Refuses a port that another service has. Two that only look at it may.
+fn ports_of_others(walk: &mut Walk, drafts: &[Draft]) {
+    for (index, draft) in drafts.iter().enumerate() {
+        for (port, place) in draft.settings.ports.iter().zip(&draft.ports) {
+            let others = drafts[..index].iter().flat_map(|other| other.settings.ports.iter().map(move |p| (other, p)));
+            let taken = others
+                .filter(|(_, p)| (p.mode, port.mode) != (PortMode::Check, PortMode::Check))
+                .find(|(_, p)| overlap(&p.listen, &port.listen));
+            if let Some((other, taken)) = taken {
+                let name = &other.settings.name;
+                let message = match taken.listen == port.listen {
+                    true => format!("{} is already a port of service {name:?}", port.listen),
+                    false => format!("{} overlaps with {} of service {name:?}", port.listen, taken.listen),
+                };
+                walk.error(place.clone(), message, "give each service a port of its own; \"auto\" picks a free one");
+            }
+        }
+    }
+}
+
+/// Refuses a second service that wants the terminal.
+fn one_interactive(walk: &mut Walk, drafts: &[Draft]) {
+    let mut wanting = drafts.iter().filter_map(|draft| Some((draft, draft.interactive.clone()?)));
+    let Some((first, _)) = wanting.next() else { return };
+    for (_, place) in wanting {
+        let message = format!("service {:?} already has the terminal", first.settings.name);
+        walk.error(place, message, "only one service can be interactive");
+    }
+}
+
+/// Refuses `after` when it names no service, the service itself, one twice, or a circle.
+fn after(walk: &mut Walk, drafts: &[Draft]) {
+    let names: Vec<&str> = drafts.iter().map(|draft| draft.settings.name.as_str()).collect();
+    for draft in drafts {
+        let own = draft.settings.name.as_str();
+        for (index, (name, place)) in draft.settings.after.iter().zip(&draft.after).enumerate() {
+            if name == own {
+                walk.error(place.clone(), format!("service {own:?} cannot wait for itself"), "leave it out");
+            } else if draft.settings.after[..index].contains(name) {
+                walk.error(place.clone(), format!("{name:?} is here a second time"), "leave it out");
+            } else if !names.contains(&name.as_str()) {
+                let others = names.iter().copied().filter(|other| *other != own);
+                let message = suggest::unknown("service", name, others.clone());
+                let listed = others.collect::<Vec<_>>().join(", ");
+                let hint =
+                    if listed.is_empty() { "there is no other service".into() } else { format!("there are {listed}") };
+                walk.missing(place.clone(), message, hint);
+            }
+        }
+    }
+    circles(walk, drafts);
+}
+
+/// Names every circle of services that wait for each other once, where it closes.
+fn circles(walk: &mut Walk, drafts: &[Draft]) {
+    let index: BTreeMap<&str, usize> =
+        drafts.iter().enumerate().map(|(index, draft)| (draft.settings.name.as_str(), index)).collect();
+    // 0: not seen, 1: on the path, 2: done. The path is a list, not the call stack: a file may hold many services.
+    let mut seen = vec![0_u8; drafts.len()];
+    for start in 0..drafts.len() {
+        if seen[start] != 0 {
+            continue;
+        }
+        let mut path = vec![(start, 0)];
+        seen[start] = 1;
+        while let Some((at, next)) = path.last_mut() {
+            let (at, turn) = (*at, *next);
+            *next += 1;
+            let Some(name) = drafts[at].settings.after.get(turn) else {
+                seen[at] = 2;
+                path.pop();
+                continue;
+            };
+            match index.get(name.as_str()) {
+                Some(to) if *to != at && seen[*to] == 1 => {
+                    let circle = path.iter().map(|(at, _)| *at).skip_while(|at| at != to);
+                    let place = drafts[at].after[turn].clone();
+                    circle_error(walk, place, circle.map(|at| drafts[at].settings.name.as_str()).collect());
+                }
+                Some(to) if seen[*to] == 0 => {
+                    seen[*to] = 1;
+                    path.push((*to, 0));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn circle_error(walk: &mut Walk, place: Range<usize>, circle: Vec<&str>) {
+    let first = circle.first().copied().unwrap_or_default();
+    let message = format!("services wait for each other: {} → {first}", circle.join(" → "));
+    walk.error(place, message, "take one of them out of an \"after\"");
+}

@@ -1,0 +1,298 @@
+//! From the tables of a file to settings, each table on its own. What concerns several is in [`check`](super::check).
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::keys;
+use super::listen;
+use super::value::{self, ValueError};
+use super::walk::{Placed, Table, Value, Walk, fill, in_order};
+use crate::core::settings::{
+    BreakerSettings, HoldUntil, LauncherSettings, Listen, PortMode, PortSettings, Ready, RestartSettings,
+    ServiceSettings, SignalSettings,
+};
+
+/// Variables that launcher itself sets for a child (DESIGN §4), so that no file may.
+const OWN_VARIABLES: [&str; 8] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "LAUNCHER_SERVICE",
+    "LAUNCHER_GENERATION",
+];
+
+/// A service with the places of what other services, or other keys, may contradict.
+pub(super) struct Draft {
+    /// What was read; what was wrong has its default.
+    pub settings: ServiceSettings,
+    /// Where each of `command`, `after` and `ports` stands, in their order.
+    pub command: Vec<Range<usize>>,
+    pub after: Vec<Range<usize>>,
+    pub ports: Vec<Range<usize>>,
+    /// Where `ready` and `interactive` stand, when they are written.
+    pub ready: Option<Range<usize>>,
+    pub interactive: Option<Range<usize>>,
+    /// Whether a port could not be read: then nothing is said about ports that seem to be missing.
+    pub ports_incomplete: bool,
+}
+
+/// A path as it is in the file, seen from the file's folder.
+fn from_folder(folder: &Path, path: &str) -> PathBuf {
+    // `join` of "." would leave a trailing dot in every message.
+    let path = Path::new(path);
+    if path == Path::new(".") && !folder.as_os_str().is_empty() { folder.to_owned() } else { folder.join(path) }
+}
+
+/// Reads `[launcher]`.
+pub(super) fn launcher(walk: &mut Walk, folder: &Path, value: &Value<'_>, settings: &mut LauncherSettings) {
+    let Some(table) = walk.subtable(value, "[launcher]", keys::LAUNCHER, "write [launcher]") else { return };
+    fill(&mut settings.name, walk.parsed(&table, "name", value::name));
+    fill(&mut settings.stop_budget, walk.duration(&table, "stop_budget", value::positive_duration));
+    settings.report_dir = walk.parsed(&table, "report_dir", value::not_empty).map(|dir| from_folder(folder, &dir));
+    fill(&mut settings.log_format, walk.parsed(&table, "log_format", value::log_format));
+    fill(&mut settings.log_level, walk.parsed(&table, "log_level", value::log_level));
+}
+
+/// Reads one `[service.NAME]`.
+pub(super) fn service<'t>(
+    walk: &mut Walk,
+    folder: &Path,
+    name: Placed<&'t str>,
+    value: &'t Value<'t>,
+) -> Option<Draft> {
+    walk.value(name.span.clone(), value::name(name.value));
+    let title = format!("[service.{}]", name.value);
+    let hint = "write [service.NAME] and its keys below";
+    let table = walk.subtable(value, &title, keys::SERVICE, hint)?;
+    let words = walk.command(&table, &name).unwrap_or_default();
+    let (command, places) = words.into_iter().map(|word| (word.value, word.span)).unzip();
+    let mut service = ServiceSettings::new(name.value.to_owned(), command);
+    let directory = walk.parsed(&table, "directory", value::not_empty);
+    service.directory = match directory {
+        Some(directory) => Some(from_folder(folder, &directory)),
+        None => Some(folder.to_owned()).filter(|folder| !folder.as_os_str().is_empty()),
+    };
+    environment(walk, folder, &table, &mut service);
+    let after = walk.texts(&table, "after", "[\"db\"]", value::not_empty).unwrap_or_default();
+    service.after = after.iter().map(|name| name.value.clone()).collect();
+    service.user = walk.parsed(&table, "user", value::not_empty);
+    fill(&mut service.interactive, walk.boolean(&table, "interactive"));
+    let interactive = table.get("interactive").filter(|_| service.interactive).map(Value::span);
+    let ready = ready(walk, &table, &mut service.ready);
+    fill(&mut service.start_timeout, walk.duration(&table, "start_timeout", value::positive_duration));
+    fill(&mut service.on_timeout, walk.parsed(&table, "on_timeout", value::on_timeout));
+    fill(&mut service.stop_signal, walk.parsed(&table, "stop_signal", value::signal));
+    fill(&mut service.stop_timeout, walk.duration(&table, "stop_timeout", value::duration));
+    watchdog(walk, &table, &mut service);
+    let (ports, ports_incomplete) = ports(walk, folder, &table, &title);
+    signals(walk, &table, &title, &mut service.signals);
+    restart(walk, &table, &title, &mut service.restart);
+    let (settings, ports) = ports.into_iter().map(|port| (port.value, port.span)).unzip();
+    service.ports = settings;
+    let after = after.into_iter().map(|name| name.span).collect();
+    Some(Draft { settings: service, command: places, after, ports, ready, interactive, ports_incomplete })
+}
+
+/// Reads `environment` and `environment_files`.
+fn environment(walk: &mut Walk, folder: &Path, table: &Table<'_>, service: &mut ServiceSettings) {
+    let files = walk.texts(table, "environment_files", "[\".env\"]", value::not_empty).unwrap_or_default();
+    service.environment_files = files.iter().map(|file| from_folder(folder, &file.value)).collect();
+    let Some(value) = table.get("environment") else { return };
+    let DeValue::Table(variables) = value.get_ref() else {
+        return walk.wrong_type(value, "a table", "write environment = { NAME = \"value\" }");
+    };
+    for (key, value) in in_order(variables) {
+        if key.value.is_empty() || key.value.contains(['=', '\0']) {
+            let hint = "a name is not empty and has no \"=\" in it";
+            walk.error(key.span, format!("{:?} cannot be the name of a variable", key.value), hint);
+        } else if OWN_VARIABLES.contains(&key.value) {
+            walk.error(key.span, format!("{} is set by launcher itself", key.value), "leave it out");
+        } else if let Some(text) = walk.text(value) {
+            service.environment.insert(key.value.to_owned(), text.to_owned());
+        }
+    }
+}
+
+/// Reads `ready`, a word or a table, and gives its place when it is written.
+fn ready(walk: &mut Walk, table: &Table<'_>, ready: &mut Ready) -> Option<Range<usize>> {
+    let value = table.get("ready")?;
+    match value.get_ref() {
+        DeValue::Table(_) => {
+            let hint = "write ready = \"auto\", or ready.tcp = \"127.0.0.1:8080\"";
+            let probes = walk.subtable(value, "ready", keys::READY, hint)?;
+            let address = walk.parsed(&probes, "tcp", listen::connect_address);
+            if matches!(value.get_ref(), DeValue::Table(entries) if entries.is_empty()) {
+                walk.missing(value.span(), "ready says nothing", hint);
+            }
+            fill(ready, address.map(Ready::Tcp));
+        }
+        _ => fill(ready, walk.parsed(table, "ready", value::ready)),
+    }
+    Some(value.span())
+}
+
+/// Reads `watchdog`: `"off"` or a period.
+fn watchdog(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
+    match table.get("watchdog") {
+        Some(value) if matches!(value.get_ref(), DeValue::Boolean(false)) => {
+            walk.wrong_type(value, "a string", "write \"off\"");
+        }
+        _ => fill(&mut service.watchdog, walk.duration(table, "watchdog", value::watchdog)),
+    }
+}
+
+/// Reads `[[service.NAME.port]]`, and whether one of them could not be read.
+fn ports(walk: &mut Walk, folder: &Path, table: &Table<'_>, title: &str) -> (Vec<Placed<PortSettings>>, bool) {
+    let Some(value) = table.get("port") else { return (Vec::new(), false) };
+    let header = format!("[{}.port]]", title.trim_end_matches(']'));
+    let hint = format!("write {header} above its keys");
+    let Some(values) = walk.list(value, "a list of tables", &hint) else { return (Vec::new(), true) };
+    let mut ports = Vec::with_capacity(values.len());
+    for (index, value) in values.iter().enumerate() {
+        let Some(table) = walk.subtable(value, &header, keys::PORT, &hint) else { continue };
+        ports.extend(port(walk, folder, &table, index + 1));
+    }
+    let incomplete = ports.len() < values.len();
+    (ports, incomplete)
+}
+
+/// Reads one port; its place is that of `listen`.
+fn port(walk: &mut Walk, folder: &Path, table: &Table<'_>, place: usize) -> Option<Placed<PortSettings>> {
+    let name = walk.parsed(table, "name", value::port_name);
+    let mode = walk.parsed(table, "mode", value::port_mode);
+    let until = walk.parsed(table, "until", value::port_until);
+    if let (Some(mode @ (PortMode::Check | PortMode::Pass)), Some(_), Some(value)) = (mode, until, table.get("until")) {
+        let message = match mode {
+            PortMode::Pass => "a port in mode \"pass\" is held for launcher's whole life, not until something",
+            _ => "a port in mode \"check\" is not held, so not until something either",
+        };
+        walk.error(value.span(), message, "leave out until, or write mode = \"reserve\"");
+    }
+    let Some(value) = table.get("listen") else {
+        walk.missing(
+            table.span.clone(),
+            "this port does not say where it listens",
+            "write listen = \"tcp://127.0.0.1:8080\"",
+        );
+        return None;
+    };
+    let listen = match walk.parsed(table, "listen", listen::listen)? {
+        Listen::Unix(path) if path.is_relative() && !path.as_os_str().as_encoded_bytes().starts_with(b"@") => {
+            Listen::Unix(folder.join(path))
+        }
+        listen => listen,
+    };
+    let mut port = PortSettings::new(name.unwrap_or_else(|| listen::default_port_name(place)), listen);
+    fill(&mut port.mode, mode);
+    fill(
+        &mut port.until,
+        until.filter(|until| mode.is_none_or(|m| m == PortMode::Reserve) || *until == HoldUntil::Exec),
+    );
+    Some(Placed { value: port, span: value.span() })
+}
+
+/// Reads `[service.NAME.signals]`.
+fn signals(walk: &mut Walk, service: &Table<'_>, title: &str, settings: &mut SignalSettings) {
+    let Some(value) = service.get("signals") else { return };
+    let header = format!("{}.signals]", title.trim_end_matches(']'));
+    let Some(table) = walk.subtable(value, &header, keys::SIGNALS, &format!("write {header}")) else { return };
+    if let Some(hold) = walk.texts(&table, "hold", "[\"HUP\", \"TERM\"]", value::caught_signal) {
+        settings.hold.clear();
+        for signal in hold {
+            match settings.hold.contains(&signal.value) {
+                true => walk.error(signal.span, format!("{} is here a second time", signal.value), "leave it out"),
+                false => settings.hold.push(signal.value),
+            }
+        }
+    }
+    fill(&mut settings.hold_until, walk.parsed(&table, "hold_until", value::hold_until));
+    fill(&mut settings.hold_limit, walk.duration(&table, "hold_limit", value::duration));
+    let Some(value) = table.get("rewrite") else { return };
+    let DeValue::Table(pairs) = value.get_ref() else {
+        return walk.wrong_type(value, "a table", "write rewrite = { TERM = \"QUIT\" }");
+    };
+    for (key, value) in in_order(pairs) {
+        let from = walk.value(key.span.clone(), value::caught_signal(key.value));
+        let to = walk.text(value).and_then(|text| walk.value(value.span(), value::signal(text)));
+        if let (Some(from), Some(to)) = (from, to)
+            && settings.rewrite.insert(from, to).is_some()
+        {
+            walk.error(key.span, format!("{from} is here a second time"), "keep one of the two");
+        }
+    }
+}
+
+/// Reads `[service.NAME.restart]`.
+fn restart(walk: &mut Walk, service: &Table<'_>, title: &str, settings: &mut RestartSettings) {
+    let Some(value) = service.get("restart") else { return };
+    let header = format!("{}.restart]", title.trim_end_matches(']'));
+    let hint = match value.get_ref() {
+        DeValue::String(policy) => format!("write restart = {{ policy = {policy:?} }}"),
+        _ => format!("write {header}"),
+    };
+    let Some(table) = walk.subtable(value, &header, keys::RESTART, &hint) else { return };
+    fill(&mut settings.policy, walk.parsed(&table, "policy", value::restart_policy));
+    backoff(walk, &table, settings);
+    fill(&mut settings.reset_after, walk.duration(&table, "reset_after", value::duration));
+    if let Some(value) = table.get("success_codes")
+        && let Some(codes) = walk.list(value, "a list of exit codes", "write success_codes = [0]")
+    {
+        let codes = codes.iter().filter_map(|code| walk.integer_value(code, 0..256));
+        settings.success_codes = codes.filter_map(|code| i32::try_from(code).ok()).collect();
+    }
+    breaker(walk, &table, settings);
+    let failures = walk.integer(&table, "max_failures", 0..i64::from(u32::MAX) + 1);
+    let failures = failures.and_then(|failures| u32::try_from(failures).ok());
+    fill(&mut settings.max_failures, failures.map(|failures| Some(failures).filter(|failures| *failures > 0)));
+}
+
+/// Reads `backoff = { … }`.
+fn backoff(walk: &mut Walk, restart: &Table<'_>, settings: &mut RestartSettings) {
+    let Some(value) = restart.get("backoff") else { return };
+    let hint = "write backoff = { initial = \"200ms\", max = \"30s\" }";
+    let Some(table) = walk.subtable(value, "backoff", keys::BACKOFF, hint) else { return };
+    let before = walk.errors.len();
+    let backoff = &mut settings.backoff;
+    fill(&mut backoff.initial, walk.duration(&table, "initial", value::duration));
+    fill(&mut backoff.max, walk.duration(&table, "max", value::duration));
+    if walk.errors.len() == before {
+        let place = table.get("max").or(table.get("initial")).map_or(value.span(), Value::span);
+        walk.value(place, value::check_backoff(backoff));
+    }
+    if let Some(factor) = walk.float(&table, "factor") {
+        fill(&mut backoff.factor, walk.value(factor.span, value::check_factor(factor.value)));
+    }
+    fill(&mut backoff.jitter, walk.parsed(&table, "jitter", value::jitter));
+}
+
+/// Reads `breaker = { … }`, or `"off"`.
+fn breaker(walk: &mut Walk, restart: &Table<'_>, settings: &mut RestartSettings) {
+    let Some(value) = restart.get("breaker") else { return };
+    if let DeValue::String(text) = value.get_ref()
+        && text == "off"
+    {
+        settings.breaker = None;
+        return;
+    }
+    let hint = "write breaker = { failures = 5, within = \"2m\" }, or breaker = \"off\"";
+    let Some(table) = walk.subtable(value, "breaker", keys::BREAKER, hint) else { return };
+    let mut breaker = BreakerSettings::default();
+    if let Some(failures) = walk.integer(&table, "failures", i64::MIN..i64::MAX)
+        && let Some(value) = table.get("failures")
+    {
+        let failures = u32::try_from(failures).ok().filter(|failures| *failures > 0).ok_or_else(|| {
+            let message = format!("a breaker that opens after {failures} failures is none");
+            ValueError::new(message, "write at least 1, or breaker = \"off\"")
+        });
+        fill(&mut breaker.failures, walk.value(value.span(), failures));
+    }
+    fill(&mut breaker.within, walk.duration(&table, "within", value::positive_duration));
+    fill(&mut breaker.cooldown, walk.duration(&table, "cooldown", value::positive_duration));
+    fill(&mut breaker.on_open, walk.parsed(&table, "on_open", value::on_open));
+    settings.breaker = Some(breaker);
+}

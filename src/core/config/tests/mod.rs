@@ -1,0 +1,343 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::settings::*;
+use crate::core::signal::Signal;
+
+fn read(text: &str) -> Result<Settings, ConfigErrors> {
+    parse("launcher.toml", text, Context { folder: Path::new(""), name: "shop" })
+}
+
+fn good(text: &str) -> Settings {
+    read(text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn bad(text: &str) -> String {
+    read(text).map(|settings| panic!("{settings:?}")).unwrap_err().to_string()
+}
+
+/// `line:column message` of every error.
+fn places(text: &str) -> Vec<String> {
+    let errors = read(text).unwrap_err();
+    let shown = errors.errors().iter().map(|error| {
+        let (line, column) = errors.position(error);
+        format!("{line}:{column} {}", error.message)
+    });
+    shown.collect()
+}
+
+#[test]
+fn all_errors_of_a_file_at_once_with_place_line_caret_and_hint() {
+    assert_eq!(bad(include_str!("wrong.toml")), include_str!("wrong.txt"));
+}
+
+#[test]
+fn every_key_reaches_its_setting() {
+    let settings = good(include_str!("whole.toml"));
+    let launcher = LauncherSettings {
+        name: "shop-1".into(),
+        stop_budget: Duration::from_secs(20),
+        report_dir: Some("/var/reports".into()),
+        log_format: LogFormat::Json,
+        log_level: LogLevel::Debug,
+    };
+    let api = ServiceSettings {
+        name: "api".into(),
+        command: vec!["./api".into(), "--listen".into(), "{port.http}".into()],
+        directory: Some("sub".into()),
+        environment: BTreeMap::from([("RUST_LOG".into(), "info".into())]),
+        environment_files: vec![".env".into(), "more.env".into()],
+        after: vec!["db".into()],
+        user: Some("app".into()),
+        ready: Ready::Notify,
+        start_timeout: Duration::from_secs(90),
+        on_timeout: OnTimeout::Exit,
+        stop_signal: Signal::QUIT,
+        stop_timeout: Duration::from_secs(3),
+        watchdog: Some(Duration::from_secs(10)),
+        ports: vec![
+            PortSettings {
+                name: "http".into(),
+                listen: Listen::Tcp("[::]:8080".parse().unwrap()),
+                mode: PortMode::Pass,
+                until: HoldUntil::Exec,
+            },
+            PortSettings {
+                name: "2".into(),
+                listen: Listen::Unix("run/api.sock".into()),
+                mode: PortMode::Reserve,
+                until: HoldUntil::Ready,
+            },
+        ],
+        signals: SignalSettings {
+            hold: vec![Signal::HUP],
+            hold_until: SignalHoldUntil::Handled,
+            hold_limit: Duration::ZERO,
+            rewrite: BTreeMap::from([(Signal::TERM, Signal::QUIT)]),
+        },
+        restart: RestartSettings {
+            policy: RestartPolicy::Always,
+            backoff: Backoff {
+                initial: Duration::from_millis(5),
+                max: Duration::from_millis(50),
+                factor: 3.0,
+                jitter: Jitter::Equal,
+            },
+            reset_after: Duration::from_secs(7),
+            success_codes: vec![0, 143],
+            breaker: Some(BreakerSettings {
+                failures: 2,
+                within: Duration::from_secs(3),
+                cooldown: Duration::from_secs(4),
+                on_open: OnOpen::Exit,
+            }),
+            max_failures: Some(9),
+        },
+        interactive: true,
+    };
+    let mut db = ServiceSettings::new("db".into(), vec!["postgres".into()]);
+    db.ready = Ready::Tcp("127.0.0.1:5432".parse().unwrap());
+    db.restart.breaker = None;
+    db.restart.max_failures = None;
+    assert_eq!(settings, Settings { launcher, services: vec![api, db], single_command: false });
+}
+
+#[test]
+fn services_keep_their_order() {
+    let text = "[service.z.restart]\npolicy = \"never\"\n[service.b]\ncommand = [\"b\"]\n[service.z]\ncommand = [\"z\"]\n\
+                [service]\na.command = [\"a\"]";
+    let names: Vec<String> = good(text).services.into_iter().map(|service| service.name).collect();
+    // A service stands where its own header stands, not where one of its tables happens to.
+    assert_eq!(names, ["b", "z", "a"]);
+}
+
+#[test]
+fn paths_are_seen_from_the_files_folder() {
+    let text = "[launcher]\nreport_dir = \"reports\"\n[service.a]\ncommand = [\"a\"]\ndirectory = \".\"\n\
+                environment_files = [\".env\", \"/etc/env\"]\n\
+                port = [{ listen = \"unix:a.sock\" }, { listen = \"unix:@a\" }]\n[service.b]\ncommand = [\"b\"]\n";
+    let context = Context { folder: Path::new("/srv/shop"), name: "my shop" };
+    let settings = parse("f", text, context).unwrap();
+    assert_eq!(settings.launcher.name, "my-shop");
+    assert_eq!(settings.launcher.report_dir, Some(PathBuf::from("/srv/shop/reports")));
+    let a = &settings.services[0];
+    assert_eq!(a.directory.as_deref().unwrap().as_os_str(), "/srv/shop");
+    assert_eq!(a.environment_files, [PathBuf::from("/srv/shop/.env"), PathBuf::from("/etc/env")]);
+    assert_eq!(a.ports[0].listen, Listen::Unix("/srv/shop/a.sock".into()));
+    assert_eq!(a.ports[1].listen, Listen::Unix("@a".into()));
+    assert_eq!(settings.services[1].directory, Some(PathBuf::from("/srv/shop")));
+}
+
+#[test]
+fn syntax_is_explained_too_and_does_not_hide_the_rest() {
+    let text = "[service.api]\ncommand = [\"a\"\nready = notify\n";
+    assert_eq!(places(text), ["2:11 this array is not closed"]);
+    let text = "[service.api]\ncommand: [\"a\"]\n";
+    assert_eq!(places(text), ["2:8 a key and its value are joined by \"=\""]);
+    let text = "[service.api\ncommand = [\"a\"]\n[launcher]\nnmae = 1\n";
+    assert_eq!(places(text), ["1:13 unclosed table", "4:1 unknown key \"nmae\", did you mean \"name\"?"]);
+    let text = "[service.a]\ncommand = [\"a\"]\nready = notify\nstart_timeout = 30s\ninteractive = True\nuser = 5\n";
+    let expected = [
+        "3:9 a string needs quotes",
+        "4:17 a string needs quotes",
+        "5:15 True is not a boolean",
+        "6:8 expected a string, found an integer",
+    ];
+    assert_eq!(places(text), expected);
+    let text = "[service.a]\ncommand = [\"a\"]\nuser = \"x\nuser = \"y\"\n";
+    assert_eq!(places(text), ["3:10 this string is not closed", "4:1 \"user\" is here a second time"]);
+    assert!(bad("[service.a]\nuser = 'x").contains("help: close it with '\n"));
+}
+
+#[test]
+fn nothing_is_not_a_configuration() {
+    assert_eq!(places(""), ["1:1 there is no service"]);
+    assert_eq!(places("[service]\n"), ["1:1 there is no service"]);
+    assert_eq!(places("service = 5\n"), ["1:11 expected tables, found an integer"]);
+    let errors = parse_bytes("f", b"[service.a]\nuser = \"\xff\"\n", Context { folder: Path::new(""), name: "" });
+    let errors = errors.unwrap_err();
+    assert_eq!(errors.position(&errors.errors()[0]), (2, 9));
+    assert!(errors.to_string().contains("this is not UTF-8"));
+}
+
+#[test]
+fn what_comes_later_is_refused_as_such() {
+    let service = |line: &str| places(&format!("[service.a]\ncommand = [\"a\"]\n{line}\n"));
+    for table in keys::TABLES.iter().filter(|(name, _)| *name == "[service.NAME]") {
+        for key in table.1.iter().filter(|key| !key.available) {
+            let message = format!("3:1 {:?} is not available in this version of launcher yet", key.name);
+            assert_eq!(service(&format!("{} = 5", key.name)), [message]);
+        }
+    }
+    assert_eq!(service("ready.log = \"x\""), ["3:7 \"log\" is not available in this version of launcher yet"]);
+    assert_eq!(service("ready = \"fd\""), ["3:9 \"fd\" is not available in this version of launcher yet"]);
+    let header = service("[[service.a.require]]\nurl = \"tcp://x:1\"");
+    assert_eq!(header, ["3:13 \"require\" is not available in this version of launcher yet"]);
+    for mode in ["share", "capture", "adopt"] {
+        let line = format!("port = [{{ listen = \"tcp://127.0.0.1:80\", mode = {mode:?} }}]");
+        let message = format!("3:49 {mode:?} is not available in this version of launcher yet");
+        assert_eq!(service(&line), [message]);
+    }
+}
+
+#[test]
+fn services_that_contradict_each_other() {
+    let two = |a: &str, b: &str| {
+        places(&format!("[service.a]\ncommand = [\"a\"]\n{a}\n[service.b]\ncommand = [\"b\"]\n{b}\n"))
+    };
+    let port = |listen: &str, mode: &str| format!("port = [{{ listen = {listen:?}, mode = {mode:?} }}]");
+    let taken = two(&port("tcp://127.0.0.1:80", "pass"), &port("127.0.0.1:80", "reserve"));
+    assert_eq!(taken, ["6:20 tcp://127.0.0.1:80 is already a port of service \"a\""]);
+    let wide = two(&port("[::]:80", "pass"), &port("127.0.0.1:80", "reserve"));
+    assert_eq!(wide, ["6:20 tcp://127.0.0.1:80 overlaps with tcp://[::]:80 of service \"a\""]);
+    let both = |a: &str, b: &str, mode: &str| {
+        read(&format!(
+            "[service.a]\ncommand=[\"a\"]\n{}\n[service.b]\ncommand=[\"b\"]\n{}",
+            port(a, mode),
+            port(b, mode)
+        ))
+    };
+    assert!(both("127.0.0.1:auto", "127.0.0.1:auto", "pass").is_ok());
+    assert!(both("127.0.0.1:80", "127.0.0.1:80", "check").is_ok());
+    assert!(both("127.0.0.1:80", "127.0.0.2:80", "pass").is_ok());
+    assert!(both("127.0.0.1:80", "udp://127.0.0.1:80", "pass").is_ok());
+    let interactive = two("interactive = true", "interactive = true");
+    assert_eq!(interactive, ["6:15 service \"a\" already has the terminal"]);
+    assert_eq!(two("after = [\"b\"]", "after = [\"a\"]"), ["6:10 services wait for each other: a → b → a"]);
+    assert_eq!(two("after = [\"a\"]", ""), ["3:10 service \"a\" cannot wait for itself"]);
+    assert_eq!(two("after = [\"b\", \"b\"]", ""), ["3:15 \"b\" is here a second time"]);
+    assert!(both("127.0.0.1:80", "127.0.0.1:81", "pass").is_ok());
+}
+
+#[test]
+fn a_port_is_named_once_and_known_where_it_is_used() {
+    let service = |command: &str, ports: &str| places(&format!("[service.a]\ncommand = {command}\nport = [{ports}]\n"));
+    let http = "{ name = \"http\", listen = \"127.0.0.1:80\" }";
+    assert_eq!(service("[\"a\", \"{port.htp}\"]", http), ["2:17 unknown port \"htp\", did you mean \"http\"?"]);
+    assert_eq!(
+        service("[\"a\", \"{port.s}\"]", "{ name = \"s\", listen = \"unix:/s\" }"),
+        ["2:17 port \"s\" is a Unix socket and has no number"]
+    );
+    let twice = format!("{http}, {{ name = \"HTTP\", listen = \"127.0.0.1:81\" }}");
+    assert_eq!(service("[\"a\"]", &twice), ["3:79 ports \"http\" and \"HTTP\" would both be PORT_HTTP"]);
+    let same = format!("{http}, {{ name = \"b\", listen = \"127.0.0.1:80\" }}");
+    assert_eq!(service("[\"a\"]", &same), ["3:76 tcp://127.0.0.1:80 is already port \"http\""]);
+    // Nothing is said about a port that is there, but wrong.
+    let wrong = service("[\"a\", \"{port.http}\"]", "{ name = \"http\", listen = \"127.0.0.1:0\" }");
+    assert_eq!(wrong, ["3:37 port 0 is not a port"]);
+}
+
+#[test]
+fn only_the_services_named_and_what_they_need() {
+    let text = "[service.a]\ncommand = [\"a\"]\n[service.b]\ncommand = [\"b\"]\nafter = [\"a\"]\n\
+                [service.c]\ncommand = [\"c\"]\nafter = [\"b\"]\n[service.d]\ncommand = [\"d\"]\n";
+    let names = |wanted: &[&str]| {
+        let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        select(good(text), &wanted).map(|s| s.services.into_iter().map(|s| s.name).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(names(&[]).unwrap(), "a b c d");
+    assert_eq!(names(&["c"]).unwrap(), "a b c");
+    assert_eq!(names(&["d", "a"]).unwrap(), "a d");
+    assert_eq!(names(&["x", "a"]).unwrap_err().hint, "there are a, b, c, d");
+}
+
+/// Text that is nearly a launcher.toml.
+fn nearly_toml() -> impl Strategy<Value = String> {
+    let keys: Vec<&str> = keys::names().collect();
+    let key = prop_oneof![
+        8 => proptest::sample::select(keys),
+        1 => Just("environment.A"),
+        1 => Just("ready.tcp"),
+        1 => Just("restart.backoff.max"),
+        1 => Just("é"),
+    ];
+    let value = proptest::sample::select(vec![
+        "5",
+        "-1",
+        "0",
+        "1.5",
+        "inf",
+        "true",
+        "True",
+        "\"30s\"",
+        "\"a\"",
+        "\"tcp://[::1]:80\"",
+        "[\"a\"]",
+        "[\"{port.a}\"]",
+        "[\"b\", \"c\"]",
+        "[",
+        "{",
+        "]",
+        "}",
+        "{ a = 1",
+        "{ tcp = \"1\" }",
+        "{ initial = \"5s\", max = \"1s\" }",
+        "'x",
+        "\"",
+        "\"\"\"",
+        "[{ name = \"a\", listen = \"80\" }]",
+        "30s",
+        "",
+        "1979-05-27",
+        "99999999999999999999",
+        "0xff",
+        "\"\\u0000\"",
+        "\"\\q\"",
+        "{}",
+        "[]",
+        "[[]]",
+        "é",
+        "\u{0}",
+    ]);
+    let header = proptest::sample::select(vec![
+        "[launcher]",
+        "[service]",
+        "[service.a]",
+        "[service.b]",
+        "[service.b",
+        "[[service.a.port]]",
+        "[service.a.port]",
+        "[service.b.signals]",
+        "[service.a.restart]",
+        "[service.\"x y\"]",
+        "[[service]]",
+        "[]",
+        "[",
+        "[a.b.c]",
+        "\r",
+        "#",
+    ]);
+    let line = prop_oneof![
+        4 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        3 => header.prop_map(str::to_owned),
+        1 => "\\PC{0,10}",
+    ];
+    proptest::collection::vec(line, 0..14).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_input_panics_and_every_error_has_its_place(text in nearly_toml()) {
+        if let Err(errors) = read(&text) {
+            prop_assert!(!errors.errors().is_empty());
+            for error in errors.errors() {
+                prop_assert!(error.hint.as_ref().is_some_and(|hint| !hint.is_empty()));
+                prop_assert!(errors.position(error).0 <= text.matches('\n').count() + 1);
+            }
+            prop_assert!(errors.render(true).len() >= errors.render(false).len());
+        }
+    }
+
+    #[test]
+    fn no_text_at_all_panics(text in any::<String>()) {
+        if let Err(errors) = read(&text) {
+            errors.render(true);
+        }
+    }
+}

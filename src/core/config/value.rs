@@ -1,0 +1,358 @@
+//! From the text of one value to the value: the same for a key of launcher.toml and for a flag, so that both take the
+//! same and refuse it in the same words.
+
+use std::time::Duration;
+
+use super::listen::connect_address;
+use super::suggest;
+use crate::core::settings::{
+    Backoff, HoldUntil, Jitter, LogFormat, LogLevel, OnOpen, OnTimeout, PortMode, Ready, RestartPolicy, SignalHoldUntil,
+};
+use crate::core::signal::Signal;
+use crate::core::units;
+
+/// A value that is wrong: in what way, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueError {
+    /// In what way.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl ValueError {
+    /// A wrong value, and what to write instead.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> ValueError {
+        ValueError { message: message.into(), hint: hint.into() }
+    }
+
+    /// A value or key that DESIGN knows and this version does not do yet.
+    pub fn planned(word: &str) -> ValueError {
+        ValueError::new(not_available(word), "leave it out for now: launcher ignores nothing that it is told")
+    }
+}
+
+impl From<units::UnitError> for ValueError {
+    fn from(error: units::UnitError) -> ValueError {
+        ValueError { message: error.message, hint: error.hint }
+    }
+}
+
+/// The sentence about something that later versions will do.
+pub fn not_available(word: &str) -> String {
+    format!("{word:?} is not available in this version of launcher yet")
+}
+
+/// A duration; zero is one.
+pub fn duration(text: &str) -> Result<Duration, ValueError> {
+    Ok(units::parse_duration(text)?)
+}
+
+/// A duration longer than zero.
+pub fn positive_duration(text: &str) -> Result<Duration, ValueError> {
+    match units::parse_duration(text)? {
+        Duration::ZERO => Err(ValueError::new("this must be longer than zero", "write 30s")),
+        duration => Ok(duration),
+    }
+}
+
+/// The period of a watchdog: `off`, or longer than zero.
+pub fn watchdog(text: &str) -> Result<Option<Duration>, ValueError> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match units::parse_duration(text) {
+        Ok(Duration::ZERO) => Err(ValueError::new("a watchdog's period must be longer than zero", "write \"off\"")),
+        Ok(period) => Ok(Some(period)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A signal by name (`TERM`, `SIGTERM`) or number.
+pub fn signal(text: &str) -> Result<Signal, ValueError> {
+    text.parse().map_err(|_| {
+        let upper = text.to_ascii_uppercase();
+        let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let names: Vec<String> = (1..=31).filter_map(Signal::from_number).map(Signal::name).collect();
+        let message = match suggest::closest(bare, names.iter().map(String::as_str)) {
+            Some(name) => format!("unknown signal {text:?}, did you mean {name:?}?"),
+            None => format!("unknown signal {text:?}"),
+        };
+        ValueError::new(message, "write a name such as TERM or HUP, or a number from 1 to 64")
+    })
+}
+
+/// A signal that can be kept back or rewritten: not one that the kernel, or launcher itself, needs.
+pub fn caught_signal(text: &str) -> Result<Signal, ValueError> {
+    let signal = signal(text)?;
+    match signal {
+        Signal::KILL | Signal::STOP => Err(ValueError::new(
+            format!("{signal} cannot be caught by any program"),
+            "leave it out: it always acts at once",
+        )),
+        // `signal(7)`: 17 is SIGCHLD on the architectures launcher runs on.
+        _ if signal.number() == 17 => Err(ValueError::new(
+            format!("{signal} is how launcher learns that a process ended"),
+            "leave it out: it is never passed on",
+        )),
+        _ => Ok(signal),
+    }
+}
+
+/// How a service is known to be ready: a kind, or `tcp://ADDRESS`.
+pub fn ready(text: &str) -> Result<Ready, ValueError> {
+    if let Some(address) = text.strip_prefix("tcp://") {
+        return connect_address(address).map(Ready::Tcp);
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Err(ValueError::planned("http"));
+    }
+    let kinds = [
+        ("auto", Ready::Auto),
+        ("notify", Ready::Notify),
+        ("listen", Ready::Listen),
+        ("started", Ready::Started),
+        ("exited", Ready::Exited),
+    ];
+    let hint = "one of auto, notify, listen, started, exited, tcp://ADDRESS:PORT";
+    match text {
+        "tcp" => Err(ValueError::new("a probe by tcp needs its address", "write tcp://127.0.0.1:8080")),
+        "fd" | "http" | "log" | "exec" => Err(ValueError::planned(text)),
+        _ => {
+            kinds.iter().find(|(name, _)| *name == text).map(|(_, kind)| kind.clone()).ok_or_else(|| {
+                ValueError::new(suggest::unknown("kind of ready", text, kinds.map(|(name, _)| name)), hint)
+            })
+        }
+    }
+}
+
+/// One of a few words.
+fn choice<T: Copy, const N: usize>(what: &str, text: &str, choices: [(&'static str, T); N]) -> Result<T, ValueError> {
+    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names = choices.map(|(name, _)| name);
+        ValueError::new(suggest::unknown(what, text, names), format!("one of {}", names.join(", ")))
+    })
+}
+
+/// `check`, `reserve` or `pass`.
+pub fn port_mode(text: &str) -> Result<PortMode, ValueError> {
+    match text {
+        "share" | "capture" | "adopt" => Err(ValueError::planned(text)),
+        _ => {
+            choice("mode", text, [("check", PortMode::Check), ("reserve", PortMode::Reserve), ("pass", PortMode::Pass)])
+        }
+    }
+}
+
+/// Until when a reserved port is held.
+pub fn port_until(text: &str) -> Result<HoldUntil, ValueError> {
+    choice("moment", text, [("exec", HoldUntil::Exec), ("ready", HoldUntil::Ready)])
+}
+
+/// Until when signals are kept back.
+pub fn hold_until(text: &str) -> Result<SignalHoldUntil, ValueError> {
+    choice("moment", text, [("ready", SignalHoldUntil::Ready), ("handled", SignalHoldUntil::Handled)])
+}
+
+/// What happens when the start deadline is missed.
+pub fn on_timeout(text: &str) -> Result<OnTimeout, ValueError> {
+    choice("on_timeout", text, [("restart", OnTimeout::Restart), ("exit", OnTimeout::Exit)])
+}
+
+/// After which endings a service is started again.
+pub fn restart_policy(text: &str) -> Result<RestartPolicy, ValueError> {
+    choice(
+        "restart policy",
+        text,
+        [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure), ("always", RestartPolicy::Always)],
+    )
+}
+
+/// How much of a backoff is left to chance.
+pub fn jitter(text: &str) -> Result<Jitter, ValueError> {
+    choice("jitter", text, [("full", Jitter::Full), ("equal", Jitter::Equal), ("none", Jitter::None)])
+}
+
+/// What an opened breaker means.
+pub fn on_open(text: &str) -> Result<OnOpen, ValueError> {
+    choice("on_open", text, [("cooldown", OnOpen::Cooldown), ("exit", OnOpen::Exit)])
+}
+
+/// How the launcher writes its own lines.
+pub fn log_format(text: &str) -> Result<LogFormat, ValueError> {
+    choice("log format", text, [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+/// From which level on it writes them.
+pub fn log_level(text: &str) -> Result<LogLevel, ValueError> {
+    choice(
+        "log level",
+        text,
+        [
+            ("error", LogLevel::Error),
+            ("warn", LogLevel::Warn),
+            ("info", LogLevel::Info),
+            ("debug", LogLevel::Debug),
+            ("trace", LogLevel::Trace),
+        ],
+    )
+}
+
+/// Text that may stand where a name or a path is asked for: anything but nothing.
+pub fn not_empty(text: &str) -> Result<String, ValueError> {
+    match text {
+        "" => Err(ValueError::new("this is empty", "write something, or leave the key out")),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The name of a service or of the launcher: it is part of file names, of log lines and of commands.
+pub fn name(text: &str) -> Result<String, ValueError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    let message = match text {
+        "" => "a name is not empty".to_owned(),
+        _ if text.len() > 64 => "a name has at most 64 characters".to_owned(),
+        _ if !text.chars().all(fits) || text.starts_with(['.', '-']) => format!("{text:?} cannot be a name"),
+        _ if text.bytes().all(|b| b.is_ascii_digit()) => format!("{text:?} cannot be a name: it reads as a process id"),
+        _ => return Ok(text.to_owned()),
+    };
+    Err(ValueError::new(message, "use letters, digits, '-', '_', '.' and '@', the first no '.' or '-'"))
+}
+
+/// What is left of any text when it is to be a name: for a name that nobody chose, such as a command's file name.
+pub fn name_from(text: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    let plain: String = text.chars().take(64).map(|c| if fits(c) { c } else { '-' }).collect();
+    let plain = plain.trim_matches(['-', '.']);
+    match name(plain) {
+        Ok(name) => name,
+        Err(_) if plain.is_empty() => "service".to_owned(),
+        // Only digits: a pid to `launcher dump`.
+        Err(_) => format!("_{}", &plain[..plain.len().min(63)]),
+    }
+}
+
+/// The name of a port: it is part of `PORT_<NAME>` and of LISTEN_FDNAMES, where a colon separates.
+pub fn port_name(text: &str) -> Result<String, ValueError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(ValueError::new(
+        format!("{text:?} cannot be the name of a port"),
+        "use letters, digits, '-' and '_', at most 64",
+    ))
+}
+
+/// The variable a port's number is passed in: `PORT_HTTP` for `http`.
+pub fn port_variable(name: &str) -> String {
+    format!("PORT_{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// `INITIAL..MAX`, as `--backoff` takes it.
+pub fn backoff_range(text: &str) -> Result<(Duration, Duration), ValueError> {
+    let (initial, max) = text
+        .split_once("..")
+        .ok_or_else(|| ValueError::new(format!("{text:?} is not a backoff"), "write INITIAL..MAX: 200ms..30s"))?;
+    Ok((duration(initial)?, duration(max)?))
+}
+
+/// Refuses a backoff that contradicts itself; the error is about its `max`.
+pub fn check_backoff(backoff: &Backoff) -> Result<(), ValueError> {
+    if backoff.max >= backoff.initial {
+        return Ok(());
+    }
+    let (initial, max) = (units::exact_duration(backoff.initial), units::exact_duration(backoff.max));
+    Err(ValueError::new(
+        format!("the longest backoff ({max}) is shorter than the first ({initial})"),
+        format!("make max at least {initial}, or initial at most {max}"),
+    ))
+}
+
+/// Refuses a factor that makes a backoff shorter, or so much longer that it is no backoff.
+pub fn check_factor(factor: f64) -> Result<f64, ValueError> {
+    if (1.0..=1000.0).contains(&factor) {
+        return Ok(factor);
+    }
+    Err(ValueError::new(
+        format!("a backoff cannot change by a factor of {factor}"),
+        "write a number from 1.0 (always the same) to 1000.0; 2.0 doubles it each time",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_was_meant() {
+        let message = |error: ValueError| error.message;
+        assert_eq!(
+            signal("SIGTREM").map_err(message),
+            Err("unknown signal \"SIGTREM\", did you mean \"TERM\"?".into())
+        );
+        assert_eq!(signal("USER1").map_err(message), Err("unknown signal \"USER1\", did you mean \"USR1\"?".into()));
+        assert_eq!(port_mode("pas").map_err(message), Err("unknown mode \"pas\", did you mean \"pass\"?".into()));
+        assert_eq!(
+            ready("listening").unwrap_err().message,
+            "unknown kind of ready \"listening\", did you mean \"listen\"?"
+        );
+        assert_eq!(restart_policy("onfailure").map_err(message).unwrap_err().matches("on-failure").count(), 1);
+    }
+
+    #[test]
+    fn later_words_are_refused_as_such() {
+        for word in ["share", "capture", "adopt"] {
+            assert_eq!(port_mode(word), Err(ValueError::planned(word)));
+        }
+        for word in ["fd", "http", "log", "exec"] {
+            assert_eq!(ready(word), Err(ValueError::planned(word)));
+        }
+        assert_eq!(ready("http://127.0.0.1/"), Err(ValueError::planned("http")));
+        assert_eq!(not_available("fd"), "\"fd\" is not available in this version of launcher yet");
+    }
+
+    #[test]
+    fn takes_every_word_there_is() {
+        assert_eq!(ready("tcp://127.0.0.1:80"), Ok(Ready::Tcp("127.0.0.1:80".parse().unwrap())));
+        assert_eq!(ready("exited"), Ok(Ready::Exited));
+        assert_eq!(watchdog("off"), Ok(None));
+        assert_eq!(watchdog("10s"), Ok(Some(Duration::from_secs(10))));
+        assert!(watchdog("0s").is_err() && positive_duration("0s").is_err() && duration("0s").is_ok());
+        assert_eq!(backoff_range("200ms..30s"), Ok((Duration::from_millis(200), Duration::from_secs(30))));
+        assert!(backoff_range("200ms").is_err() && backoff_range("1..2").is_err());
+    }
+
+    #[test]
+    fn names_fit_into_file_names_and_variables() {
+        for good in ["api", "web-1", "a.b", "getty@tty1", "7zip"] {
+            assert_eq!(name(good).as_deref(), Ok(good));
+            assert_eq!(name_from(good), good);
+        }
+        for bad in ["", ".", "..", "a/b", "-x", "1234", "a b", "é", "a\nb", &"x".repeat(65)] {
+            assert!(name(bad).is_err(), "{bad:?}");
+            assert!(name(&name_from(bad)).is_ok(), "{bad:?} became {:?}", name_from(bad));
+        }
+        assert_eq!(name_from("1234"), "_1234");
+        assert!(name(&name_from(&"1".repeat(100))).is_ok());
+        assert_eq!(port_variable("my-http"), "PORT_MY_HTTP");
+        assert!(port_name("a:b").is_err() && port_name("").is_err() && port_name("http").is_ok());
+    }
+
+    #[test]
+    fn signals_that_cannot_be_held_are_refused() {
+        assert!(caught_signal("KILL").is_err() && caught_signal("STOP").is_err() && caught_signal("CHLD").is_err());
+        assert_eq!(caught_signal("HUP"), Ok(Signal::HUP));
+    }
+
+    #[test]
+    fn a_backoff_that_contradicts_itself_is_refused() {
+        for factor in [0.5, 0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(check_factor(factor).is_err(), "{factor}");
+        }
+        let mut backoff = Backoff::default();
+        assert!(check_backoff(&backoff).is_ok());
+        backoff.max = Duration::from_millis(1);
+        assert!(check_backoff(&backoff).unwrap_err().message.contains("(1ms) is shorter than the first (200ms)"));
+    }
+}

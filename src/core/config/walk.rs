@@ -1,0 +1,314 @@
+//! The walk over the tables of a file: typed access to keys, where every miss becomes an error at its place and the
+//! walk goes on.
+
+use std::ffi::OsString;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::ConfigError;
+use super::keys::{self, Key};
+use super::suggest;
+use super::value::ValueError;
+
+/// A value with its place.
+pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+
+/// Something that was read, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Placed<T> {
+    /// What was read.
+    pub value: T,
+    /// Where it stands.
+    pub span: Range<usize>,
+}
+
+/// The errors found so far.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    pub errors: Vec<ConfigError>,
+}
+
+/// A table whose keys were checked.
+pub(super) struct Table<'t> {
+    /// Where it begins: its header, its brace, or its name.
+    pub span: Range<usize>,
+    entries: &'t DeTable<'t>,
+    keys: &'static [Key],
+}
+
+impl<'t> Table<'t> {
+    /// The value of a key, if it is written. Only keys of the table's list may be asked for.
+    pub fn get(&self, key: &str) -> Option<&'t Value<'t>> {
+        debug_assert!(self.keys.iter().any(|k| k.name == key && k.available), "{key} is not in the list of keys");
+        self.entries.get(key)
+    }
+}
+
+/// The entries of a table in the order in which they were written: the parser keeps them by the alphabet.
+pub(super) fn in_order<'t>(table: &'t DeTable<'t>) -> Vec<(Placed<&'t str>, &'t Value<'t>)> {
+    let mut entries: Vec<_> =
+        table.iter().map(|(key, value)| (Placed { value: key.get_ref().as_ref(), span: key.span() }, value)).collect();
+    entries.sort_by_key(|(key, _)| key.span.start);
+    entries
+}
+
+impl Walk {
+    /// Keeps an error.
+    pub fn error(&mut self, span: Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        self.errors.push(ConfigError::new(span, message, hint));
+    }
+
+    /// Keeps an error about something that is not there.
+    pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        self.errors.push(ConfigError { absence: true, ..ConfigError::new(span, message, hint) });
+    }
+
+    /// Keeps the error, if it is one, and gives the value, if it is one.
+    pub fn value<T>(&mut self, span: Range<usize>, result: Result<T, ValueError>) -> Option<T> {
+        result.map_err(|error| self.errors.push(ConfigError::value(span, error))).ok()
+    }
+
+    /// Opens a table: every key that is not in its list, or not available yet, is an error. `title` is how the table
+    /// is called in a message.
+    pub fn table<'t>(
+        &mut self,
+        span: Range<usize>,
+        entries: &'t DeTable<'t>,
+        title: &str,
+        keys: &'static [Key],
+    ) -> Table<'t> {
+        for (key, _) in in_order(entries) {
+            match keys.iter().find(|known| known.name == key.value) {
+                Some(known) if known.available => {}
+                Some(_) => self.errors.push(ConfigError::value(key.span, ValueError::planned(key.value))),
+                None => self.unknown_key(key, title, keys),
+            }
+        }
+        Table { span, entries, keys }
+    }
+
+    fn unknown_key(&mut self, key: Placed<&str>, title: &str, keys: &'static [Key]) {
+        let available = keys.iter().filter(|known| known.available).map(|known| known.name);
+        let message = suggest::unknown("key", key.value, available.clone());
+        let elsewhere =
+            suggest::closest(key.value, keys::names()).filter(|name| !available.clone().any(|a| a == *name));
+        let hint = match elsewhere.and_then(|name| Some((name, keys::home_of(name)?))) {
+            Some((name, place)) => format!("{name:?} belongs in {place}"),
+            None => format!("{title} takes {}", available.collect::<Vec<_>>().join(", ")),
+        };
+        self.error(key.span, message, hint);
+    }
+
+    /// Keeps an error about a value of the wrong type.
+    pub fn wrong_type(&mut self, found: &Value<'_>, expected: &str, hint: impl Into<String>) {
+        let article = if found.get_ref().type_str().starts_with(['a', 'i']) { "an" } else { "a" };
+        let message = format!("expected {expected}, found {article} {}", found.get_ref().type_str());
+        self.error(found.span(), message, hint);
+    }
+
+    /// The table in a value, its keys checked; `hint` says how one is written.
+    pub fn subtable<'t>(
+        &mut self,
+        value: &'t Value<'t>,
+        title: &str,
+        keys: &'static [Key],
+        hint: &str,
+    ) -> Option<Table<'t>> {
+        match value.get_ref() {
+            DeValue::Table(entries) => Some(self.table(value.span(), entries, title, keys)),
+            _ => {
+                self.wrong_type(value, "a table", hint);
+                None
+            }
+        }
+    }
+
+    /// The text in a value. NUL is refused: nothing of the kernel's can hold one.
+    pub fn text<'t>(&mut self, value: &'t Value<'t>) -> Option<&'t str> {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.as_ref(),
+            DeValue::Integer(number) => {
+                self.wrong_type(value, "a string", format!("write \"{number}\""));
+                return None;
+            }
+            DeValue::Float(number) => {
+                self.wrong_type(value, "a string", format!("write \"{number}\""));
+                return None;
+            }
+            DeValue::Boolean(boolean) => {
+                self.wrong_type(value, "a string", format!("write \"{boolean}\""));
+                return None;
+            }
+            _ => {
+                self.wrong_type(value, "a string", "write one text between quotes");
+                return None;
+            }
+        };
+        if text.contains('\0') {
+            self.error(
+                value.span(),
+                "this contains a NUL byte",
+                "take it out: no file, argument or variable can hold one",
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The text of a key, put through a parser.
+    pub fn parsed<T>(&mut self, table: &Table<'_>, key: &str, parser: fn(&str) -> Result<T, ValueError>) -> Option<T> {
+        let value = table.get(key)?;
+        let text = self.text(value)?;
+        self.value(value.span(), parser(text))
+    }
+
+    /// The duration of a key; a number is told to have a unit.
+    pub fn duration<T>(
+        &mut self,
+        table: &Table<'_>,
+        key: &str,
+        parser: fn(&str) -> Result<T, ValueError>,
+    ) -> Option<T> {
+        let value = table.get(key)?;
+        let parsed = match value.get_ref() {
+            DeValue::Integer(number) => parser(number.as_str()),
+            DeValue::Float(number) => parser(number.as_str()),
+            _ => parser(self.text(value)?),
+        };
+        let quoted = parsed.map_err(|error| match error.hint.strip_prefix("write ") {
+            Some(right) if !right.starts_with('"') => ValueError { hint: format!("write \"{right}\""), ..error },
+            _ => error,
+        });
+        self.value(value.span(), quoted)
+    }
+
+    /// The whole number of a key, within bounds.
+    pub fn integer(&mut self, table: &Table<'_>, key: &str, bounds: Range<i64>) -> Option<i64> {
+        let value = table.get(key)?;
+        self.integer_value(value, bounds)
+    }
+
+    /// The whole number in a value, within bounds.
+    pub fn integer_value(&mut self, value: &Value<'_>, bounds: Range<i64>) -> Option<i64> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(value, "a whole number", "write digits without quotes");
+            return None;
+        };
+        let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
+        match parsed.filter(|parsed| bounds.contains(parsed)) {
+            Some(parsed) => Some(parsed),
+            None => {
+                let hint = format!("write a number from {} to {}", bounds.start, bounds.end - 1);
+                self.error(value.span(), format!("{number} is out of range"), hint);
+                None
+            }
+        }
+    }
+
+    /// The number of a key, with or without a fraction.
+    pub fn float(&mut self, table: &Table<'_>, key: &str) -> Option<Placed<f64>> {
+        let value = table.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.wrong_type(value, "a number", "write 2.0, without quotes");
+        }
+        number.map(|number| Placed { value: number, span: value.span() })
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, table: &Table<'_>, key: &str) -> Option<bool> {
+        let value = table.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Some(*boolean),
+            _ => {
+                self.wrong_type(value, "true or false", "write true or false, without quotes");
+                None
+            }
+        }
+    }
+
+    /// The values of a list.
+    pub fn list<'t>(&mut self, value: &'t Value<'t>, expected: &str, hint: &str) -> Option<&'t [Value<'t>]> {
+        match value.get_ref() {
+            DeValue::Array(values) => Some(values.as_ref()),
+            _ => {
+                self.wrong_type(value, expected, hint);
+                None
+            }
+        }
+    }
+
+    /// The texts of a list, each put through a parser; what is wrong is left out, and an error.
+    pub fn texts<T>(
+        &mut self,
+        table: &Table<'_>,
+        key: &str,
+        example: &str,
+        parser: fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Vec<Placed<T>>> {
+        let value = table.get(key)?;
+        let hint = match value.get_ref() {
+            DeValue::String(text) => format!("write {key} = [{text:?}]"),
+            _ => format!("write {key} = {example}"),
+        };
+        let values = self.list(value, "a list of strings", &hint)?;
+        let mut texts = Vec::with_capacity(values.len());
+        for value in values {
+            let Some(text) = self.text(value) else { continue };
+            if let Some(parsed) = self.value(value.span(), parser(text)) {
+                texts.push(Placed { value: parsed, span: value.span() });
+            }
+        }
+        Some(texts)
+    }
+
+    /// The command of a service; when it is wrong there is none, and an error.
+    pub fn command(&mut self, table: &Table<'_>, service: &Placed<&str>) -> Option<Vec<Placed<OsString>>> {
+        let Some(value) = table.get("command") else {
+            let message = format!("service {:?} has no command", service.value);
+            self.missing(service.span.clone(), message, "write command = [\"./program\", \"argument\"]");
+            return None;
+        };
+        let hint = match value.get_ref() {
+            DeValue::String(text) if !text.contains(['"', '\'', '\\', '$', '|', ';', '&', '<', '>', '*']) => {
+                format!("write command = {:?}", text.split_whitespace().collect::<Vec<_>>())
+            }
+            DeValue::String(text) => format!("no shell reads it: write command = [\"sh\", \"-c\", {text:?}]"),
+            _ => "write command = [\"./program\", \"argument\"]".to_owned(),
+        };
+        let values = self.list(value, "the program and its arguments as a list of strings", &hint)?;
+        let words: Vec<_> = values
+            .iter()
+            .filter_map(|v| self.text(v).map(|text| Placed { value: OsString::from(text), span: v.span() }))
+            .collect();
+        match words.first() {
+            None if values.is_empty() => {
+                self.error(value.span(), "the command is empty", "write command = [\"./program\", \"argument\"]");
+                None
+            }
+            Some(first) if first.value.is_empty() => {
+                self.error(
+                    first.span.clone(),
+                    "the program's name is empty",
+                    "write the path of a program, or its name",
+                );
+                None
+            }
+            _ if words.len() < values.len() => None,
+            _ => Some(words),
+        }
+    }
+}
+
+/// Sets the target when there is something to set it to.
+pub(super) fn fill<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
