@@ -6,6 +6,7 @@ use std::ops::Range;
 use ::core::net::{IpAddr, SocketAddr};
 
 use super::expand;
+use super::listen::is_auto;
 use super::suggest;
 use super::tables::Draft;
 use super::value::{self, ValueError};
@@ -81,11 +82,6 @@ pub fn port_against(port: &PortSettings, before: &[PortSettings]) -> Result<(), 
         }
         None => Ok(()),
     }
-}
-
-/// Whether a free port will be picked.
-fn is_auto(listen: &Listen) -> bool {
-    matches!(listen, Listen::Tcp(address) | Listen::Udp(address) if address.port() == 0)
 }
 
 /// Whether two services cannot both listen so. An IPv6 wildcard is dual stack and covers every IPv4 address too.

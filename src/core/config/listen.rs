@@ -69,6 +69,11 @@ pub fn port_flag(text: &str, place: usize) -> Result<PortSettings, ValueError> {
     Ok(PortSettings { name, listen: listen(address)?, mode, until: HoldUntil::default() })
 }
 
+/// Whether a free port is to be picked.
+pub fn is_auto(listen: &Listen) -> bool {
+    matches!(listen, Listen::Tcp(address) | Listen::Udp(address) if address.port() == 0)
+}
+
 /// The name of a port that was given none: its place among the service's ports, counted from 1.
 pub fn default_port_name(place: usize) -> String {
     place.to_string()

@@ -257,6 +257,18 @@ pub fn backoff_range(text: &str) -> Result<(Duration, Duration), ValueError> {
     Ok((duration(initial)?, duration(max)?))
 }
 
+/// How many failed generations in a row are enough; `None`, written 0, is never.
+pub fn max_failures(text: &str) -> Result<Option<u32>, ValueError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse().ok().filter(|_| digits) {
+        Some(0) => Ok(None),
+        Some(failures) => Ok(Some(failures)),
+        None => {
+            Err(ValueError::new(format!("{text:?} is not a number of failures"), "write a whole number, 0 for never"))
+        }
+    }
+}
+
 /// Refuses a backoff that contradicts itself; the error is about its `max`.
 pub fn check_backoff(backoff: &Backoff) -> Result<(), ValueError> {
     if backoff.max >= backoff.initial {

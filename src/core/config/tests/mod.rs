@@ -1,3 +1,5 @@
+mod example;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -228,7 +230,7 @@ fn a_port_is_named_once_and_known_where_it_is_used() {
     assert_eq!(service("[\"a\"]", &same), ["3:76 tcp://127.0.0.1:80 is already port \"http\""]);
     // Nothing is said about a port that is there, but wrong.
     let wrong = service("[\"a\", \"{port.http}\"]", "{ name = \"http\", listen = \"127.0.0.1:0\" }");
-    assert_eq!(wrong, ["3:37 port 0 is not a port"]);
+    assert_eq!(wrong, ["3:35 port 0 is not a port"]);
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! The settings of `run` and `check`, from flags or from a file.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::RunArgs;
+use super::flags::{flags_over_file, settings_from_flags};
+use super::usage::UsageError;
+use crate::core::config::{self, ConfigErrors, Context};
+use crate::core::exit::code;
+use crate::core::settings::{LauncherSettings, Settings};
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "launcher.toml";
+
+/// The most that is read of a file: who names a disk instead is told so.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The command line is wrong; exit code 2.
+    Usage(UsageError),
+    /// The file is wrong; exit code 78.
+    Config(ConfigErrors),
+    /// The file cannot be read; exit code 78.
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl LoadError {
+    /// The exit code that stands for it.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            LoadError::Usage(_) => code::USAGE,
+            LoadError::Config(_) | LoadError::Unreadable { .. } => code::CONFIG,
+        }
+    }
+
+    /// The text for a person, its last line ended; with the colours of a terminal if asked for.
+    pub fn render(&self, colour: bool) -> String {
+        match self {
+            LoadError::Config(errors) => errors.render(colour),
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Usage(error) => error.fmt(f),
+            LoadError::Config(errors) => errors.fmt(f),
+            LoadError::Unreadable { file, reason } => writeln!(f, "launcher: cannot read {file}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl From<UsageError> for LoadError {
+    fn from(error: UsageError) -> LoadError {
+        LoadError::Usage(error)
+    }
+}
+
+/// The settings that a command line asks for: those of its command, else those of the file it names, else those of
+/// launcher.toml in this folder.
+pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
+    if args.dashes || !args.command.is_empty() {
+        return Ok(settings_from_flags(args)?);
+    }
+    let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let shown = path.display().to_string();
+    let bytes = match read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(LoadError::Usage(missing(args, &shown)));
+        }
+        Err(error) => return Err(LoadError::Unreadable { file: shown, reason: error.to_string() }),
+    };
+    // What is wrong with the command line is said before anything about the file.
+    flags_over_file(args, &mut LauncherSettings::new(String::new()))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let named = std::fs::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let name = named.ok().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
+    let context = Context { folder, name: name.as_deref().unwrap_or("launcher") };
+    let settings = config::parse_bytes(&shown, &bytes, context).map_err(LoadError::Config)?;
+    let mut settings = config::select(settings, &args.services)
+        .map_err(|error| UsageError::new(format!("{shown}: {}", error.message), error.hint).of("run"))?;
+    flags_over_file(args, &mut settings.launcher)?;
+    Ok(settings)
+}
+
+/// What to say when the file is not there.
+fn missing(args: &RunArgs, file: &str) -> UsageError {
+    let message = match args.config {
+        Some(_) => format!("there is no file {file}"),
+        None => format!("there is no {file} in this folder, and no command after --"),
+    };
+    let hint = match args.services.first() {
+        Some(first) if args.config.is_none() => format!("to run the command {first}: launcher run -- {first}"),
+        _ if args.config.is_none() => "write launcher run -- COMMAND, or name a file with -c".to_owned(),
+        _ => "check the path after -c".to_owned(),
+    };
+    UsageError::new(message, hint).of("run")
+}
+
+/// The bytes of a file, if it is of a reasonable size.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LARGEST_FILE {
+        true => Err(io::Error::other("it has more than 4 MiB, which no launcher.toml has")),
+        false => Ok(bytes),
+    }
+}

@@ -1,0 +1,49 @@
+//! A command line that makes no sense.
+
+use std::fmt;
+
+use crate::core::config::value::ValueError;
+
+/// All that is wrong with a command line; exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError {
+    problems: Vec<ValueError>,
+    command: Option<&'static str>,
+}
+
+impl UsageError {
+    /// One thing that is wrong, and what to do about it.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> UsageError {
+        UsageError { problems: vec![ValueError::new(message, hint)], command: None }
+    }
+
+    /// The same, with a pointer to the help of this command.
+    #[must_use]
+    pub fn of(mut self, command: &'static str) -> UsageError {
+        self.command = Some(command);
+        self
+    }
+
+    /// Several things that are wrong; nothing when nothing is.
+    pub(super) fn of_run(problems: Vec<ValueError>) -> Result<(), UsageError> {
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(UsageError { problems, command: Some("run") }),
+        }
+    }
+}
+
+impl fmt::Display for UsageError {
+    /// Lines for a person, the last one ended.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "launcher: {}\n  help: {}", problem.message, problem.hint)?;
+        }
+        match self.command {
+            Some(command) => writeln!(f, "\nFor more information, try 'launcher {command} --help'."),
+            None => writeln!(f, "\nFor more information, try 'launcher --help'."),
+        }
+    }
+}
+
+impl std::error::Error for UsageError {}
