@@ -158,6 +158,11 @@ fn the_command_is_everything_behind_the_dashes() {
     assert_eq!(args, run(&["run", "--", "./server", "--port", "80", "--", "x"]));
     assert_eq!(run(&["-i", "--", "sh"]), run(&["run", "-i", "--", "sh"]));
     assert_eq!(run(&["--", "stop"]).command, ["stop"]);
+    // The short way past clap gives what clap gives.
+    for words in [&["run", "--", "a"][..], &["run", "--", "--", "-i", "--help"], &["run", "--", "", "--", "x"]] {
+        let by_clap = RunArgs { dashes: true, ..RunCli::try_parse_from(words).unwrap().run };
+        assert_eq!(run(words), by_clap, "{words:?}");
+    }
     let strange = OsString::from_vec(b"\xff\xfe/\xffsrv".to_vec());
     let args = parse(["launcher".into(), "--".into(), strange.clone()]).unwrap();
     let Command::Run(args) = args else { panic!("{args:?}") };
