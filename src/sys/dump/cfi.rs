@@ -199,11 +199,6 @@ fn row<'a, S: UnwindSection<Slice<'a>>>(
 }
 
 impl Row {
-    /// Whether the frame pointer, which a blocked thread does not show, is what everything hangs on.
-    pub fn start(&self) -> u64 {
-        self.start
-    }
-
     /// The registers of the caller, given those of the function; `read` reads a word of its memory.
     pub fn apply(&self, registers: &Registers, read: &dyn Fn(u64) -> Option<u64>) -> Result<Step, Failure> {
         if matches!(self.rules[PC], Rule::Undefined) {

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn stat_survives_a_name_with_parentheses() {
-        let text = "42 (a) b (c) S 7 8 9 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 99 1 1 1 1 1 1 1 1 0 0 0 0 0 0 17 3 0 0";
+        let text =
+            "42 (a) b (c) S 7 8 9 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 99 1 1 1 1 1 1 1 1 0 0 0 0 0 0 17 3 0 0";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.name.as_str(), stat.state, stat.parent, stat.group), ("a) b (c", 'S', 7, 8));
         assert_eq!((stat.cpu_ms, stat.processor), (2000, 3));

@@ -110,8 +110,7 @@ impl Module {
         let Ok(segments) = header.program_headers(endian, data) else { return };
         let mut hdr = None;
         for segment in segments {
-            let (address, offset, size) =
-                (segment.p_vaddr(endian), segment.p_offset(endian), segment.p_filesz(endian));
+            let (address, offset, size) = (segment.p_vaddr(endian), segment.p_offset(endian), segment.p_filesz(endian));
             match segment.p_type(endian) {
                 elf::PT_LOAD => {
                     let execute = segment.p_flags(endian).contains(elf::PF_X);

@@ -183,7 +183,8 @@ fn tell_languages(raw: &Symbolizer, job: &Job, names: &mut Batch) {
 /// The language that a mangled symbol tells: Rust's legacy scheme is Itanium's with a hash at the end.
 fn language_of_symbol(symbol: &str) -> Option<&'static str> {
     let hash = |rest: &str| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let legacy = |symbol: &str| symbol.strip_suffix('E').and_then(|s| s.rsplit_once("17h")).is_some_and(|(_, h)| hash(h));
+    let legacy =
+        |symbol: &str| symbol.strip_suffix('E').and_then(|s| s.rsplit_once("17h")).is_some_and(|(_, h)| hash(h));
     match symbol {
         s if s.starts_with("_R") => Some("rust"),
         s if s.starts_with("_ZN") && legacy(s.split('.').next().unwrap_or(s)) => Some("rust"),

@@ -140,7 +140,8 @@ impl Walker<'_> {
         let mut place = Place { row: None, start: None };
         let Some(mapping) = self.process.maps.code(inside) else { return (frame, place) };
         frame.module = self.modules.of(self.process, mapping);
-        let known = frame.module.and_then(|index| Some((index, self.modules.get(index)?.file_address(mapping, inside)?)));
+        let known =
+            frame.module.and_then(|index| Some((index, self.modules.get(index)?.file_address(mapping, inside)?)));
         if let Some((index, lookup)) = known {
             frame.lookup = lookup;
             place.row = self.modules.row(index, lookup);
@@ -160,7 +161,9 @@ impl Walker<'_> {
                 Ok(Step::Caller(caller)) if self.is_plausible(registers, &caller, row.signal) => {
                     Some(Found { registers: caller, by: FoundBy::Cfi, interrupted: row.signal })
                 }
-                Err(Failure::Unknown(FP)) => self.by_prologue(registers, row, place).or_else(|| self.by_search(registers, row, place)),
+                Err(Failure::Unknown(FP)) => {
+                    self.by_prologue(registers, row, place).or_else(|| self.by_search(registers, row, place))
+                }
                 _ => None,
             },
             None => self.by_frame_pointer(registers).or_else(|| self.by_chain(registers)),

@@ -1,0 +1,120 @@
+//! What a descriptor of another process is.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::files;
+use crate::core::facts::{FileFacts, FileKind};
+
+/// Descriptors of a process looked at, at most.
+const LIMIT: usize = 4096;
+
+/// What a descriptor is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fd {
+    /// A socket, by its inode.
+    Socket(u64),
+    /// Anything else.
+    File(FileFacts),
+}
+
+/// The descriptor `fd` of the process `pid`; `None` when it is closed or may not be looked at.
+pub fn look(pid: i32, fd: i32) -> Option<Fd> {
+    let path = format!("/proc/{pid}/fd/{fd}");
+    let link = std::fs::read_link(&path).ok()?.to_string_lossy().into_owned();
+    if let Some(inode) = socket_inode(&link) {
+        return Some(Fd::Socket(inode));
+    }
+    let kind = if link.starts_with("pipe:[") {
+        FileKind::Pipe
+    } else if link.starts_with('/') {
+        kind_of(&path).unwrap_or_default()
+    } else {
+        FileKind::Anonymous
+    };
+    Some(Fd::File(FileFacts { kind, path: link, peers: Vec::new(), peers_complete: false }))
+}
+
+/// Inodes of all sockets of a process.
+pub fn sockets(pid: i32) -> Vec<u64> {
+    let numbers = files::numbered(&format!("/proc/{pid}/fd")).unwrap_or_default();
+    let link = |fd: &i32| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok();
+    let links = numbers.iter().take(LIMIT).filter_map(link);
+    let mut inodes: Vec<u64> = links.filter_map(|link| socket_inode(link.to_str()?)).collect();
+    inodes.sort_unstable();
+    inodes.dedup();
+    inodes
+}
+
+fn socket_inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Whether a descriptor may be read and written, as the mode of its link in `/proc/PID/fd` says.
+pub fn access(pid: i32, fd: i32) -> Option<(bool, bool)> {
+    let mode = std::fs::symlink_metadata(format!("/proc/{pid}/fd/{fd}")).ok()?.mode();
+    Some((mode & 0o400 != 0, mode & 0o200 != 0))
+}
+
+/// The kind of the file behind a path, without asking a server for it: `statx(2)` with AT_STATX_DONT_SYNC does not
+/// hang on a network file system that is gone.
+pub fn kind_of(path: &str) -> Option<FileKind> {
+    let path = std::ffi::CString::new(path).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
+    // SAFETY: `path` ends with NUL and `stat` is a valid place for the result for the whole call.
+    let result = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, libc::STATX_TYPE, stat.as_mut_ptr()) };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: it was zeroed, which is a valid value, and the call succeeded.
+    let stat = unsafe { stat.assume_init() };
+    Some(match u32::from(stat.stx_mode) & libc::S_IFMT {
+        libc::S_IFIFO => FileKind::Fifo,
+        libc::S_IFDIR => FileKind::Directory,
+        libc::S_IFCHR if is_terminal(stat.stx_rdev_major) => FileKind::Terminal,
+        libc::S_IFCHR | libc::S_IFBLK => FileKind::Device,
+        _ => FileKind::Regular,
+    })
+}
+
+/// Major numbers of terminals: virtual and serial ones, /dev/tty and the console, USB and ARM serial lines, hypervisor
+/// consoles, Unix98 pseudo-terminals.
+fn is_terminal(major: u32) -> bool {
+    matches!(major, 4 | 5 | 136..=143 | 188 | 204 | 229)
+}
+
+/// What an epoll descriptor watches: descriptor, events, inode (`/proc/PID/fdinfo`, `tfd:` lines).
+pub fn epoll_targets(pid: i32, fd: i32, limit: usize) -> Vec<(i32, u32, u64)> {
+    let text = files::text(&format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
+    text.lines().filter_map(epoll_line).take(limit).collect()
+}
+
+fn epoll_line(line: &str) -> Option<(i32, u32, u64)> {
+    let rest = line.strip_prefix("tfd:")?;
+    let field = |key: &str| rest.split_once(key)?.1.split_whitespace().next();
+    let inode = field("ino:").and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0);
+    let events = u32::from_str_radix(field("events:")?, 16).ok()?;
+    Some((rest.split_whitespace().next()?.parse().ok()?, events, inode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epoll_lines() {
+        let line = "tfd:        6 events:     201d data:         60000000b  pos:0 ino:1f2a sdev:8";
+        assert_eq!(epoll_line(line), Some((6, 0x201d, 0x1f2a)));
+        assert_eq!(epoll_line("tfd: noise"), None);
+        assert_eq!(epoll_line("pos:\t0"), None);
+    }
+
+    #[test]
+    fn kinds_of_files() {
+        assert_eq!(kind_of("/dev/null"), Some(FileKind::Device));
+        assert_eq!(kind_of("/proc"), Some(FileKind::Directory));
+        assert_eq!(kind_of("/dev/tty").unwrap_or(FileKind::Terminal), FileKind::Terminal);
+        assert_eq!(kind_of("/no/such"), None);
+        assert_eq!(kind_of("nul\0inside"), None);
+    }
+}
