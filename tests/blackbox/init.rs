@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use nix::sys::signal::Signal;
-
 use crate::support::*;
 
 /// Waits until the subject has no child that has ended and was not reaped, and exactly so many children in all.

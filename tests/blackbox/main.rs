@@ -7,5 +7,7 @@
 
 mod support;
 
+mod environment;
 mod exit_codes;
 mod init;
+mod signals;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `fork`, `double-fork`, `generation N` and `first FILE` begin a block that ends at `end`. The table of all steps is
-//! [`perform`]. `print` writes a line to standard output, `say` sends one to the test's own socket, which works when
+//! [`perform`]. `exec` takes all that follows as the command line of another program. `print` writes a line to standard output, `say` sends one to the test's own socket, which works when
 //! standard output is closed or is not the test's. When the steps are done, the program ends with code 0; a step that
 //! fails or does not exist ends it with code 99.
 //!
@@ -54,6 +54,7 @@ fn run(steps: &[Step], state: &mut State) -> Result<(), Failure> {
 fn perform(step: &Step, state: &mut State) -> Result<(), Failure> {
     let rest = text::expand(&step.rest);
     match step.verb.as_str() {
+        "exec" => processes::execute(&step.words)?,
         "print" => text::write_line(1, &rest),
         "eprint" => text::write_line(2, &rest),
         "say" => text::say(&rest),
@@ -71,7 +72,7 @@ fn perform(step: &Step, state: &mut State) -> Result<(), Failure> {
         "fork" | "double-fork" | "setsid" | "setpgid" | "orphans" | "orphans-wait" | "wait-child" | "wait-children"
         | "fork-storm" | "lock-file" | "close-fds" | "hog-memory" => processes::perform(step, &rest, state)?,
         "notify" | "barrier" | "flood-notify" | "notify-fds" | "notify-storm" => notify::perform(step, &rest)?,
-        "listen" | "listen-fds" | "bind" | "udp" | "serve" | "serve-one" | "connect" | "retry" => {
+        "listen" | "listen-fds" | "bind" | "udp" | "serve" | "serve-one" | "connect" | "retry" | "ask" => {
             sockets::perform(step, &rest, state)?;
         }
         "dump-env" | "dump-fds" | "dump-signals" | "dump-ids" | "dump-listen" => dumps::perform(step)?,

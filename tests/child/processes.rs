@@ -30,6 +30,14 @@ pub fn perform(step: &Step, rest: &str, state: &mut State) -> Result<(), Failure
     Ok(())
 }
 
+/// Becomes another program, with the mask and the dispositions as they are.
+pub fn execute(words: &[String]) -> Result<(), Failure> {
+    let words = words.iter().map(|word| std::ffi::CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let program = words.first().ok_or_else(|| Failure("a command".into()))?;
+    nix::unistd::execvp(program, &words)?;
+    Ok(())
+}
+
 /// Does the block's steps in a child, which ends after them.
 fn fork_block(step: &Step, state: &mut State) -> Result<(), Failure> {
     // SAFETY: this program has one thread.

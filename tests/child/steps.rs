@@ -13,6 +13,8 @@ pub struct Step {
     pub rest: String,
     /// The steps up to `end`.
     pub block: Vec<Step>,
+    /// All arguments that follow `exec`, which are no steps.
+    pub words: Vec<String>,
 }
 
 /// What steps leave behind for later ones.
@@ -59,7 +61,8 @@ fn parse_until_end(words: &mut std::slice::Iter<'_, String>, depth: usize) -> Re
             return Ok(steps);
         }
         let block = if BLOCKS.contains(&verb) { parse_until_end(words, depth + 1)? } else { Vec::new() };
-        steps.push(Step { verb: verb.into(), rest: rest.into(), block });
+        let program = if verb == "exec" { words.by_ref().cloned().collect() } else { Vec::new() };
+        steps.push(Step { verb: verb.into(), rest: rest.into(), block, words: program });
     }
     if depth == 0 { Ok(steps) } else { Err(Failure("a block has no end".into())) }
 }

@@ -14,7 +14,9 @@ pub use places::{Address, Home, have, needs};
 pub use processes::{Processes, descendants, status_field};
 pub use reports::Report;
 pub use running::{Ended, Running};
-pub use subject::{Setup, Subject, child};
+pub use subject::{Setup, Subject, child, launcher};
+
+pub use nix::sys::signal::Signal;
 
 use std::time::Duration;
 

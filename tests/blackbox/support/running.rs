@@ -111,7 +111,7 @@ impl Running {
         let mut missing = texts.to_vec();
         while !missing.is_empty() {
             let wanted = |line: &str| missing.iter().any(|text| line.contains(text));
-            match self.streams.next(source, Instant::now() + PATIENCE, wanted) {
+            match self.next(source, PATIENCE, wanted) {
                 Some(line) => missing.retain(|text| !line.contains(text)),
                 None => panic!("no lines with {missing:?} came on {source:?}; there was\n{}", self.streams.show()),
             }
@@ -120,7 +120,7 @@ impl Running {
 
     #[track_caller]
     fn expect(&mut self, source: Source, text: &str) -> String {
-        match self.streams.next(source, Instant::now() + PATIENCE, |line| line.contains(text)) {
+        match self.next(source, PATIENCE, |line| line.contains(text)) {
             Some(line) => line,
             None => panic!("no line with {text:?} came on {source:?}; there was\n{}", self.streams.show()),
         }
@@ -128,7 +128,24 @@ impl Running {
 
     /// Whether the child says this within a time that is short: for what must *not* happen.
     pub fn says_within(&mut self, text: &str, time: Duration) -> bool {
-        self.streams.next(Source::Said, Instant::now() + time, |line| line.contains(text)).is_some()
+        self.next(Source::Said, time, |line| line.contains(text)).is_some()
+    }
+
+    /// The next line that satisfies the condition. `None` when the time is over, or the subject has ended and nothing
+    /// more is there.
+    fn next(&mut self, source: Source, time: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + time;
+        let pidfd = pidfd(self.pid());
+        loop {
+            let over = self.has_ended();
+            self.streams.drain();
+            if let Some(line) = self.streams.take(source, &wanted) {
+                return Some(line);
+            }
+            if over || !self.streams.wait(pidfd.as_ref(), deadline) {
+                return None;
+            }
+        }
     }
 
     /// The number after this word in a line of standard output: `up 4711`.

@@ -40,21 +40,16 @@ impl Streams {
         self.streams.push(Stream { source, fd: Some(fd), partial: Vec::new(), lines: Vec::new(), taken: 0 });
     }
 
-    /// The next line of the stream that satisfies the condition; those before it are passed over. `None` when the
-    /// deadline came, or the stream ended, before.
-    pub fn next(&mut self, source: Source, deadline: Instant, wanted: impl Fn(&str) -> bool) -> Option<String> {
-        loop {
-            let stream = self.streams.iter_mut().find(|stream| stream.source == source)?;
-            while stream.taken < stream.lines.len() {
-                stream.taken += 1;
-                if wanted(&stream.lines[stream.taken - 1]) {
-                    return Some(stream.lines[stream.taken - 1].clone());
-                }
-            }
-            if stream.fd.is_none() || !self.wait(None, deadline) {
-                return None;
+    /// The next line of the stream that satisfies the condition, of those already read; others are passed over.
+    pub fn take(&mut self, source: Source, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let stream = self.streams.iter_mut().find(|stream| stream.source == source)?;
+        while stream.taken < stream.lines.len() {
+            stream.taken += 1;
+            if wanted(&stream.lines[stream.taken - 1]) {
+                return Some(stream.lines[stream.taken - 1].clone());
             }
         }
+        None
     }
 
     /// Waits until something was read, or `other` is readable. False when the deadline came before.

@@ -103,6 +103,12 @@ pub struct Setup {
     variables: Vec<(OsString, OsString)>,
     terminal: bool,
     verb: Option<Vec<OsString>>,
+    copies: bool,
+}
+
+/// Begins to set up a run of the launcher.
+pub fn launcher() -> Setup {
+    Subject::Launcher.run()
 }
 
 impl Setup {
@@ -116,6 +122,7 @@ impl Setup {
             variables: Vec::new(),
             terminal: false,
             verb: None,
+            copies: false,
         }
     }
 
@@ -145,6 +152,20 @@ impl Setup {
         }
     }
 
+    /// With copies of the launcher and of the child in a place that every user can reach.
+    pub fn as_copies(mut self) -> Setup {
+        for program in [PathBuf::from(env!("CARGO_BIN_EXE_launcher")), child()] {
+            std::fs::copy(&program, self.home.join(program.file_name().unwrap().to_str().unwrap())).unwrap();
+        }
+        self.copies = true;
+        self
+    }
+
+    /// As a user without any privilege.
+    pub fn as_nobody(self) -> Setup {
+        self.as_copies().below(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
+    }
+
     /// A variable of the subject's environment.
     pub fn variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Setup {
         self.variables.push((name.as_ref().into(), value.as_ref().into()));
@@ -166,7 +187,8 @@ impl Setup {
     /// The scriptable child as the command, with these steps.
     pub fn child<S: AsRef<str>>(self, steps: impl IntoIterator<Item = S>) -> Running {
         let steps = steps.into_iter().map(|step| step.as_ref().to_owned());
-        let words: Vec<String> = std::iter::once(child().display().to_string()).chain(steps).collect();
+        let child = if self.copies { self.home.join("child") } else { child() };
+        let words: Vec<String> = std::iter::once(child.display().to_string()).chain(steps).collect();
         self.command(words)
     }
 
@@ -188,12 +210,13 @@ impl Setup {
     /// All words of the command line.
     fn words(&self) -> Vec<OsString> {
         let mut words = self.wrapper.clone();
+        let subject = self.subject.words();
+        words.push(if self.copies { self.home.join("launcher").into() } else { subject[0].into() });
         if let Some(verb) = &self.verb {
-            words.push(self.subject.words()[0].into());
             words.extend(verb.iter().cloned());
             return words;
         }
-        words.extend(self.subject.words().iter().map(OsString::from));
+        words.extend(subject[1..].iter().map(OsString::from));
         if self.subject == Subject::Launcher {
             words.extend(["--report-dir".into(), self.home.join("reports").into()]);
         }

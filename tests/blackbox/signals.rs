@@ -1,0 +1,242 @@
+//! Signals: held until ready, in order, with a limit; second and third request; rewritten; Ctrl-C (DESIGN §7).
+
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+/// Steps that never become ready and say which of these signals came.
+fn unready(names: &[&str]) -> Vec<String> {
+    let mut steps: Vec<String> = names.iter().map(|name| format!("on {name} print got {name}")).collect();
+    steps.extend(["say up".into(), "wait".into()]);
+    steps
+}
+
+#[test]
+fn signals_are_held_until_ready_each_once_in_order_of_arrival() {
+    let setup = launcher().flags(["--ready", "notify"]);
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.child([
+        "on HUP print got HUP", "on USR1 print got USR1", "on USR2 print got USR2", "say up", "gate gate",
+        "print before ready", "notify READY=1", "barrier", "print after ready", "wait",
+    ]);
+    run.said("up");
+    for (signal, name) in [(Signal::SIGUSR2, "USR2"), (Signal::SIGHUP, "HUP"), (Signal::SIGUSR1, "USR1")] {
+        run.signal(signal);
+        run.err(name);
+    }
+    run.signal(Signal::SIGUSR2);
+    std::fs::write(gate, "").unwrap();
+    run.out("before ready");
+    run.outs(&["got HUP", "got USR1", "got USR2"]);
+    run.signal(Signal::SIGTERM);
+    let ended = run.ends_with(0);
+    let before = ended.out.iter().position(|line| line == "before ready").unwrap();
+    assert_eq!(before, 0, "nothing arrived before: {:?}", ended.out);
+    for name in ["HUP", "USR1", "USR2"] {
+        let line = format!("got {name}");
+        assert_eq!(ended.out.iter().filter(|out| **out == line).count(), 1, "{line}: {:?}", ended.out);
+    }
+    // The kernel hands several pending signals over by number, so only the launcher can tell in which order it sent.
+    let order: Vec<usize> = ["USR2", "HUP", "USR1"].iter().map(|name| last_mention(&ended.err, name)).collect();
+    assert!(order.is_sorted(), "delivered in order of arrival: {:?}", ended.err);
+}
+
+fn last_mention(lines: &[String], name: &str) -> usize {
+    lines.iter().rposition(|line| line.contains(name)).unwrap()
+}
+
+#[test]
+fn a_stop_request_waits_for_ready() {
+    let setup = launcher().flags(["--ready", "notify"]);
+    let gate = setup.home().fifo("gate");
+    let steps = ["on TERM both 6 got TERM", "say up", "gate gate", "print before ready", "notify READY=1", "wait"];
+    let mut run = setup.child(steps);
+    run.said("up");
+    run.signal(Signal::SIGTERM);
+    run.err("TERM");
+    std::fs::write(gate, "").unwrap();
+    let ended = run.ends_with(6);
+    assert_eq!(ended.out, ["before ready", "got TERM"]);
+}
+
+#[test]
+fn a_stop_request_waits_no_longer_than_the_limit() {
+    let mut run = launcher().file(
+        r#"[service.slow]
+        command = ["CHILD", "on TERM both 6 got TERM", "say up", "wait"]
+        ready = "notify"
+        [service.slow.signals]
+        hold_limit = "300ms"
+        [service.slow.restart]
+        policy = "never"
+        "#,
+    );
+    run.said("up");
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.said("got TERM");
+    let waited = asked.elapsed();
+    assert!(waited >= Duration::from_millis(300), "it waited {waited:?}");
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_second_stop_request_begins_the_stop_at_once() {
+    let mut run = launcher().flags(["--ready", "notify"]).child(["on TERM both 6 got TERM", "say up", "wait"]);
+    run.said("up");
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.err("TERM");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(6);
+    assert!(asked.elapsed() < Duration::from_secs(4), "the limit is 5 s, this took {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_third_stop_request_kills() {
+    let mut run = launcher().flags(["--ready", "notify"]).child(["on TERM print got TERM", "say up", "wait"]);
+    run.said("up");
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.err("TERM");
+    run.signal(Signal::SIGTERM);
+    run.out("got TERM");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(137);
+    assert!(asked.elapsed() < Duration::from_secs(7), "stop_timeout is 8 s, this took {:?}", asked.elapsed());
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_second_request_to_a_ready_service_kills_no_one_yet() {
+    let mut run = launcher().flags(["--stop-timeout", "60s"]).child(["on TERM print got TERM", "print up", "wait"]);
+    run.out("up");
+    run.signal(Signal::SIGTERM);
+    run.out("got TERM");
+    run.signal(Signal::SIGTERM);
+    run.signal(Signal::SIGINT);
+    run.ends_with(137);
+}
+
+#[test]
+fn every_stop_request_is_one() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT] {
+        let mut run = launcher().child(["print up", "wait"]);
+        run.out("up");
+        run.signal(signal);
+        run.ends_with(0);
+        run.leaves_nothing();
+    }
+}
+
+#[test]
+fn the_stop_signal_can_be_chosen() {
+    let mut run = launcher().flags(["--stop-signal", "USR2"]).child(["on USR2 both 3 got USR2", "print up", "wait"]);
+    run.out("up");
+    run.signal(Signal::SIGTERM);
+    run.out("got USR2");
+    run.ends_with(3);
+}
+
+#[test]
+fn signals_are_rewritten() {
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["CHILD", "on QUIT both 4 got QUIT", "on HUP both 5 got HUP", "on USR1 print got USR1", "say up", "wait"]
+        ready = "started"
+        [service.child.signals]
+        rewrite = { USR1 = "HUP", TERM = "QUIT" }
+        [service.child.restart]
+        policy = "never"
+        "#,
+    );
+    run.said("up");
+    run.signal(Signal::SIGTERM);
+    run.said("got QUIT");
+    run.ends_with(4);
+
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["CHILD", "on HUP print got HUP", "on USR1 print got USR1", "say up", "wait"]
+        ready = "started"
+        [service.child.signals]
+        rewrite = { USR1 = "HUP" }
+        "#,
+    );
+    run.said("up");
+    run.signal(Signal::SIGUSR1);
+    run.said("got HUP");
+}
+
+#[test]
+fn a_signal_can_be_held_until_it_is_handled() {
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.file(
+        r#"[service.child]
+        command = ["CHILD", "say up", "gate gate", "on USR1 print got USR1", "wait"]
+        ready = "notify"
+        [service.child.signals]
+        hold_until = "handled"
+        "#,
+    );
+    run.said("up");
+    run.signal(Signal::SIGUSR1);
+    run.err("USR1");
+    std::fs::write(gate, "").unwrap();
+    run.said("got USR1");
+}
+
+#[test]
+fn the_first_ctrl_c_on_a_terminal_says_so() {
+    let mut run = launcher().flags(["--ready", "notify"]).on_terminal().child(unready(&["INT", "TERM"]));
+    run.said("up");
+    run.input("\x03");
+    let line = run.out("Ctrl-C");
+    assert!(!line.is_empty());
+    run.input("\x03");
+    run.said("got");
+    run.input("\x03");
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn ctrl_c_stops_a_ready_service() {
+    let mut run = launcher().on_terminal().child(["print up", "wait"]);
+    run.out("up");
+    run.input("\x03");
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
+#[test]
+fn an_interactive_child_has_the_terminal() {
+    let steps = ["on INT both 5 got INT", "print groups {pgid} {foreground} .", "read-line", "wait"];
+    let flags = ["-i", "--restart", "on-failure", "--max-failures", "2", "--backoff", "1ms..1ms"];
+    let mut run = launcher().flags(flags).on_terminal().child(steps);
+    for _ in 0..2 {
+        let line = run.out("groups ");
+        let mut words = line.split_whitespace().skip_while(|word| *word != "groups").skip(1);
+        assert_eq!(words.next(), words.next(), "own group and the foreground: {line}");
+        run.input("typed\n");
+        run.out("read typed");
+        run.input("\x03");
+        run.out("got INT");
+    }
+    run.ends_with(5);
+}
+
+for_subjects!(an_early_stop_request_is_not_lost: launcher, tini; |subject| {
+    for round in 0..100_u32 {
+        let mut run = subject.run().child(["wait"]);
+        let until = Instant::now() + Duration::from_micros(u64::from(round) * 40);
+        while Instant::now() < until {}
+        run.signal(Signal::SIGTERM);
+        let asked = Instant::now();
+        run.ended();
+        assert!(asked.elapsed() < Duration::from_secs(4), "round {round} took {:?}", asked.elapsed());
+        run.leaves_nothing();
+    }
+});
