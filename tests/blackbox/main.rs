@@ -10,4 +10,6 @@ mod support;
 mod environment;
 mod exit_codes;
 mod init;
+mod ports;
+mod ready;
 mod signals;

@@ -86,10 +86,14 @@ impl Subject {
     }
 }
 
-/// The scriptable child's executable.
+/// The scriptable child's executable. `cargo test` builds it; with a choice of tests cargo does not.
 pub fn child() -> PathBuf {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_launcher")).with_file_name("examples").join("child");
-    assert!(path.is_file(), "{} is not there: `cargo build --example child` makes it", path.display());
+    let age = |path: &std::path::Path| std::fs::metadata(path).and_then(|data| data.modified());
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/child");
+    let sources = std::fs::read_dir(sources).unwrap().map(|entry| age(&entry.unwrap().path()).unwrap());
+    let fresh = age(&path).is_ok_and(|built| sources.max().is_none_or(|changed| changed <= built));
+    assert!(fresh, "{} is missing or old: `cargo build --example child` makes it", path.display());
     path
 }
 

@@ -1,0 +1,268 @@
+//! How a service is known to be ready (DESIGN §6).
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use crate::support::*;
+
+/// `api` starts when `child` is ready and says so: that shows to the outside when `child` is ready.
+fn with_follower(service: &str) -> String {
+    format!(
+        r#"[service.child]
+        {service}
+        [service.api]
+        command = ["CHILD", "say api starts", "wait"]
+        ready = "started"
+        after = ["child"]
+        "#
+    )
+}
+
+/// So long nothing happens that must not happen.
+const QUIET: Duration = Duration::from_millis(300);
+
+#[test]
+fn ready_is_what_the_child_notifies() {
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.file(&with_follower(
+        r#"command = ["CHILD", "notify STATUS=warming up", "say up", "gate gate", "notify READY=1", "wait"]
+        ready = "notify""#,
+    ));
+    run.said("up");
+    run.err("warming up");
+    assert!(!run.says_within("api starts", QUIET));
+    std::fs::write(gate, "").unwrap();
+    run.said("api starts");
+}
+
+#[test]
+fn ready_by_listening_means_every_port_and_by_itself() {
+    let (first, second) = (Address::new(), Address::new());
+    let setup = launcher();
+    let gates = [setup.home().fifo("one"), setup.home().fifo("two")];
+    let text = r#"command = ["CHILD", "say up", "gate one", "listen FIRST", "say one", "gate two", "listen SECOND", "wait"]
+        ready = "listen"
+        [[service.child.port]]
+        name = "first"
+        listen = "tcp://FIRST"
+        [[service.child.port]]
+        name = "second"
+        listen = "tcp://SECOND""#;
+    let text = text.replace("FIRST", &first.to_string()).replace("SECOND", &second.to_string());
+    let mut run = setup.file(&with_follower(&text));
+    run.said("up");
+    std::fs::write(&gates[0], "").unwrap();
+    run.said("one");
+    // A stranger that listens on the other port does not make the service ready.
+    let stranger = std::net::TcpListener::bind(second.0).unwrap();
+    assert!(!run.says_within("api starts", QUIET));
+    drop(stranger);
+    std::fs::write(&gates[1], "").unwrap();
+    run.said("api starts");
+}
+
+#[test]
+fn ready_by_listening_counts_what_a_child_of_the_child_does() {
+    let address = Address::new();
+    let text = r#"command = ["CHILD", "double-fork", "listen FIRST", "wait", "end", "wait"]
+        ready = "listen"
+        [[service.child.port]]
+        name = "first"
+        listen = "tcp://FIRST""#;
+    let mut run = launcher().file(&with_follower(&text.replace("FIRST", &address.to_string())));
+    run.said("api starts");
+}
+
+#[test]
+fn ready_by_tcp_means_a_connection() {
+    let address = Address::new();
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let text = r#"command = ["CHILD", "say up", "gate gate", "listen FIRST", "wait"]
+        ready.tcp = "FIRST""#;
+    let mut run = setup.file(&with_follower(&text.replace("FIRST", &address.to_string())));
+    run.said("up");
+    assert!(!run.says_within("api starts", QUIET));
+    std::fs::write(gate, "").unwrap();
+    run.said("api starts");
+}
+
+#[test]
+fn ready_by_starting_and_by_ending() {
+    let mut run = launcher().file(&with_follower("command = [\"CHILD\", \"wait\"]\nready = \"started\""));
+    run.said("api starts");
+
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let text = "command = [\"CHILD\", \"say up\", \"gate gate\", \"exit 0\"]\nready = \"exited\"";
+    let mut run = setup.file(&with_follower(text));
+    run.said("up");
+    assert!(!run.says_within("api starts", QUIET));
+    std::fs::write(gate, "").unwrap();
+    run.said("api starts");
+}
+
+#[test]
+fn a_job_that_is_to_end_and_fails_is_not_ready() {
+    let ended = launcher().flags(["--ready", "exited"]).child(["exit 3"]).ends_with(3);
+    assert!(!ended.err.is_empty());
+    launcher().flags(["--ready", "exited"]).child(["exit 0"]).ends_with(0);
+}
+
+#[test]
+fn auto_is_notified_or_listening_or_started() {
+    let mut run = launcher().file(&with_follower("command = [\"CHILD\", \"wait\"]"));
+    run.said("api starts");
+    let address = Address::new();
+    let port = format!("[[service.child.port]]\nname = \"web\"\nlisten = \"tcp://{address}\"");
+    for step in [format!("listen {address}"), "notify READY=1".into()] {
+        let setup = launcher();
+        let gate = setup.home().fifo("gate");
+        let text = format!("command = [\"CHILD\", \"say up\", \"gate gate\", \"{step}\", \"wait\"]\n{port}");
+        let mut run = setup.file(&with_follower(&text));
+        run.said("up");
+        assert!(!run.says_within("api starts", QUIET), "{step}");
+        std::fs::write(gate, "").unwrap();
+        run.said("api starts");
+    }
+}
+
+#[test]
+fn a_stranger_cannot_say_that_a_service_is_ready() {
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.file(&with_follower(
+        r#"command = ["CHILD", "say socket {env:NOTIFY_SOCKET}", "gate gate", "double-fork", "notify READY=1", "end", "wait"]
+        ready = "notify""#,
+    ));
+    let line = run.said("socket ");
+    let path = line.strip_prefix("socket ").unwrap();
+    let socket = UnixDatagram::unbound().unwrap();
+    let sent = match path.strip_prefix('@') {
+        Some(name) => {
+            use std::os::linux::net::SocketAddrExt;
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+            socket.send_to_addr(b"READY=1", &address)
+        }
+        None => socket.send_to(b"READY=1", path),
+    };
+    assert!(sent.is_ok() || !nix::unistd::geteuid().is_root(), "{sent:?}");
+    assert!(!run.says_within("api starts", QUIET));
+    // A daemon of the service is no stranger.
+    std::fs::write(gate, "").unwrap();
+    run.said("api starts");
+}
+
+#[test]
+fn the_main_process_can_be_another_one() {
+    let setup = launcher().flags(["--ready", "notify"]);
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.child([
+        "fork", "notify MAINPID={pid}\\nREADY=1", "barrier", "on TERM both 6 main got TERM", "say main {pid}",
+        "wait", "end", "gate gate", "exit 0",
+    ]);
+    run.said("main ");
+    // The first process ends with 0, the service goes on.
+    std::fs::write(gate, "").unwrap();
+    assert!(!run.says_within("nothing", QUIET));
+    assert!(!run.has_ended(), "{}", run.show());
+    run.signal(Signal::SIGTERM);
+    run.out("main got TERM");
+    run.ends_with(6);
+}
+
+#[test]
+fn a_child_can_extend_its_start_deadline() {
+    let flags = ["--ready", "notify", "--start-timeout", "500ms"];
+    let steps = ["notify EXTEND_TIMEOUT_USEC=20000000", "barrier", "nap 900", "notify READY=1", "barrier", "print made it"];
+    let mut run = launcher().flags(flags).child(steps);
+    run.out("made it");
+    run.ends_with(0);
+}
+
+#[test]
+fn a_missed_watchdog_is_reported_and_the_service_is_started_again() {
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["CHILD", "notify READY=1\\nWATCHDOG=1", "say up {generation}", "wait"]
+        ready = "notify"
+        watchdog = "300ms"
+        [service.child.restart]
+        backoff = { initial = "1ms", max = "1ms" }
+        "#,
+    );
+    run.said("up 1");
+    run.said("up 2");
+    let reports = run.reports("child");
+    assert_eq!(reports[0].kind(), "watchdog");
+    run.signal(Signal::SIGTERM);
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_child_can_ask_to_be_treated_as_if_it_had_missed_its_watchdog() {
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["CHILD", "notify READY=1", "say up {generation}", "generation 1", "notify WATCHDOG=trigger", "end", "wait"]
+        ready = "notify"
+        watchdog = "60s"
+        [service.child.restart]
+        backoff = { initial = "1ms", max = "1ms" }
+        "#,
+    );
+    run.said("up 2");
+    assert_eq!(run.reports("child")[0].kind(), "watchdog");
+}
+
+#[test]
+fn services_start_in_order_and_stop_in_the_opposite_one() {
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.file(
+        r#"[service.api]
+        command = ["CHILD", "on TERM both 0 api stops", "say api up", "wait"]
+        ready = "started"
+        after = ["cache"]
+        [service.db]
+        command = ["CHILD", "on TERM both 0 db stops", "say db up", "gate gate", "notify READY=1", "wait"]
+        ready = "notify"
+        [service.cache]
+        command = ["CHILD", "on TERM both 0 cache stops", "say cache up", "notify READY=1", "wait"]
+        ready = "notify"
+        after = ["db"]
+        "#,
+    );
+    run.said("db up");
+    std::fs::write(gate, "").unwrap();
+    run.said("cache up");
+    run.said("api up");
+    run.signal(Signal::SIGTERM);
+    for name in ["api", "cache", "db"] {
+        run.said(&format!("{name} stops"));
+    }
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
+#[test]
+fn only_the_named_services_and_what_they_need_are_started() {
+    let setup = launcher();
+    let text = r#"[service.a]
+        command = ["CHILD", "say a up", "wait"]
+        ready = "started"
+        [service.b]
+        command = ["CHILD", "say b up", "wait"]
+        ready = "started"
+        after = ["a"]
+        [service.c]
+        command = ["CHILD", "say c up", "wait"]
+        ready = "started"
+        "#;
+    let file = setup.home().write("launcher.toml", &text.replace("CHILD", &child().display().to_string()));
+    let mut run = setup.verb(["run", "-c", &file.display().to_string(), "b"]);
+    run.said("a up");
+    run.said("b up");
+    assert!(!run.says_within("c up", QUIET));
+}
