@@ -7,9 +7,13 @@
 
 mod support;
 
+mod deadline;
 mod environment;
 mod exit_codes;
 mod init;
 mod ports;
 mod ready;
+mod restart;
 mod signals;
+mod stop;
+mod verdicts;

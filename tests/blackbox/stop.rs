@@ -1,0 +1,176 @@
+//! Stopping: the ladder, and that nothing is ever left (DESIGN §7).
+
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+#[test]
+fn a_child_that_ignores_the_stop_signal_is_killed_and_reported() {
+    let mut run = launcher().flags(["--stop-timeout", "300ms"]).child(["on TERM ignore", "print up", "wait"]);
+    run.out("up");
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.ends_with(137);
+    assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
+    run.leaves_nothing();
+    let report = run.report();
+    assert_eq!(report.kind(), "stop-timeout");
+    assert!(report.list("/processes")[0]["threads"].to_string().contains("wait_for_ever"), "{:#}", report.0);
+}
+
+#[test]
+fn the_budget_bounds_it_all() {
+    let flags = ["--stop-timeout", "60s", "--stop-budget", "500ms"];
+    let mut run = launcher().flags(flags).child(["on TERM ignore", "print up", "wait"]);
+    run.out("up");
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.ended();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    run.leaves_nothing();
+}
+
+/// Daemons in sessions of their own that ignore TERM.
+const DAEMONS: [&str; 8] =
+    ["double-fork", "on TERM ignore", "say deep", "wait", "end", "orphans-wait 5", "fork-storm 5", "say up"];
+
+#[test]
+fn daemons_that_ignore_the_stop_signal_go_too() {
+    let steps = DAEMONS.iter().copied().chain(["wait"]);
+    let mut run = launcher().flags(["--stop-timeout", "300ms"]).child(steps);
+    run.saids(&["deep", "up"]);
+    run.signal(Signal::SIGTERM);
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn what_the_child_leaves_behind_at_its_own_end_goes_too() {
+    let steps = DAEMONS.iter().copied().chain(["gate gate", "exit 3"]);
+    let setup = launcher().flags(["--stop-timeout", "300ms"]);
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.child(steps);
+    run.saids(&["deep", "up"]);
+    std::fs::write(gate, "").unwrap();
+    run.ends_with(3);
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_leftover_that_honours_the_stop_signal_may_end_by_itself() {
+    let steps = ["double-fork", "on TERM both 0 tidied up", "say deep", "wait", "end", "gate gate", "exit 0"];
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.child(steps);
+    run.said("deep");
+    std::fs::write(gate, "").unwrap();
+    run.out("tidied up");
+    run.ends_with(0);
+}
+
+#[test]
+fn a_stopped_child_can_be_stopped() {
+    let flags = ["--stop-timeout", "500ms"];
+    let mut run = launcher().flags(flags).child(["print up {pid}", "stop-self"]);
+    let pid = run.out_number("up");
+    while !status_field(pid, "State").unwrap().starts_with('T') {
+        std::thread::yield_now();
+    }
+    run.signal(Signal::SIGTERM);
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn sigkill_of_the_launcher_leaves_nothing() {
+    let mut run = launcher().child(DAEMONS.iter().copied().chain(["wait"]));
+    run.saids(&["deep", "up"]);
+    run.signal(Signal::SIGKILL);
+    run.ended();
+    run.leaves_nothing();
+}
+
+/// At 20 moments of a life full of events: starts, crashes, restarts, deadlines with dumps, and stops.
+#[test]
+fn sigkill_of_the_launcher_at_any_moment_leaves_nothing() {
+    let flags = [
+        "--restart", "always", "--max-failures", "0", "--backoff", "0ms..1ms", "--ready", "notify", "--start-timeout", "5ms",
+        "--stop-timeout", "5ms",
+    ];
+    let steps = ["double-fork", "on TERM ignore", "wait", "end", "on TERM ignore", "fork-storm 4", "say up", "wait"];
+    for moment in 0..20_u64 {
+        let mut run = launcher().flags(flags).child(steps);
+        let until = Instant::now() + Duration::from_micros(moment * moment * 300);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        run.signal(Signal::SIGKILL);
+        run.ended();
+        run.leaves_nothing();
+    }
+}
+
+#[test]
+fn sigkill_of_the_launcher_during_a_stop_leaves_nothing() {
+    let mut run = launcher().child(["on TERM print got TERM", "print up", "double-fork", "on TERM ignore", "wait", "end", "wait"]);
+    run.out("up");
+    run.signal(Signal::SIGTERM);
+    run.out("got TERM");
+    run.signal(Signal::SIGKILL);
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn sigkill_of_a_launcher_with_a_file_leaves_nothing_of_any_service() {
+    let mut run = launcher().file(
+        r#"[service.a]
+        command = ["CHILD", "on TERM ignore", "say a up", "wait"]
+        ready = "started"
+        [service.b]
+        command = ["CHILD", "on TERM ignore", "double-fork", "say b up", "wait", "end", "wait"]
+        ready = "started"
+        "#,
+    );
+    run.saids(&["a up", "b up"]);
+    run.signal(Signal::SIGKILL);
+    run.ended();
+    run.leaves_nothing();
+}
+
+/// As a user without privilege there is no cgroup to be killed, and nothing may be left all the same.
+#[test]
+fn nothing_is_left_without_privilege_either() {
+    if nix::unistd::geteuid().is_root() {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let setup = launcher().as_nobody().flags(["--stop-timeout", "300ms"]);
+            let mut run = setup.child(DAEMONS.iter().copied().chain(["wait"]));
+            run.saids(&["deep", "up"]);
+            run.signal(signal);
+            run.ended();
+            run.leaves_nothing();
+        }
+    }
+}
+
+/// Neither is anything left of a service that runs as another user than the launcher.
+#[test]
+fn nothing_is_left_of_another_user() {
+    if nix::unistd::geteuid().is_root() {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let setup = launcher().as_copies().flags(["--stop-timeout", "300ms", "--user", "nobody"]);
+            let mut run = setup.child(DAEMONS.iter().copied().chain(["wait"]));
+            run.saids(&["deep", "up"]);
+            run.signal(signal);
+            run.ended();
+            run.leaves_nothing();
+        }
+    }
+}
+
+#[test]
+fn sigkill_of_the_main_process_ends_the_rest() {
+    let mut run = launcher().flags(["--stop-timeout", "200ms"]).child(DAEMONS.iter().copied().chain(["die KILL"]));
+    run.ends_with(137);
+    run.leaves_nothing();
+}
