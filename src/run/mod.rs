@@ -1,5 +1,6 @@
 //! What performs: the loop, the probes, the command line.
+#![allow(clippy::disallowed_methods, reason = "this room performs")]
 
+pub mod args;
 pub mod commands;
 pub mod preflight;
-pub mod args;

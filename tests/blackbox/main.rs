@@ -7,6 +7,8 @@
 
 mod support;
 
+mod bad_input;
+mod commands;
 mod deadline;
 mod environment;
 mod exit_codes;
@@ -14,6 +16,7 @@ mod init;
 mod ports;
 mod ready;
 mod restart;
+mod servers;
 mod signals;
 mod stop;
 mod verdicts;

@@ -10,8 +10,8 @@ mod running;
 mod streams;
 mod subject;
 
-pub use places::{Address, Home, have, needs};
-pub use processes::{Processes, descendants, status_field};
+pub use places::{Address, needs};
+pub use processes::status_field;
 pub use reports::Report;
 pub use running::{Ended, Running};
 pub use subject::{Setup, Subject, child, launcher};

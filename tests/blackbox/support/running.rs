@@ -1,6 +1,6 @@
 //! A subject that runs.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -266,9 +266,12 @@ impl Running {
         reports.remove(0)
     }
 
-    /// The descriptor of its terminal or standard input.
-    pub fn input_fd(&self) -> i32 {
-        self.input.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    /// Waits until the launcher's log says that this service is ready.
+    #[track_caller]
+    pub fn is_ready(&mut self, service: &str) {
+        let wanted = |line: &str| line.contains(service) && line.contains("ready") && !line.contains("not ready");
+        let found = self.next(Source::Err, PATIENCE, wanted);
+        assert!(found.is_some(), "{service} did not become ready; there was\n{}", self.streams.show());
     }
 }
 

@@ -1,0 +1,138 @@
+//! The other commands, and the launcher's own lines.
+
+use std::net::TcpListener;
+
+use crate::support::*;
+
+#[test]
+fn run_can_be_left_out() {
+    launcher().verb(["--", "sh", "-c", "exit 12"]).ends_with(12);
+}
+
+#[test]
+fn help_and_version() {
+    for word in ["--help", "--version"] {
+        let ended = launcher().verb([word]).ends_with(0);
+        assert!(ended.out.join("\n").contains("launcher"), "{:?}", ended.out);
+    }
+}
+
+#[test]
+fn completions_and_the_man_page_are_made() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = launcher().verb(["completions", shell]).ends_with(0);
+        assert!(ended.out.join("\n").contains("start-timeout"), "{shell}");
+    }
+    let ended = launcher().verb(["man"]).ends_with(0);
+    assert!(ended.out.join("\n").contains(".TH launcher"), "{:?}", ended.out.first());
+}
+
+#[test]
+fn check_tells_every_finding_not_the_first() {
+    let (first, second) = (Address::new(), Address::new());
+    let _holders = [TcpListener::bind(first.0).unwrap(), TcpListener::bind(second.0).unwrap()];
+    let text = format!(
+        "[service.a]\ncommand = [\"/no/such/program\"]\n[[service.a.port]]\nname = \"one\"\nlisten = \"tcp://{first}\"\n\
+         [[service.a.port]]\nname = \"two\"\nlisten = \"tcp://{second}\"\n"
+    );
+    let setup = launcher();
+    let file = setup.home().write("launcher.toml", &text);
+    let ended = setup.verb(["check", "-c", &file.display().to_string()]).ended();
+    assert!(matches!(ended.code, Some(71 | 127)), "{:?}", ended.code);
+    let shown = format!("{}\n{}", ended.out.join("\n"), ended.err.join("\n"));
+    for part in ["/no/such/program", &first.to_string(), &second.to_string()] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+}
+
+#[test]
+fn check_of_a_command_that_can_start_gives_0_and_starts_nothing() {
+    let setup = launcher();
+    let path = setup.home().join("touched");
+    setup.verb(["check", "--", "touch", &path.display().to_string()]).ends_with(0);
+    assert!(!path.exists());
+    launcher().verb(["check", "--", "no-such-command-anywhere"]).ends_with(127);
+}
+
+#[test]
+fn notify_speaks_for_a_shell_script() {
+    let script = format!("{} notify READY=1 STATUS='all is well' && exec sleep 1000", env!("CARGO_BIN_EXE_launcher"));
+    let mut run = launcher().flags(["--ready", "notify", "--name", "script"]).command(["sh", "-c", &script]);
+    run.err("all is well");
+    run.is_ready("script");
+}
+
+#[test]
+fn notify_without_a_socket_says_so() {
+    let ended = launcher().verb(["notify", "READY=1"]).ended();
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.complains("NOTIFY_SOCKET"), "{:?}", ended.err);
+}
+
+#[test]
+fn report_shows_the_last_one_as_text() {
+    let setup = launcher().flags(["--ready", "notify", "--start-timeout", "300ms"]);
+    let fifo = setup.home().fifo("input").display().to_string();
+    let mut run = setup.child([format!("read-file {fifo}")]);
+    run.ends_with(124);
+    let folder = run.home().join("reports").display().to_string();
+    for words in [&["report", "--report-dir", &folder, "child"][..], &["report", "--report-dir", &folder]] {
+        let ended = launcher().verb(words).ends_with(0);
+        let shown = ended.out.join("\n");
+        assert!(shown.contains(&fifo) && shown.contains("start-timeout"), "{shown}");
+    }
+    let ended = launcher().verb(["report", "--report-dir", &folder, "nobody"]).ended();
+    assert_ne!(ended.code, Some(0));
+}
+
+#[test]
+fn reports_go_to_the_state_directory_of_the_user_by_default() {
+    let mut run = launcher().verb(["run", "--ready", "notify", "--", "false"]);
+    run.ends_with(1);
+    let state = run.home().join("state");
+    let found = std::process::Command::new("find").arg(&state).args(["-name", "latest.json"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&found.stdout).contains("false/latest.json"), "{found:?}");
+}
+
+#[test]
+fn its_own_lines_are_json_where_there_is_no_terminal() {
+    let flags = ["--ready", "notify", "--restart", "on-failure", "--max-failures", "2", "--backoff", "1ms..1ms"];
+    let ended = launcher().flags(flags).child(["exit 1"]).ends_with(1);
+    assert!(ended.out.is_empty(), "standard output is the child's: {:?}", ended.out);
+    assert!(!ended.err.is_empty());
+    for line in &ended.err {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(json.get("level").is_some() && json.get("timestamp").is_some(), "{line}");
+    }
+}
+
+#[test]
+fn its_own_lines_are_text_where_that_is_asked_for() {
+    let flags = ["--log-format", "text", "--ready", "notify"];
+    let ended = launcher().flags(flags).child(["exit 1"]).ends_with(1);
+    assert!(!ended.err.is_empty());
+    assert!(ended.err.iter().all(|line| !line.starts_with('{')), "{:?}", ended.err);
+}
+
+#[test]
+fn a_level_can_be_chosen() {
+    let ended = launcher().flags(["--log-level", "error"]).child(["exit 0"]).ends_with(0);
+    assert!(ended.err.is_empty(), "{:?}", ended.err);
+}
+
+#[test]
+fn a_file_is_found_in_the_folder() {
+    let setup = launcher();
+    let text = "[service.a]\ncommand = [\"CHILD\", \"say found\", \"exit 0\"]\nready = \"exited\"\n";
+    setup.home().write("launcher.toml", &text.replace("CHILD", &child().display().to_string()));
+    let mut run = setup.verb(["run"]);
+    run.said("found");
+}
+
+/// The example in the repository is whole and right, and stays so.
+#[test]
+fn the_example_configuration_is_accepted() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/launcher.toml.example");
+    let ended = launcher().verb(["check", "-c", file]).ended();
+    assert_ne!(ended.code, Some(78), "{:#?}", ended.err);
+}
