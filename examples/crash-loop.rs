@@ -13,7 +13,7 @@
 fn main() {
     let generation = std::env::var("LAUNCHER_GENERATION").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
     println!("crash-loop: generation {generation} reads its configuration…");
-    if generation % 2 == 0 {
+    if generation.is_multiple_of(2) {
         eprintln!("crash-loop: internal error");
         std::process::abort();
     }

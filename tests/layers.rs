@@ -13,8 +13,21 @@ const LONGER: [(&str, &str); 1] =
 
 /// What `src/core` must not know.
 const FORBIDDEN_IN_CORE: [&str; 15] = [
-    "tokio", "nix", "libc", "socket2", "rand", "blazesym", "crate::sys", "crate::run", "std::fs", "std::net", "std::process",
-    "std::env", "std::thread", "Instant", "SystemTime",
+    "tokio",
+    "nix",
+    "libc",
+    "socket2",
+    "rand",
+    "blazesym",
+    "crate::sys",
+    "crate::run",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "Instant",
+    "SystemTime",
 ];
 
 /// What `src/sys` must not know: it performs nothing by itself.
@@ -219,7 +232,13 @@ fn exceptions_are_still_needed() {
 
 #[test]
 fn nothing_is_left_undone() {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("unimplemented", "!("), concat!("todo", "!(")];
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X"),
+        concat!("unimplemented", "!("),
+        concat!("todo", "!("),
+    ];
     for folder in ["src", "tests", "examples", "benches"] {
         for file in rust_files(folder) {
             let text = read(&file);

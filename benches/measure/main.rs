@@ -48,7 +48,10 @@ fn peers() -> Vec<Peer> {
         ("dumb-init", &["dumb-init", "--"]),
     ];
     let there = |words: &[&str]| words.first().is_none_or(|program| installed(program));
-    all.into_iter().filter(|(_, words)| there(words)).map(|(name, words)| Peer { name, words: words.to_vec() }).collect()
+    all.into_iter()
+        .filter(|(_, words)| there(words))
+        .map(|(name, words)| Peer { name, words: words.to_vec() })
+        .collect()
 }
 
 fn installed(program: &str) -> bool {
@@ -110,7 +113,12 @@ fn ready() {
         })
         .collect();
     println!("\nREADY=1 sent until it was processed, {NOTIFIED} starts");
-    println!("  {:<12} {:>9} median {:>9} p90", "launcher", ms(percentile(&mut times, 50)), ms(percentile(&mut times, 90)));
+    println!(
+        "  {:<12} {:>9} median {:>9} p90",
+        "launcher",
+        ms(percentile(&mut times, 50)),
+        ms(percentile(&mut times, 90))
+    );
 }
 
 /// From `kill -9` of the child until the next one's first line, at its own clock.

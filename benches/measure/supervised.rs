@@ -91,7 +91,9 @@ impl Supervised {
     pub fn switches(&self) -> u64 {
         self.sum(|pid| {
             let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            threads.map(|thread| field(&thread.path().join("status").display().to_string(), "voluntary_ctxt_switches:")).sum()
+            threads
+                .map(|thread| field(&thread.path().join("status").display().to_string(), "voluntary_ctxt_switches:"))
+                .sum()
         })
     }
 

@@ -129,10 +129,26 @@ fn noise_on_the_notify_socket_does_no_harm() {
     let setup = launcher().flags(["--ready", "notify"]);
     let gate = setup.home().fifo("gate");
     let mut run = setup.child([
-        "notify STATUS=first", "barrier", "say counted", "gate gate", "flood-notify 65536", "flood-notify 1", "notify ",
-        "notify =", "notify READY=2\\nSTATUS=\\nERRNO=abc\\nMAINPID=1\\nEXTEND_TIMEOUT_USEC=99999999999999999999999",
-        "notify MAINPID=-1\\nWATCHDOG_USEC=x\\nBARRIER=1", "notify-storm 2000", "notify-fds 253", "notify-fds 253",
-        "notify-fds 1", "barrier", "say over", "notify READY=1", "barrier", "print ready", "wait",
+        "notify STATUS=first",
+        "barrier",
+        "say counted",
+        "gate gate",
+        "flood-notify 65536",
+        "flood-notify 1",
+        "notify ",
+        "notify =",
+        "notify READY=2\\nSTATUS=\\nERRNO=abc\\nMAINPID=1\\nEXTEND_TIMEOUT_USEC=99999999999999999999999",
+        "notify MAINPID=-1\\nWATCHDOG_USEC=x\\nBARRIER=1",
+        "notify-storm 2000",
+        "notify-fds 253",
+        "notify-fds 253",
+        "notify-fds 1",
+        "barrier",
+        "say over",
+        "notify READY=1",
+        "barrier",
+        "print ready",
+        "wait",
     ]);
     run.said("counted");
     let before = open_descriptors(&run);
@@ -167,10 +183,26 @@ fn a_child_that_forks_wildly_is_stopped_whole() {
 fn no_descriptor_is_lost_over_many_generations() {
     let address = Address::new();
     let flags = [
-        "--restart", "always", "--backoff", "0ms..0ms", "--max-failures", "0", "--port", &format!("{address},pass"),
-        "--ready", "started",
+        "--restart",
+        "always",
+        "--backoff",
+        "0ms..0ms",
+        "--max-failures",
+        "0",
+        "--port",
+        &format!("{address},pass"),
+        "--ready",
+        "started",
     ];
-    let mut run = launcher().flags(flags).child(["print up {generation}.", "generation 10", "gate gate", "end", "generation 60", "gate gate", "end"]);
+    let mut run = launcher().flags(flags).child([
+        "print up {generation}.",
+        "generation 10",
+        "gate gate",
+        "end",
+        "generation 60",
+        "gate gate",
+        "end",
+    ]);
     nix::unistd::mkfifo(&run.home().join("gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     run.out("up 10.");
     let before = open_descriptors(&run);
@@ -196,7 +228,8 @@ fn output_that_nobody_reads_does_not_stop_the_launcher() {
 fn a_report_folder_that_cannot_be_written_is_told_and_changes_nothing_else() {
     let setup = launcher();
     let file = setup.home().write("plain", "");
-    let words = ["run".into(), "--report-dir".into(), file.join("below").display().to_string(), "--".into(), "false".into()];
+    let words =
+        ["run".into(), "--report-dir".into(), file.join("below").display().to_string(), "--".into(), "false".into()];
     let ended = setup.verb::<String>(words).ends_with(1);
     no_panic(&ended);
     assert!(ended.complains("plain"), "{:?}", ended.err);

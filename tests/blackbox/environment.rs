@@ -41,7 +41,8 @@ fn the_variables_of_the_contract_are_set_and_inherited_ones_removed() {
 fn ports_are_told_by_variables() {
     let first = Address::new();
     let second = first.with_port(8081);
-    let flags = ["--name", "shop", "--port", &format!("http={first},pass"), "--port", &format!("admin={second},reserve")];
+    let flags =
+        ["--name", "shop", "--port", &format!("http={first},pass"), "--port", &format!("admin={second},reserve")];
     let mut run = launcher().flags(flags).child(["dump-env"]);
     let lines = run.ends_with(0).out;
     assert_eq!(value(&lines, "PORT"), Some("8080"));
@@ -135,7 +136,7 @@ fn a_directory_that_is_not_there_is_named() {
 #[test]
 fn the_user_is_changed_whole() {
     if nix::unistd::geteuid().is_root() {
-        let lines = launcher().flags(["--user", "nobody"]).as_copies().child(["dump-ids"]).ends_with(0).out;
+        let lines = launcher().flags(["--user", "nobody"]).with_copies().child(["dump-ids"]).ends_with(0).out;
         assert!(lines.contains(&"Uid: 65534 65534 65534 65534".to_owned()), "{lines:?}");
         assert!(lines.contains(&"Gid: 65534 65534 65534 65534".to_owned()), "{lines:?}");
         assert!(lines.contains(&"CapEff: 0000000000000000".to_owned()), "{lines:?}");
@@ -153,7 +154,7 @@ fn a_user_that_is_not_there_is_named() {
 #[test]
 fn a_user_that_may_not_be_taken_on_is_named_with_its_errno() {
     if nix::unistd::geteuid().is_root() {
-        let ended = launcher().as_nobody().flags(["--user", "root"]).child(["exit 0"]).ends_with(71);
+        let ended = launcher().being_nobody().flags(["--user", "root"]).child(["exit 0"]).ends_with(71);
         assert!(ended.complains("root") && ended.complains("EPERM"), "{:?}", ended.err);
     }
 }
@@ -163,9 +164,7 @@ fn an_environment_file_is_read_before_each_generation() {
     let setup = launcher().flags(["--restart", "on-failure", "--backoff", "1ms..1ms", "--env-file", "settings.env"]);
     setup.home().write("settings.env", "GREETING=\"good morning\"\n# a comment\nexport OTHER='two words'\n");
     let gate = setup.home().fifo("gate");
-    let steps = [
-        "print {env:GREETING}, {env:OTHER}", "generation 1", "gate gate", "exit 1", "end", "exit 0",
-    ];
+    let steps = ["print {env:GREETING}, {env:OTHER}", "generation 1", "gate gate", "exit 1", "end", "exit 0"];
     let mut run = setup.child(steps);
     run.out("good morning, two words");
     run.home().write("settings.env", "GREETING=good evening\n");

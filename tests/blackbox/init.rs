@@ -31,7 +31,7 @@ for_subjects!(orphans_are_reaped_while_the_child_runs: launcher, tini; |subject|
 });
 
 for_subjects!(orphans_are_reaped_as_pid_1: launcher, tini, dumb_init; |subject| {
-    let mut run = subject.run().as_pid_1().child(["orphans 100", "print left {ppid}", "read-line", "exit 8"]);
+    let mut run = subject.run().being_pid_1().child(["orphans 100", "print left {ppid}", "read-line", "exit 8"]);
     run.out("left");
     // Below `unshare`: the subject, what it puts between, the child.
     has_descendants(&run, 1 + between(subject) + 1);
@@ -40,9 +40,9 @@ for_subjects!(orphans_are_reaped_as_pid_1: launcher, tini, dumb_init; |subject| 
 });
 
 for_subjects!(as_pid_1_codes_and_signals_pass_too: launcher, tini, dumb_init; |subject| {
-    subject.run().as_pid_1().child(["exit 42"]).ends_with(42);
-    subject.run().as_pid_1().child(["die KILL"]).ends_with(137);
-    let mut run = subject.run().as_pid_1().child(["on TERM both 9 got TERM", "print up", "wait"]);
+    subject.run().being_pid_1().child(["exit 42"]).ends_with(42);
+    subject.run().being_pid_1().child(["die KILL"]).ends_with(137);
+    let mut run = subject.run().being_pid_1().child(["on TERM both 9 got TERM", "print up", "wait"]);
     run.out("up");
     // Signals are sent from outside of the namespace to its PID 1, as `docker stop` does.
     let pid_1 = run.below()[0];

@@ -79,7 +79,7 @@ fn a_privileged_port_is_named() {
         if limit.trim().parse::<u16>().unwrap() > 80 {
             let address = Address::new().with_port(80);
             let flags = ["--port", &format!("{address}")];
-            let ended = launcher().as_nobody().flags(flags).child(["exit 0"]).ends_with(71);
+            let ended = launcher().being_nobody().flags(flags).child(["exit 0"]).ends_with(71);
             assert!(ended.complains(&address.to_string()), "{:?}", ended.err);
             assert!(ended.complains("privilege"), "{:?}", ended.err);
         }
@@ -123,8 +123,14 @@ fn passed_sockets_listen_and_are_named() {
     let setup = launcher();
     let path = setup.home().join("passed.sock");
     let flags = [
-        "--port".to_owned(), format!("web=tcp://{tcp},pass"), "--port".into(), format!("dns=udp://{udp},pass"),
-        "--port".into(), format!("local=unix:{},pass", path.display()), "--port".into(), "six=[::1]:0,pass".into(),
+        "--port".to_owned(),
+        format!("web=tcp://{tcp},pass"),
+        "--port".into(),
+        format!("dns=udp://{udp},pass"),
+        "--port".into(),
+        format!("local=unix:{},pass", path.display()),
+        "--port".into(),
+        "six=[::1]:0,pass".into(),
     ];
     let lines = setup.flags(flags).child(["dump-listen"]).ends_with(0).out;
     assert_eq!(lines[0], "LISTEN_PID is right");
@@ -148,7 +154,13 @@ fn a_wildcard_of_ipv6_takes_ipv4_too() {
 fn an_automatic_port_is_picked_once_and_kept() {
     let host = Address::new().0.ip();
     let flags = [
-        "--port", &format!("web={host}:auto,pass"), "--restart", "on-failure", "--backoff", "1ms..1ms", "--ready",
+        "--port",
+        &format!("web={host}:auto,pass"),
+        "--restart",
+        "on-failure",
+        "--backoff",
+        "1ms..1ms",
+        "--ready",
         "started",
     ];
     let steps = ["listen-fds", "print port {env:PORT}", "generation 1", "exit 1", "end", "serve-one"];
@@ -180,13 +192,19 @@ fn the_command_line_can_name_a_port() {
 #[test]
 fn a_connection_made_while_the_child_restarts_is_answered_by_the_next_generation() {
     let address = Address::new();
-    let flags = [
-        "--port", &format!("{address},pass"), "--ready", "notify", "--restart", "on-failure", "--backoff", "1ms..1ms",
-    ];
+    let flags =
+        ["--port", &format!("{address},pass"), "--ready", "notify", "--restart", "on-failure", "--backoff", "1ms..1ms"];
     let setup = launcher().flags(flags);
     let gate = setup.home().fifo("gate");
     let mut run = setup.child([
-        "listen-fds", "say up {generation}", "generation 2", "gate gate", "end", "notify READY=1", "serve-one", "exit 1",
+        "listen-fds",
+        "say up {generation}",
+        "generation 2",
+        "gate gate",
+        "end",
+        "notify READY=1",
+        "serve-one",
+        "exit 1",
     ]);
     run.said("up 1");
     assert!(ask(address.0).contains("generation 1"));
@@ -204,8 +222,16 @@ fn a_connection_made_while_the_child_restarts_is_answered_by_the_next_generation
 fn no_connection_is_refused_while_the_child_crashes_in_a_loop() {
     let address = Address::new();
     let flags = [
-        "--port", &format!("{address},pass"), "--ready", "started", "--restart", "always", "--backoff", "0ms..0ms",
-        "--max-failures", "0",
+        "--port",
+        &format!("{address},pass"),
+        "--ready",
+        "started",
+        "--restart",
+        "always",
+        "--backoff",
+        "0ms..0ms",
+        "--max-failures",
+        "0",
     ];
     let mut run = launcher().flags(flags).child(["listen-fds", "serve-one", "exit 1"]);
     let answers: Vec<String> = (0..30).map(|_| ask(address.0)).collect();

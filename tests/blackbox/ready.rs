@@ -159,8 +159,15 @@ fn the_main_process_can_be_another_one() {
     let setup = launcher().flags(["--ready", "notify"]);
     let gate = setup.home().fifo("gate");
     let mut run = setup.child([
-        "fork", "notify MAINPID={pid}\\nREADY=1", "barrier", "on TERM both 6 main got TERM", "say main {pid}",
-        "wait", "end", "gate gate", "exit 0",
+        "fork",
+        "notify MAINPID={pid}\\nREADY=1",
+        "barrier",
+        "on TERM both 6 main got TERM",
+        "say main {pid}",
+        "wait",
+        "end",
+        "gate gate",
+        "exit 0",
     ]);
     run.said("main ");
     // The first process ends with 0, the service goes on.
@@ -175,7 +182,8 @@ fn the_main_process_can_be_another_one() {
 #[test]
 fn a_child_can_extend_its_start_deadline() {
     let flags = ["--ready", "notify", "--start-timeout", "500ms"];
-    let steps = ["notify EXTEND_TIMEOUT_USEC=20000000", "barrier", "nap 900", "notify READY=1", "barrier", "print made it"];
+    let steps =
+        ["notify EXTEND_TIMEOUT_USEC=20000000", "barrier", "nap 900", "notify READY=1", "barrier", "print made it"];
     let mut run = launcher().flags(flags).child(steps);
     run.out("made it");
     run.ends_with(0);

@@ -65,8 +65,16 @@ fn always_restarts_after_success_too_but_not_after_a_stop() {
 fn being_ready_in_between_counts_as_no_failure_in_a_row() {
     let flags = ["--ready", "notify", "--restart", "on-failure", "--max-failures", "3"];
     let steps = [
-        "print up {generation}", "generation 3", "notify READY=1", "barrier", "exit 1", "end", "generation 6", "exit 0",
-        "end", "exit 9",
+        "print up {generation}",
+        "generation 3",
+        "notify READY=1",
+        "barrier",
+        "exit 1",
+        "end",
+        "generation 6",
+        "exit 0",
+        "end",
+        "exit 9",
     ];
     let mut run = launcher().flags(flags).flags(AT_ONCE).child(steps);
     run.out("up 3");
@@ -152,8 +160,17 @@ fn an_open_breaker_can_end_the_launcher() {
 #[test]
 fn a_leftover_of_a_generation_does_not_live_beside_the_next() {
     let steps = [
-        "double-fork", "on TERM ignore", "say leftover {pid}", "wait", "end", "say up {generation}", "generation 2",
-        "wait", "end", "gate gate", "exit 1",
+        "double-fork",
+        "on TERM ignore",
+        "say leftover {pid}",
+        "wait",
+        "end",
+        "say up {generation}",
+        "generation 2",
+        "wait",
+        "end",
+        "gate gate",
+        "exit 1",
     ];
     let flags = ["--restart", "on-failure", "--stop-timeout", "200ms"];
     let setup = launcher().flags(flags).flags(AT_ONCE);

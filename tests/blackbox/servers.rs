@@ -38,10 +38,8 @@ fn a_python_server() {
 fn a_node_server() {
     if needs(&["node"]) {
         let address = Address::new();
-        let code = format!(
-            "require('http').createServer((q, r) => r.end('hello\\n')).listen(8080, '{}')",
-            address.0.ip()
-        );
+        let code =
+            format!("require('http').createServer((q, r) => r.end('hello\\n')).listen(8080, '{}')", address.0.ip());
         serves(launcher(), address, &["node", "-e", &code]);
     }
 }

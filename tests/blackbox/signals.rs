@@ -16,8 +16,16 @@ fn signals_are_held_until_ready_each_once_in_order_of_arrival() {
     let setup = launcher().flags(["--ready", "notify"]);
     let gate = setup.home().fifo("gate");
     let mut run = setup.child([
-        "on HUP print got HUP", "on USR1 print got USR1", "on USR2 print got USR2", "say up", "gate gate",
-        "print before ready", "notify READY=1", "barrier", "print after ready", "wait",
+        "on HUP print got HUP",
+        "on USR1 print got USR1",
+        "on USR2 print got USR2",
+        "say up",
+        "gate gate",
+        "print before ready",
+        "notify READY=1",
+        "barrier",
+        "print after ready",
+        "wait",
     ]);
     run.said("up");
     for (signal, name) in [(Signal::SIGUSR2, "USR2"), (Signal::SIGHUP, "HUP"), (Signal::SIGUSR1, "USR1")] {

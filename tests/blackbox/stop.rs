@@ -94,8 +94,18 @@ fn sigkill_of_the_launcher_leaves_nothing() {
 #[test]
 fn sigkill_of_the_launcher_at_any_moment_leaves_nothing() {
     let flags = [
-        "--restart", "always", "--max-failures", "0", "--backoff", "0ms..1ms", "--ready", "notify", "--start-timeout", "5ms",
-        "--stop-timeout", "5ms",
+        "--restart",
+        "always",
+        "--max-failures",
+        "0",
+        "--backoff",
+        "0ms..1ms",
+        "--ready",
+        "notify",
+        "--start-timeout",
+        "5ms",
+        "--stop-timeout",
+        "5ms",
     ];
     let steps = ["double-fork", "on TERM ignore", "wait", "end", "on TERM ignore", "fork-storm 4", "say up", "wait"];
     for moment in 0..20_u64 {
@@ -112,7 +122,15 @@ fn sigkill_of_the_launcher_at_any_moment_leaves_nothing() {
 
 #[test]
 fn sigkill_of_the_launcher_during_a_stop_leaves_nothing() {
-    let mut run = launcher().child(["on TERM print got TERM", "print up", "double-fork", "on TERM ignore", "wait", "end", "wait"]);
+    let mut run = launcher().child([
+        "on TERM print got TERM",
+        "print up",
+        "double-fork",
+        "on TERM ignore",
+        "wait",
+        "end",
+        "wait",
+    ]);
     run.out("up");
     run.signal(Signal::SIGTERM);
     run.out("got TERM");
@@ -143,7 +161,7 @@ fn sigkill_of_a_launcher_with_a_file_leaves_nothing_of_any_service() {
 fn nothing_is_left_without_privilege_either() {
     if nix::unistd::geteuid().is_root() {
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let setup = launcher().as_nobody().flags(["--stop-timeout", "300ms"]);
+            let setup = launcher().being_nobody().flags(["--stop-timeout", "300ms"]);
             let mut run = setup.child(DAEMONS.iter().copied().chain(["wait"]));
             run.saids(&["deep", "up"]);
             run.signal(signal);
@@ -158,7 +176,7 @@ fn nothing_is_left_without_privilege_either() {
 fn nothing_is_left_of_another_user() {
     if nix::unistd::geteuid().is_root() {
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let setup = launcher().as_copies().flags(["--stop-timeout", "300ms", "--user", "nobody"]);
+            let setup = launcher().with_copies().flags(["--stop-timeout", "300ms", "--user", "nobody"]);
             let mut run = setup.child(DAEMONS.iter().copied().chain(["wait"]));
             run.saids(&["deep", "up"]);
             run.signal(signal);

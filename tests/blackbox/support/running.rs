@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::PATIENCE;
 use super::places::Home;
 use super::processes::{Processes, descendants};
 use super::reports::Report;
 use super::streams::{Source, Streams, pidfd};
-use super::PATIENCE;
 
 /// A subject that runs; when it is dropped, it and all its processes are killed.
 pub struct Running {

@@ -148,7 +148,7 @@ impl Setup {
     }
 
     /// As PID 1 of a pid namespace of its own.
-    pub fn as_pid_1(self) -> Setup {
+    pub fn being_pid_1(self) -> Setup {
         if nix::unistd::geteuid().is_root() {
             self.below(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
         } else {
@@ -157,7 +157,7 @@ impl Setup {
     }
 
     /// With copies of the launcher and of the child in a place that every user can reach.
-    pub fn as_copies(mut self) -> Setup {
+    pub fn with_copies(mut self) -> Setup {
         for program in [PathBuf::from(env!("CARGO_BIN_EXE_launcher")), child()] {
             std::fs::copy(&program, self.home.join(program.file_name().unwrap().to_str().unwrap())).unwrap();
         }
@@ -166,8 +166,8 @@ impl Setup {
     }
 
     /// As a user without any privilege.
-    pub fn as_nobody(self) -> Setup {
-        self.as_copies().below(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
+    pub fn being_nobody(self) -> Setup {
+        self.with_copies().below(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
     }
 
     /// A variable of the subject's environment.
