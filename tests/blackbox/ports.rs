@@ -134,10 +134,10 @@ fn passed_sockets_listen_and_are_named() {
     ];
     let lines = setup.flags(flags).child(["dump-listen"]).ends_with(0).out;
     assert_eq!(lines[0], "LISTEN_PID is right");
-    assert_eq!(lines[1], format!("socket 3 web Stream listens=true {tcp}"));
-    assert_eq!(lines[2], format!("socket 4 dns Datagram listens=false {udp}"));
-    assert!(lines[3].starts_with("socket 5 local Stream listens=true ") && lines[3].contains("passed.sock"));
-    assert!(lines[4].starts_with("socket 6 six Stream listens=true [::1]:"), "{lines:?}");
+    assert_eq!(lines[1], format!("socket 3 web stream listens=true {tcp}"));
+    assert_eq!(lines[2], format!("socket 4 dns datagram listens=false {udp}"));
+    assert!(lines[3].starts_with("socket 5 local stream listens=true ") && lines[3].contains("passed.sock"));
+    assert!(lines[4].starts_with("socket 6 six stream listens=true [::1]:"), "{lines:?}");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What the child was given, on standard output.
 
-use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt, sockopt};
-
 use super::steps::{Failure, Step};
 use super::text::{expand, variable, write_line};
 
@@ -60,11 +58,14 @@ fn passed() -> Result<(), Failure> {
         let fd = 3 + index as i32;
         // SAFETY: the launcher passed this descriptor, and it stays open while it is looked at.
         let socket = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-        let kind = getsockopt(&socket, sockopt::SockType)?;
-        let listens = getsockopt(&socket, sockopt::AcceptConn)?;
-        let address = getsockname::<SockaddrStorage>(fd)?;
+        let socket = socket2::SockRef::from(&socket);
+        let kind = if socket.r#type()? == socket2::Type::STREAM { "stream" } else { "datagram" };
+        let listens = socket.is_listener()?;
+        let address = socket.local_addr()?;
+        let path = || address.as_pathname().map(|path| path.display().to_string());
+        let address = address.as_socket().map(|address| address.to_string()).or_else(path).unwrap_or_default();
         let name = names.get(index).copied().unwrap_or("");
-        write_line(1, &format!("socket {fd} {name} {kind:?} listens={listens} {address}"));
+        write_line(1, &format!("socket {fd} {name} {kind} listens={listens} {address}"));
     }
     Ok(())
 }

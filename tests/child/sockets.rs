@@ -73,7 +73,7 @@ fn serve_one(state: &State) -> Result<(), Failure> {
     let mut line = String::new();
     BufReader::new(stream.try_clone()?).read_line(&mut line)?;
     let body = text::expand("generation {generation} pid {pid}\n");
-    write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    stream.write_all(format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
     Ok(())
 }
 
