@@ -88,8 +88,7 @@ fn is_cgroup2(mount: &str) -> bool {
     let mut stat = MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: the path ends with a NUL; all zero is a valid statfs, and the kernel fills it.
     unsafe {
-        libc::statfs(path.as_ptr(), stat.as_mut_ptr()) == 0
-            && i64::from(stat.assume_init().f_type) == i64::from(libc::CGROUP2_SUPER_MAGIC)
+        libc::statfs(path.as_ptr(), stat.as_mut_ptr()) == 0 && stat.assume_init().f_type == libc::CGROUP2_SUPER_MAGIC
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ends;
 mod gets;
+mod hostile;
 mod roles;
 mod support;
 mod timing;

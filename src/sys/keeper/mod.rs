@@ -11,6 +11,7 @@
 //! The end of a keeper sends no SIGCHLD and is not seen by a plain `waitpid(-1)`, so that the launcher can reap orphans
 //! (as PID 1) without taking a keeper's end from its [`Keeper`].
 
+mod create;
 mod plan;
 mod process;
 mod raw;
@@ -130,7 +131,7 @@ impl Keeper {
         let former = raw::set_mask(u64::MAX);
         // Without a signal of its end: see the module's head.
         // SAFETY: the child runs `process::run`, which neither allocates nor locks, and never comes back.
-        let pid = unsafe { process::fork(0, &mut -1) };
+        let pid = unsafe { create::fork(0, &mut -1) };
         if pid == 0 {
             process::run(&mut prepared, theirs.as_raw_fd(), launcher);
         }
@@ -283,15 +284,18 @@ impl Keeper {
         }
     }
 
-    /// From now on this process is the main one (MAINPID=): its end is told by `Exited`. A process that is not of the
-    /// generation is not followed; see [`Keeper::is_member`].
+    /// From now on this process is the main one (MAINPID=): its end is told by `Exited`. False when it does not belong to the
+    /// generation: nothing changes then.
     ///
     /// # Errors
     /// `EAGAIN` when the keeper takes no commands.
-    pub fn follow(&self, pid: i32) -> io::Result<()> {
+    pub fn follow(&self, pid: i32) -> io::Result<bool> {
+        if !self.is_member(pid) {
+            return Ok(false);
+        }
         self.command(wire::FOLLOW, pid)?;
         self.main.set(Some(pid));
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a process belongs to the generation: it descends from the keeper. One that has ended and was reaped does

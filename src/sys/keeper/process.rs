@@ -7,9 +7,9 @@
 use std::os::fd::RawFd;
 use std::ptr;
 
-use super::plan::{Prepared, Stage};
+use super::create;
+use super::plan::Prepared;
 use super::raw::{self, Change};
-use super::service;
 use super::sweep::{self, Sweep};
 use super::tree;
 use super::wire::{self, Packet, Received};
@@ -21,9 +21,6 @@ const LAUNCHER: RawFd = 2;
 const CGROUP_KILL: RawFd = 3;
 const KEPT: RawFd = 4;
 
-/// The stack of the service before exec, when it shares the keeper's memory; only pages that are used take memory.
-const STACK: usize = 64 * 1024;
-
 /// How long the end of a followed process may take to become known through its own parent, in milliseconds.
 const FOREIGN_REAPER_MS: i64 = 100;
 /// How often it is looked whether a child has ended where there is no signalfd, in milliseconds.
@@ -33,7 +30,7 @@ const BLIND_MS: i32 = 100;
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Main {
     pid: i32,
-    /// Of a process whose reaper is another one; -1 for a child of the keeper.
+    /// Of a process whose reaper is another one; -1 for a child of the keeper, or where there are no pidfds.
     pidfd: RawFd,
 }
 
@@ -76,7 +73,7 @@ pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
         untold_change: None,
         untold_end: None,
     };
-    match spawn(prepared) {
+    match create::spawn(prepared) {
         Ok((pid, pidfd)) => {
             keeper.main = Some(Main { pid, pidfd: -1 });
             keeper.group = Some(pid);
@@ -90,84 +87,6 @@ pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
     let kept = settle(control, launcher, prepared.cgroup.map_or(-1, |cgroup| cgroup.kill));
     [_, keeper.signals, keeper.launcher, _] = kept;
     keeper.stay()
-}
-
-/// Creates the main process: its pid and, where the kernel knows them, its pidfd.
-fn spawn(prepared: &mut Prepared) -> Result<(i32, RawFd), service::Failure> {
-    let failed = || service::Failure { stage: Stage::Forking, errno: raw::errno() };
-    let mut report = [-1; 2];
-    // SAFETY: the kernel writes two numbers.
-    if unsafe { libc::pipe2(report.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
-        return Err(failed());
-    }
-    let [reader, writer] = report;
-    prepared.report = writer;
-    let created = create(prepared).ok_or_else(failed);
-    raw::close(writer);
-    let mut message = [0; 8];
-    let length = if created.is_ok() { raw::read(reader, &mut message) } else { 0 };
-    raw::close(reader);
-    let (stage, errno) = message.split_at(4);
-    match (Stage::from_number(to_number(stage)), length) {
-        (Some(stage), 8) => Err(service::Failure { stage, errno: to_number(errno) }),
-        _ => created,
-    }
-}
-
-fn to_number(bytes: &[u8]) -> i32 {
-    bytes.try_into().map_or(0, i32::from_ne_bytes)
-}
-
-/// `clone(2)` with the keeper's own memory, which costs no copy; with a copy of it where that is refused.
-fn create(prepared: &mut Prepared) -> Option<(i32, RawFd)> {
-    let argument = ptr::from_mut(prepared).cast::<libc::c_void>();
-    let mut pidfd: RawFd = -1;
-    // SAFETY: a fresh private mapping, which nothing else knows of.
-    let stack = unsafe {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        libc::mmap(ptr::null_mut(), STACK, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
-    };
-    if stack != libc::MAP_FAILED {
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-        // SAFETY: the child runs on its own stack, and this process waits until it has executed or ended, so that it
-        // alone uses `prepared` meanwhile; the kernel writes one number to `pidfd`.
-        let pid = unsafe { libc::clone(entry, stack.byte_add(STACK), flags, argument, ptr::from_mut(&mut pidfd)) };
-        // SAFETY: the mapping from above, which nobody uses any more.
-        unsafe { libc::munmap(stack, STACK) };
-        if pid > 0 {
-            return Some((pid, pidfd));
-        }
-    }
-    // SAFETY: a plain fork by the system call itself; the child goes on with its own copy of this stack.
-    match unsafe { fork(libc::CLONE_PIDFD | libc::SIGCHLD, &mut pidfd) } {
-        0 => {
-            entry(argument);
-            raw::exit(127)
-        }
-        pid @ 1.. => Some((pid, pidfd)),
-        _ => None,
-    }
-}
-
-/// `clone(2)` as a plain fork, with these flags and signal of its end: the child goes on with its own copy of the stack.
-/// The child's pid, 0 in the child, or -1.
-///
-/// # Safety
-/// The child may have a copy of locks that are held for ever: it must not allocate or use anything that locks.
-pub(super) unsafe fn fork(flags: i32, pidfd: &mut RawFd) -> i32 {
-    let nothing = ptr::null::<libc::c_void>();
-    // SAFETY: no stack is passed, so that it is copied like all memory; the kernel writes one number to `pidfd`, and
-    // only if the flags ask for it. The order of the arguments up to there is the same on x86_64 and aarch64.
-    unsafe {
-        let flags = libc::c_long::from(flags);
-        libc::syscall(libc::SYS_clone, flags, nothing, ptr::from_mut(pidfd), nothing, nothing) as i32
-    }
-}
-
-extern "C" fn entry(argument: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `create` passes a Prepared, which the keeper does not touch until the child has executed or ended, or of
-    // which the child has a copy of its own.
-    unsafe { service::run(argument) }
 }
 
 /// Moves what the keeper needs to its place, lets go of everything else that it has from the launcher, and puts its
@@ -304,26 +223,25 @@ impl Keeper {
         }
     }
 
-    /// Makes this process the main one: MAINPID=. One that does not belong here is not followed; one that is gone
-    /// already has ended in a way nobody knows.
+    /// Makes this process the main one: MAINPID=. The launcher has seen that it belongs here: one that does not any more
+    /// is gone, and has ended in a way nobody knows.
     fn follow(&mut self, pid: i32) {
         if self.main.is_some_and(|main| main.pid == pid) {
             return;
         }
         // SAFETY: no memory is involved.
         let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) as RawFd };
+        let belongs = tree::is_below(self.own, pid);
         // Asked for last: a parent that dies meanwhile leaves the process to the keeper.
-        let foreign = pidfd >= 0 && tree::is_below(self.own, pid);
         if raw::is_child(pid) {
             raw::close(pidfd);
             self.set_main(Main { pid, pidfd: -1 });
-        } else if foreign {
+        } else if belongs {
             self.set_main(Main { pid, pidfd });
         } else {
             raw::close(pidfd);
-            if self.main.is_none() {
-                self.untold_end = Some([wire::EXITED, pid, -1, 0]);
-            }
+            self.set_main(Main { pid, pidfd: -1 });
+            self.main_ended(-1, 0);
         }
     }
 
@@ -342,7 +260,7 @@ impl Keeper {
         loop {
             self.reap();
             let Some(main) = self.main.filter(|main| main.pidfd >= 0 && !raw::is_child(main.pid)) else { return };
-            let status = exit_status(main.pidfd);
+            let status = raw::exit_status(main.pidfd);
             let left = until - raw::now_ms();
             if status.is_some() || reaped || left <= 0 {
                 let (code, status) = match status {
@@ -413,22 +331,4 @@ impl Keeper {
         }
         raw::exit(0)
     }
-}
-
-/// The wait status of a reaped process, where the kernel keeps it for a pidfd (`PIDFD_GET_INFO`, Linux 6.15).
-fn exit_status(pidfd: RawFd) -> Option<i32> {
-    /// `struct pidfd_info` in its first size: what is asked for, then what is known; the exit status comes last.
-    #[repr(C)]
-    struct PidfdInfo {
-        mask: u64,
-        cgroup: u64,
-        ids: [u32; 11],
-        exit_status: i32,
-    }
-    const PIDFD_INFO_EXIT: u64 = 1 << 3;
-    const PIDFD_GET_INFO: libc::Ioctl = 0xC040_FF0B;
-    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_status: 0 };
-    // SAFETY: the request carries the structure's size, and the structure lives through the call.
-    let done = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO, &mut info) } == 0;
-    (done && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_status)
 }

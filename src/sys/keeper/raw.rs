@@ -64,6 +64,24 @@ pub(super) fn is_child(pid: i32) -> bool {
     !matches!(wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT), Wait::NoChild)
 }
 
+/// The wait status of a reaped process, where the kernel keeps it for a pidfd (`PIDFD_GET_INFO`, Linux 6.15).
+pub(super) fn exit_status(pidfd: RawFd) -> Option<i32> {
+    /// `struct pidfd_info` in its first size: what is asked for, then what is known; the exit status comes last.
+    #[repr(C)]
+    struct PidfdInfo {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_status: i32,
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    const PIDFD_GET_INFO: libc::Ioctl = 0xC040_FF0B;
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_status: 0 };
+    // SAFETY: the request carries the structure's size, and the structure lives through the call.
+    let done = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO, &mut info) } == 0;
+    (done && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_status)
+}
+
 /// `kill(2)`; false when it was not permitted or there is no such process.
 pub(super) fn kill(pid: i32, signal: i32) -> bool {
     // SAFETY: no memory is involved.

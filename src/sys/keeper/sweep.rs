@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use super::process;
+use super::create;
 use super::raw::{self, Wait};
 use super::tree::{self, Walk};
 
@@ -144,7 +144,7 @@ fn signal_children_blindly(own: i32, signal: i32, everywhere: bool) {
     // Numbers are given out in turn: those of later processes lie between this one's and that of the newest.
     let mut pidfd = -1;
     // SAFETY: the child ends at once; it is reaped with all others.
-    let newest = unsafe { process::fork(libc::SIGCHLD, &mut pidfd) };
+    let newest = unsafe { create::fork(libc::SIGCHLD, &mut pidfd) };
     if newest == 0 {
         raw::exit(0);
     }
