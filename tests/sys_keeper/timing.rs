@@ -25,6 +25,15 @@ fn a_start_beside_a_plain_one() {
         gone(&keeper);
         elapsed
     });
+    let keeper_fork = median(|| {
+        let started = Instant::now();
+        let keeper = start(SpawnPlan::new(c("/bin/true"), vec![c("true")]));
+        let elapsed = started.elapsed();
+        spawned(&keeper);
+        exited(&keeper);
+        gone(&keeper);
+        elapsed
+    });
     let plain_exec = median(|| {
         let started = Instant::now();
         let mut child = Command::new("/bin/true").spawn().unwrap();
@@ -45,6 +54,7 @@ fn a_start_beside_a_plain_one() {
         Command::new("/bin/true").spawn().unwrap().wait().unwrap();
         started.elapsed()
     });
+    println!("until start comes back: {keeper_fork:?}");
     println!("until exec: keeper {keeper_exec:?}, posix_spawn {plain_exec:?}");
     println!("until gone: keeper {keeper_whole:?}, posix_spawn {plain_whole:?}");
 }

@@ -108,8 +108,6 @@ pub struct Keeper {
     main: Cell<Option<i32>>,
     /// The first main process and its pidfd.
     first: OnceCell<(i32, OwnedFd)>,
-    /// The last message, once it was received.
-    end: Cell<Option<Message>>,
     cgroup: Option<Cgroup>,
 }
 
@@ -145,7 +143,6 @@ impl Keeper {
             socket: ours,
             main: Cell::new(None),
             first: OnceCell::new(),
-            end: Cell::new(None),
             cgroup: prepared.into_cgroup(),
         })
     }
@@ -170,12 +167,13 @@ impl Keeper {
         self.socket.as_fd()
     }
 
-    /// The next message, if there is one. After `Gone` or `Lost` it is the same for ever.
+    /// The next message, if there is one. After `Gone` or `Lost` there is none any more, while [`Keeper::fd`] stays readable:
+    /// whoever waits for it drops the keeper then.
     pub fn receive(&self) -> Option<Message> {
         loop {
             match wire::receive(self.socket.as_raw_fd()) {
                 Received::Nothing => return None,
-                Received::End => return Some(self.reap()),
+                Received::End => return self.reap(),
                 Received::Packet(packet, fd) => {
                     // SAFETY: the kernel just gave this descriptor to this process, and nobody else knows of it.
                     let fd = (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) });
@@ -215,24 +213,18 @@ impl Keeper {
         }
     }
 
-    /// Its socket is closed: it has ended, or is about to within microseconds.
-    fn reap(&self) -> Message {
+    /// Its socket is closed: it has ended, or is about to within microseconds. The last message, once.
+    fn reap(&self) -> Option<Message> {
         self.main.set(None);
-        if let Some(end) = self.end.get() {
-            return end;
-        }
-        let ended = self.pid.take().map(|pid| raw::wait(libc::P_PID, pid, libc::WEXITED | libc::__WALL));
-        let end = match ended {
-            Some(Wait::Changed(change)) if change.code == libc::CLD_EXITED && change.status == 0 => Message::Gone,
+        match raw::wait(libc::P_PID, self.pid.take()?, libc::WEXITED | libc::__WALL) {
+            Wait::Changed(change) if change.code == libc::CLD_EXITED && change.status == 0 => Some(Message::Gone),
             _ => {
                 if let Some(cgroup) = &self.cgroup {
                     cgroup.kill();
                 }
-                Message::Lost
+                Some(Message::Lost)
             }
-        };
-        self.end.set(Some(end));
-        end
+        }
     }
 
     /// Sends a signal to the main process, or the one followed in its place. Nothing happens when it has ended.
