@@ -1,5 +1,5 @@
-//! The launcher's own signals. They are a matter of the whole process, so this is no test of the usual harness, which has
-//! threads of its own: this program starts itself in other roles.
+//! The launcher's own signals. They are a matter of the whole process, so this is no test of the usual harness, which
+//! has threads of its own: this program starts itself in other roles.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::fd::{AsFd, AsRawFd};

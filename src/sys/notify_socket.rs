@@ -131,8 +131,8 @@ struct Control([MaybeUninit<u8>; CONTROL]);
 
 /// Takes every descriptor and the credentials out of what `recvmsg(2)` wrote, also out of a list that was cut off.
 fn take_ancillary(header: &libc::msghdr, datagram: &mut Datagram) {
-    // SAFETY: the kernel filled the control buffer and its length; the macros stay within both. Each descriptor in it was
-    // just given to this process, and nobody else knows of it.
+    // SAFETY: the kernel filled the control buffer and its length; the macros stay within both. Each descriptor in it
+    // was just given to this process, and nobody else knows of it.
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(header);
         while let Some(message) = next.as_ref() {
@@ -188,8 +188,8 @@ fn send_with_fds(socket: &UnixDatagram, message: &[u8], fds: &[BorrowedFd<'_>]) 
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
     let size = std::mem::size_of_val(fds) as u32;
-    // SAFETY: these only compute sizes and addresses within `control`, which has room for MOST_FDS descriptors; the kernel
-    // only reads what the header points to.
+    // SAFETY: these only compute sizes and addresses within `control`, which has room for MOST_FDS descriptors; the
+    // kernel only reads what the header points to.
     let sent = unsafe {
         header.msg_controllen = libc::CMSG_SPACE(size) as _;
         let rights = libc::CMSG_FIRSTHDR(&header);
@@ -204,8 +204,8 @@ fn send_with_fds(socket: &UnixDatagram, message: &[u8], fds: &[BorrowedFd<'_>]) 
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Waits until whoever listens has processed everything sent before (`BARRIER=1`, `sd_notify_barrier(3)`). Whether it has
-/// within the limit.
+/// Waits until whoever listens has processed everything sent before (`BARRIER=1`, `sd_notify_barrier(3)`). Whether it
+/// has within the limit.
 ///
 /// # Errors
 /// As [`send`].

@@ -28,9 +28,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks every signal but those of faults and reads them from here on; called first of all, before there is a second
-    /// thread. SIGPIPE is ignored. SIGHUP stays ignored when it was inherited so (`nohup`) and is not read; all other
-    /// dispositions are the default from here on.
+    /// Blocks every signal but those of faults and reads them from here on; called first of all, before there is a
+    /// second thread. SIGPIPE is ignored. SIGHUP stays ignored when it was inherited so (`nohup`) and is not read; all
+    /// other dispositions are the default from here on.
     ///
     /// # Errors
     /// When there is no descriptor left.
@@ -45,7 +45,8 @@ impl Signals {
         }
         set_disposition(libc::SIGPIPE, libc::SIG_IGN);
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: the set is filled before anything else uses it. libc keeps two signals for itself, which stay unblocked.
+        // SAFETY: the set is filled before anything else uses it. libc keeps two signals for itself, which stay
+        // unblocked.
         unsafe {
             libc::sigfillset(set.as_mut_ptr());
             for signal in FAULTS {

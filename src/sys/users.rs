@@ -123,7 +123,8 @@ fn find_group(text: &str, group: &str) -> Option<u32> {
     groups(group).find(|entry| entry.name == text).map(|entry| entry.gid).or_else(|| number(text))
 }
 
-/// A user's or group's number. The highest one means "leave it as it is" to the kernel (`setresuid(2)`) and is nobody's.
+/// A user's or group's number. The highest one means "leave it as it is" to the kernel (`setresuid(2)`) and is
+/// nobody's.
 fn number(text: &str) -> Option<u32> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

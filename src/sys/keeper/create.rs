@@ -67,8 +67,8 @@ fn create(prepared: &mut Prepared) -> Option<(i32, RawFd)> {
     }
 }
 
-/// `clone(2)` as a plain fork, with these flags and signal of its end: the child goes on with its own copy of the stack.
-/// The child's pid, 0 in the child, or -1.
+/// `clone(2)` as a plain fork, with these flags and signal of its end: the child goes on with its own copy of the
+/// stack. The child's pid, 0 in the child, or -1.
 ///
 /// # Safety
 /// The child may have a copy of locks that are held for ever: it must not allocate or use anything that locks.

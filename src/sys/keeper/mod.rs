@@ -81,7 +81,8 @@ pub enum Message {
     Exited {
         /// Its pid.
         pid: i32,
-        /// How; absent for a followed process that was reaped by another one on a kernel that does not tell (before 6.15).
+        /// How; absent for a followed process that was reaped by another one on a kernel that does not tell (before
+        /// 6.15).
         ending: Option<Ending>,
     },
     /// The main process was stopped; told with [`SpawnPlan::foreground`] only.
@@ -115,8 +116,8 @@ pub struct Keeper {
 static ABANDONED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 impl Keeper {
-    /// Forks a keeper, which starts the service at once. Comes back after the fork: whether the service could be executed
-    /// is told by the first message, `Spawned` or `ExecFailed`.
+    /// Forks a keeper, which starts the service at once. Comes back after the fork: whether the service could be
+    /// executed is told by the first message, `Spawned` or `ExecFailed`.
     ///
     /// # Errors
     /// When there is no process, descriptor or memory left for a keeper (`clone(2)`, `socketpair(2)`).
@@ -167,8 +168,8 @@ impl Keeper {
         self.socket.as_fd()
     }
 
-    /// The next message, if there is one. After `Gone` or `Lost` there is none any more, while [`Keeper::fd`] stays readable:
-    /// whoever waits for it drops the keeper then.
+    /// The next message, if there is one. After `Gone` or `Lost` there is none any more, while [`Keeper::fd`] stays
+    /// readable: whoever waits for it drops the keeper then.
     pub fn receive(&self) -> Option<Message> {
         loop {
             match wire::receive(self.socket.as_raw_fd()) {
@@ -240,7 +241,8 @@ impl Keeper {
         }
     }
 
-    /// Sends a signal to the process group that the first main process made, while that is not reaped: a terminal's job.
+    /// Sends a signal to the process group that the first main process made, while that is not reaped: a terminal's
+    /// job.
     ///
     /// # Errors
     /// `EAGAIN` when the keeper takes no commands.
@@ -268,16 +270,16 @@ impl Keeper {
         self.command(wire::KILL, 0)
     }
 
-    /// Kills the keeper itself: for one that does not answer, as its service hangs before exec in a file system that does
-    /// not answer either. `Lost` follows.
+    /// Kills the keeper itself: for one that does not answer, as its service hangs before exec in a file system that
+    /// does not answer either. `Lost` follows.
     pub fn destroy(&self) {
         if let Some(pid) = self.pid.get() {
             raw::kill(pid, libc::SIGKILL);
         }
     }
 
-    /// From now on this process is the main one (MAINPID=): its end is told by `Exited`. False when it does not belong to the
-    /// generation: nothing changes then.
+    /// From now on this process is the main one (MAINPID=): its end is told by `Exited`. False when it does not belong
+    /// to the generation: nothing changes then.
     ///
     /// # Errors
     /// `EAGAIN` when the keeper takes no commands.
@@ -298,7 +300,8 @@ impl Keeper {
 
     /// Every process of the generation, parents first, also those that have ended and are not reaped yet.
     ///
-    /// A process that is given to the keeper while the list is made may be missing, as in any look at a tree that moves.
+    /// A process that is given to the keeper while the list is made may be missing, as in any look at a tree that
+    /// moves.
     pub fn members(&self) -> Vec<i32> {
         self.pid.get().map(members_below).unwrap_or_default()
     }
@@ -357,16 +360,16 @@ pub fn become_subreaper() {
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
 }
 
-/// Reaps every ordinary child that has ended: orphans that the launcher was given as PID 1 or subreaper. Keepers are not
-/// among them. Called on SIGCHLD, and when something was dropped; on the main thread when another one traces processes,
-/// whose stops it would be shown otherwise.
+/// Reaps every ordinary child that has ended: orphans that the launcher was given as PID 1 or subreaper. Keepers are
+/// not among them. Called on SIGCHLD, and when something was dropped; on the main thread when another one traces
+/// processes, whose stops it would be shown otherwise.
 pub fn reap_orphans() {
     reap_abandoned();
     sweep::reap_all(not_of_other_threads(), |_| {});
 }
 
-/// Ends and reaps every ordinary child of the launcher, with all that is below, after [`Message::Lost`]. Keepers are not
-/// among them. Blocks for `limit` at most; whether none is left.
+/// Ends and reaps every ordinary child of the launcher, with all that is below, after [`Message::Lost`]. Keepers are
+/// not among them. Blocks for `limit` at most; whether none is left.
 pub fn sweep_orphans(limit: Duration) -> bool {
     // SAFETY: no memory is involved.
     let root = unsafe { libc::getpid() };
@@ -375,8 +378,8 @@ pub fn sweep_orphans(limit: Duration) -> bool {
     sweep.run(|| sweep::reap_all(not_of_other_threads(), |_| {}))
 }
 
-/// An option of `waitid(2)`: a traced process is shown to every thread, even to those that did not ask for stops. Orphans
-/// are given to the main thread, so that this one needs to look at its own children only.
+/// An option of `waitid(2)`: a traced process is shown to every thread, even to those that did not ask for stops.
+/// Orphans are given to the main thread, so that this one needs to look at its own children only.
 fn not_of_other_threads() -> i32 {
     // SAFETY: no memory is involved.
     let is_main = unsafe { libc::gettid() == libc::getpid() };

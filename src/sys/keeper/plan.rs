@@ -35,7 +35,8 @@ pub struct SpawnPlan {
     pub argv: Vec<CString>,
     /// The environment, `KEY=VALUE` each: all of it, nothing is inherited.
     pub envp: Vec<CString>,
-    /// Variables that are set to the service's own pid, which is known only in the service: `LISTEN_PID`, `WATCHDOG_PID`.
+    /// Variables that are set to the service's own pid, which is known only in the service: `LISTEN_PID`,
+    /// `WATCHDOG_PID`.
     pub pid_variables: Vec<&'static str>,
     /// Where it runs; the launcher's own directory when absent. Entered as the service's user.
     pub directory: Option<CString>,
@@ -52,7 +53,8 @@ pub struct SpawnPlan {
 }
 
 impl SpawnPlan {
-    /// A plan to execute this program with these arguments (its own name first), no environment, and all else inherited.
+    /// A plan to execute this program with these arguments (its own name first), no environment, and all else
+    /// inherited.
     pub fn new(program: CString, argv: Vec<CString>) -> SpawnPlan {
         SpawnPlan {
             program,

@@ -38,7 +38,8 @@ struct Keeper {
     own: i32,
     /// SIGCHLD as a descriptor; -1 where there is none.
     signals: RawFd,
-    /// The launcher's pidfd: its death is seen even if somebody else holds a copy of its socket. -1 where there is none.
+    /// The launcher's pidfd: its death is seen even if somebody else holds a copy of its socket. -1 where there is
+    /// none.
     launcher: RawFd,
     main: Option<Main>,
     /// The process group of the first main process, while that holds its number.
@@ -175,7 +176,8 @@ impl Keeper {
         }
     }
 
-    /// Ends everything below, and this process with it when that is done. An end of the main process is told all the same.
+    /// Ends everything below, and this process with it when that is done. An end of the main process is told all the
+    /// same.
     fn sweep(&mut self) -> ! {
         self.signal_group(libc::SIGKILL);
         // Stops are of this process's own making from here on.
@@ -223,8 +225,8 @@ impl Keeper {
         }
     }
 
-    /// Makes this process the main one: MAINPID=. The launcher has seen that it belongs here: one that does not any more
-    /// is gone, and has ended in a way nobody knows.
+    /// Makes this process the main one: MAINPID=. The launcher has seen that it belongs here: one that does not any
+    /// more is gone, and has ended in a way nobody knows.
     fn follow(&mut self, pid: i32) {
         if self.main.is_some_and(|main| main.pid == pid) {
             return;
@@ -252,8 +254,8 @@ impl Keeper {
         self.untold_end = None;
     }
 
-    /// A followed process has ended whose reaper is, or was, another one. How it ended is known when its parent has reaped
-    /// it, or has ended and left it to the keeper. A parent that does neither is not waited for.
+    /// A followed process has ended whose reaper is, or was, another one. How it ended is known when its parent has
+    /// reaped it, or has ended and left it to the keeper. A parent that does neither is not waited for.
     fn followed_ended(&mut self) {
         let until = raw::now_ms() + FOREIGN_REAPER_MS;
         let mut reaped = false;

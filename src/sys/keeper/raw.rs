@@ -105,7 +105,8 @@ pub(super) fn set_mask(mask: u64) -> u64 {
     former
 }
 
-/// Sets a signal's disposition to the default (`rt_sigaction(2)`). It fails for KILL and STOP alone, which have no other.
+/// Sets a signal's disposition to the default (`rt_sigaction(2)`). It fails for KILL and STOP alone, which have no
+/// other.
 pub(super) fn reset_disposition(signal: i32) {
     // The kernel's own structure: handler, flags, restorer, mask. All zero is SIG_DFL.
     let default = [0_u64; 4];
