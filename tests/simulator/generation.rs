@@ -22,6 +22,8 @@ pub struct Generation {
     pub down: bool,
     /// It ended by itself.
     pub resting: bool,
+    /// It was sent a signal while it was stopping.
+    pub told: bool,
     pub killed: bool,
     pub reports: u32,
     /// It has to have a report.

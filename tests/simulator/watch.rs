@@ -346,6 +346,7 @@ impl Watch {
     fn judge_times(&mut self, step: &Step) -> Judged {
         let now = step.now;
         let late = |by: Option<Moment>| by.is_some_and(|by| now > by);
+        self.judge_stop(step)?;
         if let Some((count, since)) = self.stops {
             let begun = self.state == State::Stopping || self.state.is_at_rest();
             let limit = self.settings.signals.hold_limit.max(REPORT) + SLACK;
@@ -358,5 +359,14 @@ impl Watch {
             return require(!late(live.gone.map(|at| at + REPORT + SLACK)), "a generation that is gone is over");
         }
         require(live.killed || !late(live.kill_by), "every stop ends within its ladder")
+    }
+
+    /// Whoever is to stop is told so, as soon as there is somebody to tell, and looked at no more.
+    fn judge_stop(&mut self, step: &Step) -> Judged {
+        let Some(live) = self.live.as_mut().filter(|_| self.state == State::Stopping) else { return Ok(()) };
+        require(!live.probing, "what is stopping is not probed")?;
+        live.told |= step.has(|action| matches!(action, Action::Signal(..)));
+        // With a report it may be that its stacks are taken first.
+        require(live.told || live.killed || live.reports > 0 || !live.runs(), "what is to stop is told so")
     }
 }

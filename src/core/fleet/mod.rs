@@ -77,8 +77,8 @@ enum Stop {
 struct GoingDown {
     /// How often that was asked for by a person; 0 when a service could never be started.
     requests: u32,
-    /// What runs then is killed; until it has been.
-    kill: Option<Moment>,
+    /// What runs then is killed: each service has its own deadline for that, no later than this one.
+    kill: Moment,
     /// Then the launcher ends, whatever still runs.
     end: Moment,
 }
@@ -155,7 +155,7 @@ impl Fleet {
         if self.expired || self.is_at_rest() {
             return None;
         }
-        let own = self.going_down.map(|down| down.kill.unwrap_or(down.end));
+        let own = self.going_down.map(|down| down.end);
         self.members.iter().filter_map(|member| member.service.next_deadline()).chain(own).min()
     }
 
@@ -250,11 +250,7 @@ impl Fleet {
                 self.pass(turn, id, Event::TimePassed);
             }
         }
-        let Some(down) = &mut self.going_down else { return };
-        self.expired |= down.end <= turn.now;
-        if down.kill.take_if(|kill| *kill <= turn.now).is_some() {
-            self.kill_all(turn);
-        }
+        self.expired |= self.going_down.is_some_and(|down| down.end <= turn.now);
     }
 
     /// Wants these services and what they need. A stop that was asked for, but not yet told, is taken back.
@@ -271,7 +267,7 @@ impl Fleet {
             return;
         }
         let kill = turn.now + (self.stop_budget - (self.stop_budget / 10).min(LAST_MARGIN));
-        self.going_down = Some(GoingDown { requests: 0, kill: Some(kill), end: turn.now + self.stop_budget });
+        self.going_down = Some(GoingDown { requests: 0, kill, end: turn.now + self.stop_budget });
         for id in self.ids() {
             // One that was told to stop before has to keep the budget from now on, too.
             self.ask_to_stop(turn, id, cause);
@@ -341,7 +337,7 @@ impl Fleet {
     /// What is left of the stop budget is shared by the services that stand one after the other: what one does not use
     /// is the next one's.
     fn share_budget(&mut self, now: Moment, id: ServiceId) {
-        let Some(kill) = self.going_down.and_then(|down| down.kill) else { return };
+        let Some(GoingDown { kill, .. }) = self.going_down else { return };
         let depth = self.order.depth(id, &|id| self.may_run(id)).max(1);
         self.members[id.0].service.limit_stop(now, now + kill.since(now) / depth);
     }

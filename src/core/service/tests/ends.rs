@@ -131,3 +131,13 @@ fn the_main_process_may_end_while_its_stacks_are_taken() {
     bench.send(Event::Emptied(G1));
     assert_eq!(bench.state(), State::BackingOff);
 }
+
+#[test]
+fn a_failed_generation_has_one_report_however_it_ends() {
+    let mut bench = Bench::spawned(|_| {});
+    let mut actions = bench.pass_until(30_000);
+    actions.extend(bench.send(Event::Explained(G1)));
+    actions.extend(bench.pass_until(38_000));
+    actions.extend(bench.end(G1, Ending::Signal(Signal::KILL)));
+    assert_eq!(occasions(&actions), [Occasion::StartTimeout]);
+}

@@ -251,3 +251,16 @@ fn a_start_takes_back_a_stop_that_waits_and_follows_one_that_runs() {
     bench.send(Event::Exited(G1, Ending::Signal(Signal::TERM)));
     assert_eq!(bench.act(Event::Emptied(G1)), [Action::Check(G2)]);
 }
+
+#[test]
+fn a_spawn_that_fails_while_stopping_is_reported_and_not_killed() {
+    let mut bench = Bench::new(|settings| settings.stop_timeout = ms(100));
+    bench.send(Event::StartRequested);
+    bench.send(Event::DependenciesReady);
+    bench.send(Event::PreflightPassed(G1));
+    bench.send(Event::StopRequested(StopCause::Request));
+    assert_eq!(occasions(&bench.send(Event::SpawnFailed(G1, Box::new(not_found())))), [Occasion::ExecFailed]);
+    assert_eq!(bench.pass_until(1_000), []);
+    bench.send(Event::Explained(G1));
+    assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(127)));
+}
