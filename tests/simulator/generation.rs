@@ -18,6 +18,9 @@ pub struct Generation {
     /// No process of it is left: emptied, or never started.
     pub gone: Option<Moment>,
     pub ready: bool,
+    pub ready_at: Option<Moment>,
+    /// It is the one that an open breaker allows.
+    pub trial: bool,
     /// It comes up no more: it is stopping, or being explained.
     pub down: bool,
     /// It ended by itself.

@@ -115,7 +115,7 @@ pub fn one_service(seed: u64) {
         let mut actions = vec![];
         service.step(now, event, &mut actions);
         check(&service, &actions, &mut checked, &mut explained);
-        if random.percent(10) {
+        if random.percent(3) {
             check_impossible(&mut random, &service, now);
         }
     }

@@ -106,6 +106,7 @@ pub struct Script {
     pub vanishes: Option<Duration>,
     /// The report is written so long after it is asked for; never when absent.
     pub explains: Option<Duration>,
+    /// SIGKILL ends it so soon; late when it hangs in the kernel.
     pub dies: Duration,
 }
 
@@ -182,6 +183,6 @@ pub fn script(random: &mut Random) -> Script {
         rest: (0..random.pick(&[0, 0, 1, 3])).map(|_| random.maybe(60, |random| random.delay(ms(1500)))).collect(),
         vanishes: random.maybe(3, |random| random.delay(long)),
         explains: random.maybe(95, |random| random.delay(ms(2500))),
-        dies: random.delay(ms(30)),
+        dies: if random.percent(2) { ms(60_000) } else { random.delay(ms(30)) },
     }
 }

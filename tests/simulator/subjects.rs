@@ -64,6 +64,10 @@ impl Subject for Single {
     fn is_over(&self) -> bool {
         self.0.state().is_at_rest()
     }
+
+    fn has_expired(&self) -> bool {
+        false
+    }
 }
 
 /// A fleet, and the judge of what holds between its services.
@@ -246,5 +250,9 @@ impl Subject for Several {
 
     fn is_over(&self) -> bool {
         self.fleet.exit_code().is_some()
+    }
+
+    fn has_expired(&self) -> bool {
+        self.is_over() && self.fleet.services().any(|(_, service)| !service.state().is_at_rest())
     }
 }

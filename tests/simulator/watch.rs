@@ -97,9 +97,10 @@ impl Watch {
             let of_live = event.generation().is_none_or(|of| self.live.as_ref().is_some_and(|g| g.number == of.0));
             if of_live && genuine {
                 let kind = event.kind();
-                require(before.can_meet(kind), &format!("{kind:?} was met in {before:?}"))?;
-                let row = State::ALL.iter().position(|state| *state == before).unwrap();
-                coverage.0[row][EventKind::ALL.iter().position(|of| *of == kind).unwrap()] += 1;
+                if !before.can_meet(kind) {
+                    return Err(format!("{kind:?} was met in {before:?}"));
+                }
+                coverage.0[before as usize][kind as usize] += 1;
             }
             self.count_stops(&step);
             if of_live {
@@ -236,12 +237,13 @@ impl Watch {
     fn judge_check(&mut self, step: &Step, number: u64) -> Judged {
         require(number > self.last, "generation numbers never repeat")?;
         self.last = number;
+        let trial = self.open_until.is_some();
         if let Some(until) = self.open_until.take() {
             let asked = matches!(step.event, Some(Event::RestartRequested));
             require(asked || step.now >= until, "an open breaker waits for its cooldown")?;
         }
         self.close()?;
-        self.live = Some(Generation { number, ..Generation::default() });
+        self.live = Some(Generation { number, trial, ..Generation::default() });
         Ok(())
     }
 
@@ -276,10 +278,12 @@ impl Watch {
                 let live = self.live.as_mut().ok_or("nothing lives")?;
                 live.failed |= !live.resting;
             }
-            Transition::GivenUp { .. }
-            | Transition::NextAttempt { .. }
-            | Transition::Status(_)
-            | Transition::StrangerIgnored { .. } => {}
+            Transition::NextAttempt { .. } => {
+                let live = self.live.as_ref().ok_or("nothing lives")?;
+                let proven = live.ready_at.is_some_and(|at| step.now >= at + self.settings.restart.reset_after);
+                require(!live.trial || !live.failed || proven, "a failed trial opens the breaker again")?;
+            }
+            Transition::GivenUp { .. } | Transition::Status(_) | Transition::StrangerIgnored { .. } => {}
         }
         Ok(())
     }
@@ -309,6 +313,7 @@ impl Watch {
             Ready => {
                 require(!live.down && live.runs(), "only what is coming up becomes ready")?;
                 live.ready = true;
+                live.ready_at = Some(step.now);
                 live.arm(step.now);
             }
             Stopping => {

@@ -30,6 +30,8 @@ pub trait Subject {
     fn event_for(&self, index: usize, stimulus: &Stimulus) -> Option<Event>;
     /// Whether the launcher may end.
     fn is_over(&self) -> bool;
+    /// Whether it ends with something that could not be killed.
+    fn has_expired(&self) -> bool;
 }
 
 /// Something that happens to the subject.
@@ -110,6 +112,9 @@ impl<S: Subject> World<S> {
             self.at(delay, Occurrence::Reaches { stimulus, genuine: true });
         }
         for _ in 0..50_000 {
+            if self.subject.has_expired() {
+                return Ok(());
+            }
             if !self.go_on()? {
                 return self.end();
             }
