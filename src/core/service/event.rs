@@ -37,7 +37,8 @@ pub enum Event {
     ProbeSucceeded(Generation),
     /// The main process has handlers for these signals now.
     HandlersSeen(Generation, SignalSet),
-    /// Its main process ended.
+    /// Its main process ended. What it said on the notify socket before is to be passed on first, or a READY=1 that it
+    /// sent in its last moments comes too late.
     Exited(Generation, Ending),
     /// No process of the generation is left.
     Emptied(Generation),
@@ -50,7 +51,8 @@ pub enum Event {
 /// Why a service is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopCause {
-    /// The launcher was asked to end by this signal, which the service is sent too when it is a stop request of its own.
+    /// The launcher was asked to end by this signal. The service is sent the same one, if it is INT, TERM or QUIT and
+    /// neither `stop_signal` nor `rewrite` say otherwise.
     Signal(Signal),
     /// Somebody asked for this service to be stopped, or a service it needs is stopped.
     Request,

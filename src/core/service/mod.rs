@@ -1,12 +1,13 @@
 //! The state machine of one service: [`Service::step`] takes what happened and says what is to be done.
 //!
 //! ```text
-//!           StartRequested    DependenciesReady    PreflightPassed        ready
-//! stopped ───────────▶ waiting ──────────▶ checking ─────────▶ starting ─────────▶ ready
-//!    ▲                                    ▲     │ refused          │ deadline, exit    │ exit, watchdog, stop
-//!    │ asked, or done     backoff, cooldown    ▼                  ▼                   ▼
-//!    ├────────────────── backing-off, open ◀────────────────── stopping ◀────────────┘
-//! failed ◀── given up ───────────┘
+//! stopped ──▶ waiting ──▶ checking ──▶ starting ──▶ ready
+//!    ▲                     ▲    │          │          │
+//!    │   backoff, cooldown │    │ refused  │ deadline │ exit, watchdog, stop
+//!    │                     │    │          ▼          ▼
+//!    │         backing-off, open ◀──────── stopping ◀─┘
+//!    ├── asked, or done ──────────────────────┤
+//!  failed ◀── given up ───────────────────────┘
 //! ```
 //!
 //! One method for each event, in files by theme:
@@ -14,12 +15,15 @@
 //! - `start`: from the wish to have it to its being ready; `notified`: what it says on the notify socket;
 //! - `stop`: stop requests, the ladder from stop signal to SIGKILL; `held`: signals that pass through;
 //! - `end`: how a generation ends, its one report, and what comes after it;
-//! - `live`: the generation under way; `deadlines`, `signals`, `backoff`, `breaker`: tables without any say of their own.
+//! - `live`: the generation under way;
+//! - `deadlines`, `signals`, `backoff`, `breaker`: tables without any say of their own;
+//! - `table`: which event can happen in which state.
 //!
 //! Three rules hold it together:
 //!
 //! - There is one live generation at most. Events carry their generation; those of another one are dropped.
-//! - A failed generation has one report, and is over when no process of it is left *and* that report is written.
+//! - A failed generation has one report, and is over when no process of it is left *and* that report is written, unless
+//!   a last stop request or the stop budget does not wait for it.
 //! - Whatever is waited for has a deadline in the one table, which is empty once the service is at rest.
 
 mod action;
