@@ -76,7 +76,10 @@ pub fn capture(pid: i32, tid: i32, maps: &Maps, memory: &Memory) -> Result<Captu
         };
         let stack = copy_stack(sp, maps, memory);
         if Place::of(pid, tid)? == place || attempt == TRIES - 1 {
-            let registers = Some(Registers::blocked(sp, pc));
+            let registers = Some(match call {
+                Some(call) => Registers::in_call(sp, pc, call.arguments),
+                None => Registers::blocked(sp, pc),
+            });
             return Ok(Capture { registers, stack, call, held: Duration::ZERO });
         }
     }

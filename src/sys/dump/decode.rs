@@ -19,6 +19,8 @@ const PATH_MAX: usize = 4096;
 pub struct Caller<'a> {
     /// Its process.
     pub pid: i32,
+    /// A thread by which the process's files are reached: a main thread that has ended shows none.
+    pub via: i32,
     /// Its memory.
     pub memory: &'a Memory,
     /// Sockets by inode.
@@ -127,8 +129,8 @@ impl Caller<'_> {
 
     /// What the descriptor is.
     pub fn fd(&mut self, fd: i32) -> Option<FdFacts> {
-        Some(match fds::look(self.pid, fd)? {
-            Fd::Socket(inode) => FdFacts::Socket(self.sockets.get(self.pid, inode)),
+        Some(match fds::look(self.via, fd)? {
+            Fd::Socket(inode) => FdFacts::Socket(self.sockets.get(self.via, inode)),
             Fd::File(file) => FdFacts::File(file),
         })
     }
@@ -162,7 +164,7 @@ impl Caller<'_> {
     }
 
     fn file_lock(&mut self, fd: i32, class: &str) -> WaitingOn {
-        let path = match fds::look(self.pid, fd) {
+        let path = match fds::look(self.via, fd) {
             Some(Fd::File(FileFacts { path, .. })) => Some(path),
             _ => None,
         };
@@ -175,8 +177,8 @@ impl Caller<'_> {
             return WaitingOn::Open { path };
         }
         let base = match directory {
-            libc::AT_FDCWD => std::fs::read_link(format!("/proc/{}/cwd", self.pid)),
-            fd => std::fs::read_link(format!("/proc/{}/fd/{fd}", self.pid)),
+            libc::AT_FDCWD => std::fs::read_link(format!("/proc/{}/cwd", self.via)),
+            fd => std::fs::read_link(format!("/proc/{}/fd/{fd}", self.via)),
         };
         let path = base.map(|base| base.join(&path).to_string_lossy().into_owned()).unwrap_or(path);
         WaitingOn::Open { path }
@@ -196,7 +198,7 @@ impl Caller<'_> {
             ("wait4", group) => stat.group == group.wrapping_neg(),
             ("waitid", 1) => pid == id,
             ("waitid", 2) if id != 0 => stat.group == id,
-            ("waitid", 3) => pidfd_target(self.pid, id) == Some(pid),
+            ("waitid", 3) => pidfd_target(self.via, id) == Some(pid),
             _ => kind != u64::MAX,
         };
         let named = children(self.pid).into_iter().filter_map(|pid| {

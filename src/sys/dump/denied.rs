@@ -13,7 +13,8 @@ pub fn explain(pid: i32, errno: i32) -> String {
     let own = nix::unistd::geteuid().as_raw();
     let status = files::text(&format!("/proc/{pid}/status")).unwrap_or_default();
     let user = files::number(&status, "Uid").and_then(|uid| u32::try_from(uid).ok());
-    let owner = std::fs::metadata(format!("/proc/{pid}")).map(|data| data.uid()).ok();
+    // The folder itself always belongs to the user; its files to root when the process is undumpable.
+    let owner = std::fs::metadata(format!("/proc/{pid}/status")).map(|data| data.uid()).ok();
     let yama = files::line("/proc/sys/kernel/yama/ptrace_scope").and_then(|scope| scope.parse::<u32>().ok());
     let tracer = files::number(&status, "TracerPid").filter(|tracer| *tracer != 0);
     let why = match (user, owner, yama, tracer) {

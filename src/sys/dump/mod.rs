@@ -187,6 +187,9 @@ fn named(raw: &RawFrame, shared: &Shared, names: &Names) -> Vec<Frame> {
     let module = raw.module.and_then(|index| shared.modules.get(index)).map(|module| module.name.clone());
     let plain = Frame { module, address: raw.address, found: raw.found, ..Frame::default() };
     let names = raw.module.and_then(|module| names.get(&(module, raw.lookup))).filter(|names| !names.is_empty());
+    if raw.signal {
+        return vec![Frame { function: Some("<signal handler called>".into()), ..plain }];
+    }
     let Some(names) = names else { return vec![plain] };
     let last = names.len() - 1;
     let frame = |(index, name): (usize, &symbols::Name)| Frame {

@@ -59,11 +59,15 @@ pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
     if draft.facts.zombie {
         return Some(draft);
     }
-    let memory = Memory::of(pid);
-    let maps = Maps::of(pid).unwrap_or_default();
+    // A main thread that has ended shows neither memory nor files: they are reached by one that lives.
+    let lives = |tid: &&i32| Stat::of_thread(pid, **tid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+    let via = tids.iter().find(lives).copied().unwrap_or(pid);
+    draft.facts.executable = executable(via);
+    let memory = Memory::of(via);
+    let maps = Maps::of(via).unwrap_or_default();
     let executable = draft.facts.executable.as_ref().map(|path| path.to_string_lossy().into_owned());
     draft.facts.runtime = runtimes::recognise(executable.as_deref().unwrap_or_default(), &maps, &memory).into();
-    let mut look = ThreadLook { pid, maps: &maps, memory: &memory, shared, denied: None };
+    let mut look = ThreadLook { pid, via, maps: &maps, memory: &memory, shared, denied: None };
     // The main thread has the process's own number, which need not be the smallest one.
     let ordered = tids.iter().copied().filter(|tid| *tid == pid).chain(tids.iter().copied().filter(|tid| *tid != pid));
     for tid in ordered.take(THREADS) {
@@ -81,7 +85,7 @@ pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
     } else if let Some(reason) = unreadable(&maps) {
         add_error(&mut draft.facts, reason);
     }
-    draft.facts.sockets = fds::sockets(pid).into_iter().map(|inode| shared.sockets.get(pid, inode)).collect();
+    draft.facts.sockets = fds::sockets(via).into_iter().map(|inode| shared.sockets.get(via, inode)).collect();
     Some(draft)
 }
 
@@ -101,7 +105,6 @@ fn facts(pid: i32, stat: &Stat) -> ProcessFacts {
         pid,
         parent: stat.parent,
         command: if command.is_empty() { vec![stat.name.clone()] } else { command },
-        executable: executable(pid),
         runtime: "native".into(),
         has_notify_socket,
         io: Samples { first: transferred(pid).unwrap_or(0), ..Samples::default() },
@@ -134,6 +137,7 @@ fn unreadable(maps: &Maps) -> Option<String> {
 
 struct ThreadLook<'a> {
     pid: i32,
+    via: i32,
     maps: &'a Maps,
     memory: &'a Memory,
     shared: &'a mut Shared,
@@ -168,13 +172,13 @@ impl ThreadLook<'_> {
                 if cfg!(target_arch = "x86_64")
                     && let Some(registers) = capture.registers
                 {
-                    let process = unwind::Process { pid, maps: self.maps, memory: self.memory };
+                    let process = unwind::Process { pid: self.via, maps: self.maps, memory: self.memory };
                     draft.frames = unwind::walk(&process, &mut self.shared.modules, registers, &capture.stack);
                 }
                 draft.call = capture.call.map(|call| {
                     let sockets = &mut self.shared.sockets;
                     let wchan = facts.wchan.as_deref();
-                    decode::decode(&mut Caller { pid, memory: self.memory, sockets, wchan }, call)
+                    decode::decode(&mut Caller { pid, via: self.via, memory: self.memory, sockets, wchan }, call)
                 });
             }
             Err(Denied::Gone) => return Stat::of_thread(pid, tid).map(|_| (facts, draft)),

@@ -25,6 +25,16 @@ impl Registers {
         registers
     }
 
+    /// Registers of a thread blocked in a system call: its arguments are still where they were passed.
+    pub fn in_call(sp: u64, pc: u64, arguments: [u64; 6]) -> Registers {
+        let mut registers = Registers::blocked(sp, pc);
+        // rdi, rsi, rdx, r10, r8, r9.
+        for (number, argument) in [5, 4, 1, 10, 8, 9].into_iter().zip(arguments) {
+            registers.set(number, Some(argument));
+        }
+        registers
+    }
+
     /// The value of the register with the DWARF number `number`, if it is known.
     pub fn get(&self, number: usize) -> Option<u64> {
         self.values.get(number).copied().flatten()

@@ -37,6 +37,8 @@ pub struct RawFrame {
     pub lookup: u64,
     /// How it was found.
     pub found: FoundBy,
+    /// Whether this is where a signal handler returns to.
+    pub signal: bool,
 }
 
 /// All modules of one dump, each read once whatever number of processes maps it.
@@ -74,7 +76,7 @@ impl Modules {
 
 /// The process whose stacks are walked.
 pub struct Process<'a> {
-    /// Its pid.
+    /// Its pid, or the tid of a thread that lives.
     pub pid: i32,
     /// Its mappings.
     pub maps: &'a Maps,
@@ -136,7 +138,8 @@ impl Walker<'_> {
     fn frame(&mut self, at: &Found) -> (RawFrame, Place) {
         let pc = at.registers.pc();
         let inside = if at.interrupted { pc } else { pc.wrapping_sub(1) };
-        let mut frame = RawFrame { address: pc, module: None, lookup: inside, found: at.by };
+        let mut frame = RawFrame { address: pc, module: None, lookup: inside, found: at.by, signal: false };
+        frame.signal = self.returns_from_signal(pc);
         let mut place = Place { row: None, start: None };
         let Some(mapping) = self.process.maps.code(inside) else { return (frame, place) };
         frame.module = self.modules.of(self.process, mapping);
@@ -152,7 +155,7 @@ impl Walker<'_> {
 
     fn step(&self, at: &Found, place: &Place) -> Option<Found> {
         let registers = &at.registers;
-        if self.process.memory.read(registers.pc()).is_some_and(code::is_signal_return) {
+        if self.returns_from_signal(registers.pc()) {
             return self.after_signal(registers);
         }
         let found = match &place.row {
@@ -169,6 +172,10 @@ impl Walker<'_> {
             None => self.by_frame_pointer(registers).or_else(|| self.by_chain(registers)),
         };
         found.or_else(|| self.by_guess(registers, place))
+    }
+
+    fn returns_from_signal(&self, pc: u64) -> bool {
+        self.process.memory.read(pc).is_some_and(code::is_signal_return)
     }
 
     fn is_plausible(&self, callee: &Registers, caller: &Registers, signal: bool) -> bool {

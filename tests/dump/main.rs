@@ -1,0 +1,7 @@
+//! Dumps of real programs.
+#![cfg(target_arch = "x86_64")]
+
+mod calls;
+mod locks;
+mod shapes;
+mod victim;
