@@ -64,7 +64,8 @@ pub enum Failure {
     Broken,
 }
 
-/// What follows from a row.
+/// What follows from a row. It lives on the stack for a moment only, so its size is no matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The registers of the caller.

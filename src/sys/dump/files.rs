@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn stat_survives_a_name_with_parentheses() {
-        let text =
-            "42 (a) b (c) S 7 8 9 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 99 1 1 1 1 1 1 1 1 0 0 0 0 0 0 17 3 0 0";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.name.as_str(), stat.state, stat.parent, stat.group), ("a) b (c", 'S', 7, 8));
-        assert_eq!((stat.cpu_ms, stat.processor), (2000, 3));
+        // Each field holds its own number.
+        let fields: Vec<String> = (4..=52).map(|number| number.to_string()).collect();
+        let stat = Stat::parse(&format!("42 (a) b (c) S {}", fields.join(" "))).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state, stat.parent, stat.group), ("a) b (c", 'S', 4, 5));
+        assert_eq!((stat.cpu_ms, stat.processor), ((14 + 15) * 10, 39));
         assert_eq!(Stat::parse("noise"), None);
         assert_eq!(Stat::parse("1 (x)"), None);
     }

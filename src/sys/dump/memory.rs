@@ -86,7 +86,7 @@ impl Memory {
             let Some(at) = address.checked_add(done as u64) else { return false };
             let (page, offset) = (at / PAGE * PAGE, (at % PAGE) as usize);
             let count = (PAGE as usize - offset).min(out.len() - done);
-            if !self.from_page(page, offset, &mut out[done..done + count]) {
+            if !self.copy_of_page(page, offset, &mut out[done..done + count]) {
                 return false;
             }
             done += count;
@@ -94,7 +94,7 @@ impl Memory {
         true
     }
 
-    fn from_page(&self, page: u64, offset: usize, out: &mut [u8]) -> bool {
+    fn copy_of_page(&self, page: u64, offset: usize, out: &mut [u8]) -> bool {
         let mut pages = self.pages.borrow_mut();
         if pages.len() >= PAGES_KEPT && !pages.contains_key(&page) {
             pages.clear();

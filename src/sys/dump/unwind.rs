@@ -180,8 +180,10 @@ impl Walker<'_> {
 
     fn is_plausible(&self, callee: &Registers, caller: &Registers, signal: bool) -> bool {
         let inside = if signal { caller.pc() } else { caller.pc().wrapping_sub(1) };
-        // After a signal on an alternate stack the stack pointer may go anywhere.
-        (signal || caller.sp() > callee.sp()) && self.process.maps.code(inside).is_some()
+        // vfork keeps its return address in a register, so its caller has the same stack pointer. After a signal on an
+        // alternate stack the stack pointer may go anywhere.
+        let up = caller.sp() > callee.sp() || (caller.sp() == callee.sp() && caller.pc() != callee.pc());
+        (signal || up) && self.process.maps.code(inside).is_some()
     }
 
     /// The registers that a signal handler's frame kept: `struct ucontext` at the stack pointer (`sigreturn(2)`).
