@@ -39,10 +39,14 @@ impl Victim {
     pub fn start_with(name: &str, flags: &[&str], change: impl FnOnce(&mut Command)) -> Victim {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join(name.split('.').next().unwrap());
-        let compiler = if name.ends_with(".cc") { "c++" } else { "cc" };
+        let (compiler, always) = match name.rsplit('.').next() {
+            Some("rs") => ("rustc", &["--edition", "2024"][..]),
+            Some("cc") => ("c++", &["-pthread", "-Wall"][..]),
+            _ => ("cc", &["-pthread", "-Wall"][..]),
+        };
         let mut compile = Command::new(compiler);
-        compile.args(["-pthread", "-Wall", "-o"]).arg(&program).args(flags).arg(source(name));
-        assert!(compile.status().expect("a C compiler is needed: apt-get install gcc g++").success());
+        compile.args(always).args(flags).arg("-o").arg(&program).arg(source(name));
+        assert!(compile.status().expect("a compiler is needed: apt-get install gcc").success());
         let mut command = Command::new(&program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir(directory.path());
         change(&mut command);

@@ -12,9 +12,17 @@ pub fn text(path: &str) -> std::io::Result<String> {
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
+/// Reads a file that the kernel hands out whole in one piece (`stat`, `status`, `syscall` and others of one record):
+/// one `read(2)`, where [`text`] needs several to see the end.
+pub fn record(path: &str) -> std::io::Result<String> {
+    let mut buffer = [0u8; 8192];
+    let length = std::fs::File::open(path)?.read(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
 /// A one-line file without its line end; `None` when it cannot be read or is empty.
 pub fn line(path: &str) -> Option<String> {
-    let text = text(path).ok()?;
+    let text = record(path).ok()?;
     let line = text.trim_end();
     (!line.is_empty()).then(|| line.to_owned())
 }
@@ -59,12 +67,12 @@ pub struct Stat {
 impl Stat {
     /// Of a process.
     pub fn of(pid: i32) -> Option<Stat> {
-        Stat::parse(&text(&format!("/proc/{pid}/stat")).ok()?)
+        Stat::parse(&record(&format!("/proc/{pid}/stat")).ok()?)
     }
 
     /// Of a thread.
     pub fn of_thread(pid: i32, tid: i32) -> Option<Stat> {
-        Stat::parse(&text(&format!("/proc/{pid}/task/{tid}/stat")).ok()?)
+        Stat::parse(&record(&format!("/proc/{pid}/task/{tid}/stat")).ok()?)
     }
 
     fn parse(text: &str) -> Option<Stat> {
@@ -110,7 +118,7 @@ pub enum Place {
 impl Place {
     /// Of a thread; `EPERM` or `EACCES` without ptrace rights.
     pub fn of(pid: i32, tid: i32) -> std::io::Result<Place> {
-        let text = text(&format!("/proc/{pid}/task/{tid}/syscall"))?;
+        let text = record(&format!("/proc/{pid}/task/{tid}/syscall"))?;
         Place::parse(&text).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
     }
 

@@ -15,6 +15,7 @@ mod diag;
 mod fds;
 mod files;
 mod futex;
+#[cfg(target_arch = "x86_64")]
 mod hold;
 mod locks;
 mod maps;

@@ -100,7 +100,11 @@ pub fn add_error(facts: &mut ProcessFacts, reason: String) {
 fn facts(pid: i32, stat: &Stat) -> ProcessFacts {
     let environment = files::strings(&format!("/proc/{pid}/environ"));
     let has_notify_socket = environment.ok().map(|all| all.iter().any(|one| one.starts_with("NOTIFY_SOCKET=")));
-    let command = files::strings(&format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut command = files::strings(&format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // Programs that write their own title leave empty words behind it.
+    while command.last().is_some_and(String::is_empty) {
+        command.pop();
+    }
     ProcessFacts {
         pid,
         parent: stat.parent,
@@ -121,7 +125,7 @@ fn executable(pid: i32) -> Option<PathBuf> {
 
 /// Bytes read and written so far.
 fn transferred(pid: i32) -> Option<u64> {
-    let text = files::text(&format!("/proc/{pid}/io")).ok()?;
+    let text = files::record(&format!("/proc/{pid}/io")).ok()?;
     Some(files::number(&text, "rchar")?.saturating_add(files::number(&text, "wchar")?))
 }
 
@@ -190,13 +194,13 @@ impl ThreadLook<'_> {
 
 /// CPU time of a thread in milliseconds: to the nanosecond where the scheduler tells.
 fn cpu_ms(pid: i32, tid: i32, stat: &Stat) -> u64 {
-    let text = files::text(&format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
+    let text = files::record(&format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
     let nanoseconds: Option<u64> = text.split_whitespace().next().and_then(|word| word.parse().ok());
     nanoseconds.map_or(stat.cpu_ms, |nanoseconds| nanoseconds / 1_000_000)
 }
 
 fn switches(pid: i32, tid: i32) -> Option<u64> {
-    let text = files::text(&format!("/proc/{pid}/task/{tid}/status")).ok()?;
+    let text = files::record(&format!("/proc/{pid}/task/{tid}/status")).ok()?;
     let voluntary = files::number(&text, "voluntary_ctxt_switches")?;
     Some(voluntary + files::number(&text, "nonvoluntary_ctxt_switches")?)
 }

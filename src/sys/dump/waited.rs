@@ -27,7 +27,7 @@ impl SchedulerClocks {
 }
 
 fn last_ran(path: &str) -> Option<f64> {
-    let text = files::text(path).ok()?;
+    let text = files::record(path).ok()?;
     let line = text.lines().find(|line| line.starts_with("se.exec_start"))?;
     line.rsplit(':').next()?.trim().parse().ok()
 }
