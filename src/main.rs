@@ -1,3 +1,5 @@
 //! The `launcher` binary.
 
-fn main() {}
+fn main() {
+    launcher::run::main()
+}

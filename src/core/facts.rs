@@ -30,6 +30,8 @@ pub struct Facts {
     pub start_timeout: Duration,
     /// How it was to become ready.
     pub ready: Ready,
+    /// Whether it was ready before.
+    pub was_ready: bool,
     /// What it said on the notify socket.
     pub notified: NotifyFacts,
     /// Its declared ports.
@@ -62,6 +64,7 @@ impl Facts {
             elapsed: Duration::ZERO,
             start_timeout: Duration::ZERO,
             ready: Ready::Auto,
+            was_ready: false,
             notified: NotifyFacts::default(),
             ports: Vec::new(),
             listening: Vec::new(),

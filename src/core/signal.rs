@@ -30,6 +30,7 @@ impl Signal {
     pub const SEGV: Signal = Signal(11);
     pub const USR2: Signal = Signal(12);
     pub const TERM: Signal = Signal(15);
+    pub const CHLD: Signal = Signal(17);
     pub const CONT: Signal = Signal(18);
     pub const STOP: Signal = Signal(19);
     pub const TSTP: Signal = Signal(20);

@@ -252,32 +252,6 @@ pub struct NotifyArgs {
     pub no_block: bool,
 }
 
-impl NotifyArgs {
-    /// The message: one line for each assignment.
-    ///
-    /// # Errors
-    /// An assignment without a key or `=`, or with a newline, which would begin another.
-    pub fn message(&self) -> Result<Vec<u8>, UsageError> {
-        use std::os::unix::ffi::OsStrExt;
-        let mut message = Vec::new();
-        for assignment in &self.assignments {
-            let bytes = assignment.as_bytes();
-            let wrong = match bytes.iter().position(|byte| *byte == b'=') {
-                None | Some(0) => "is not KEY=VALUE",
-                Some(_) if bytes.contains(&b'\n') => "has a newline in it",
-                Some(_) => {
-                    message.extend_from_slice(bytes);
-                    message.push(b'\n');
-                    continue;
-                }
-            };
-            let message = format!("{assignment:?} {wrong}");
-            return Err(UsageError::new(message, "write READY=1, or STATUS='what it does'").of("notify"));
-        }
-        Ok(message)
-    }
-}
-
 /// Commands that DESIGN knows and this version does not have.
 const PLANNED: [&str; 10] =
     ["verify", "wait", "status", "logs", "stop", "start", "restart", "reload", "signal", "init"];

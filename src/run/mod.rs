@@ -3,4 +3,100 @@
 
 pub mod args;
 pub mod commands;
+pub mod environment;
+pub mod log;
+pub mod output;
 pub mod preflight;
+pub mod reports;
+pub mod supervisor;
+
+use std::io::{self, Write as _};
+
+use crate::core::exit::code;
+use crate::sys::signals::{self, Signals};
+
+use args::Command;
+
+/// The whole of the `launcher` binary: from the command line to the exit code.
+pub fn main() -> ! {
+    // First of all: a TERM in the first milliseconds must find the launcher ready to take it.
+    let signals = Signals::take();
+    std::panic::set_hook(Box::new(told_panic));
+    let command = match args::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(error) => std::process::exit(error.print()),
+    };
+    let exit = match (command, signals) {
+        (Command::Run(run), Ok(signals)) => start(&run, signals),
+        (Command::Run(_), Err(problem)) => {
+            eprintln!("launcher: signals cannot be received: {problem}");
+            code::INTERNAL
+        }
+        (command, signals) => {
+            // Commands that look and go are ended by Ctrl-C like any other program.
+            drop(signals);
+            signals::leave();
+            answer(command)
+        }
+    };
+    std::process::exit(exit)
+}
+
+fn start(run: &args::RunArgs, signals: Signals) -> i32 {
+    match args::load(run) {
+        Ok(settings) => commands::run::run(settings, signals),
+        Err(error) => {
+            eprint!("{}", error.render(log::colour_wanted()));
+            error.exit_code()
+        }
+    }
+}
+
+fn answer(command: Command) -> i32 {
+    match command {
+        Command::Run(_) => code::INTERNAL,
+        Command::Check(run) => match args::load(&run) {
+            Ok(settings) => commands::check::check(&settings, &mut io::stderr()),
+            Err(error) => {
+                eprint!("{}", error.render(log::colour_wanted()));
+                error.exit_code()
+            }
+        },
+        Command::Dump(dump) => commands::dump::dump(&dump),
+        Command::Port(port) => told(commands::port::port(&port.address, port.json), code::USAGE),
+        Command::Report(report) => {
+            commands::report::report(report.service.as_deref(), report.report_dir.as_deref(), report.json)
+        }
+        Command::Notify(notify) => commands::notify::run(&notify),
+        Command::Completions { shell } => {
+            args::completions(shell, &mut io::stdout());
+            0
+        }
+        Command::Man => {
+            // A reader that has seen enough (`| head`) is no error.
+            let _ = args::man::write(&mut io::stdout());
+            0
+        }
+    }
+}
+
+/// Prints an answer to stdout, or why there is none to stderr.
+fn told(answer: Result<String, String>, wrong: i32) -> i32 {
+    match answer {
+        Ok(text) => {
+            // A reader that has seen enough (`| head`) is no error.
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            0
+        }
+        Err(problem) => {
+            eprintln!("launcher: {problem}");
+            wrong
+        }
+    }
+}
+
+/// A fault of the launcher's own is told as such, with where it is, not as a stack of Rust's.
+fn told_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    eprintln!("launcher: a fault of launcher's own{place}: please report it");
+}

@@ -34,6 +34,11 @@ pub fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
+/// Whether there is such a process, one that has ended and is not reaped yet included.
+pub fn exists(pid: i32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
 /// The name stands in parentheses and may itself contain parentheses and blanks: it ends at the last one.
 fn parse_stat(text: &str) -> Option<Stat> {
     let open = text.find('(')?;

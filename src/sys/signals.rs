@@ -100,6 +100,16 @@ impl Signals {
     }
 }
 
+/// Unblocks every signal: a command that looks and goes is ended by Ctrl-C like any other program.
+pub fn leave() {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is filled before it is used.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 fn disposition(signal: i32) -> libc::sighandler_t {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: all zero is a valid sigaction, and the kernel fills it.

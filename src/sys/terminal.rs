@@ -84,6 +84,14 @@ pub fn set_modes(terminal: BorrowedFd<'_>, modes: &Modes) -> io::Result<()> {
     })
 }
 
+/// How many columns the terminal has (`TIOCGWINSZ`, `ioctl_tty(2)`), if it says so.
+pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize, and `size` is one that outlives the call.
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (done == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 /// Stops this process as Ctrl-Z does, and comes back when it was continued. In an orphaned process group, where nobody
 /// could continue it, the kernel does not stop it.
 pub fn stop_self() {

@@ -51,9 +51,20 @@ pub enum Action {
         ending: Option<Ending>,
         /// Why it was not started, if it was not.
         refusal: Option<Box<Refusal>>,
+        /// What comes after it, as far as nobody wants anything else by then.
+        outlook: Outlook,
     },
     /// Something a person wants to know; one `info` line a transition.
     Tell(Transition),
+}
+
+/// What comes after a failed generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// How many attempts there are in all, if there is a limit.
+    pub of: Option<u32>,
+    /// After how long the next one comes; `None` when none comes.
+    pub next: Option<Duration>,
 }
 
 /// A change of state, or another thing worth a line.

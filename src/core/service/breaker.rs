@@ -35,6 +35,12 @@ impl Breaker {
         &self.settings
     }
 
+    /// Whether a failure now would open it.
+    pub(super) fn would_open(&self, now: Moment) -> bool {
+        let recent = self.failures.iter().filter(|at| now.since(**at) <= self.settings.within).count();
+        self.position == Position::HalfOpen || recent + 1 >= self.settings.failures as usize
+    }
+
     /// Takes in a failure. Returns how many there were within the window when that opens the breaker: enough of them,
     /// or a failed trial.
     pub(super) fn failed(&mut self, now: Moment) -> Option<u32> {

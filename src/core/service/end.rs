@@ -6,9 +6,10 @@ use crate::core::exit::Ending;
 use crate::core::facts::{Occasion, Refusal};
 use crate::core::settings::{OnOpen, OnTimeout, Ready, RestartPolicy};
 
+use super::breaker::Breaker;
 use super::deadlines::Deadline;
 use super::live::{Course, Failure, Main, Report};
-use super::{Action, Outcome, OutcomeCause, Service, State, Transition, Turn, Wish};
+use super::{Action, Outcome, OutcomeCause, Outlook, Service, State, Transition, Turn, Wish};
 
 /// How long an answer to `Explain` is waited for: the dump has 2 s of its own, the rest is for the report.
 const EXPLAIN_LIMIT: Duration = Duration::from_secs(4);
@@ -78,9 +79,40 @@ impl Service {
     pub(super) fn explain(&mut self, turn: &mut Turn, occasion: Occasion, refusal: Option<Box<Refusal>>) {
         let Some(live) = self.live.as_mut().filter(|live| live.report == Report::None) else { return };
         live.report = Report::Pending;
-        let (generation, ending) = (live.generation, live.ending);
+        let (generation, ending, failure) = (live.generation, live.ending, live.failure);
+        let outlook = self.outlook(turn, failure);
         self.deadlines.set(Deadline::Explain, turn.now + EXPLAIN_LIMIT);
-        turn.act(Action::Explain { generation, attempt: self.attempt, occasion, ending, refusal });
+        turn.act(Action::Explain { generation, attempt: self.attempt, occasion, ending, refusal, outlook });
+    }
+
+    /// What will come after this generation: the report is made before the generation is over, and says it.
+    fn outlook(&mut self, turn: &Turn, failure: Option<Failure>) -> Outlook {
+        let restart = &self.settings.restart;
+        let left = restart.max_failures.map(|max| max.saturating_sub(self.failures));
+        let of = left.map(|left| self.attempt.saturating_add(left.saturating_sub(1)));
+        let Some(failure) = failure.filter(|_| self.wish == Wish::Run) else { return Outlook { of, next: None } };
+        let exhausted = left.is_some_and(|left| left <= 1) || self.exits_on(failure);
+        if restart.policy == RestartPolicy::Never || exhausted {
+            return Outlook { of, next: None };
+        }
+        let opening = self.breaker.as_ref().filter(|breaker| breaker.would_open(turn.now)).map(Breaker::settings);
+        let next = match opening {
+            Some(breaker) => (breaker.on_open == OnOpen::Cooldown).then_some(breaker.cooldown),
+            None => Some(self.draw_wait()),
+        };
+        Outlook { of, next }
+    }
+
+    /// Whether this failure is one after which the service is not to be started again.
+    fn exits_on(&self, failure: Failure) -> bool {
+        failure == Failure::StartTimeout && self.settings.on_timeout == OnTimeout::Exit
+    }
+
+    /// The wait before the next generation: drawn once, so that it is as long as was said.
+    fn draw_wait(&mut self) -> Duration {
+        let wait = self.drawn_wait.take().unwrap_or_else(|| self.waits.next(&self.settings.restart.backoff));
+        self.drawn_wait = Some(wait);
+        wait
     }
 
     /// Ends the generation when nothing is left of it and its report is written.
@@ -155,7 +187,7 @@ impl Service {
             return self.rest(turn, State::Failed, outcome);
         }
         let exhausted = restart.max_failures.is_some_and(|max| self.failures >= max);
-        let exit_on_timeout = failure == Failure::StartTimeout && self.settings.on_timeout == OnTimeout::Exit;
+        let exit_on_timeout = self.exits_on(failure);
         let exit_on_open = opened.is_some_and(|(_, settings)| settings.on_open == OnOpen::Exit);
         if exhausted || exit_on_timeout || exit_on_open {
             turn.tell(Transition::GivenUp { failures: self.failures, code });
@@ -178,7 +210,8 @@ impl Service {
         // The last attempt allowed: each failure in the row has used up one.
         let left = restart.max_failures.map(|max| max.saturating_sub(self.failures));
         let of = left.map(|left| attempt.saturating_add(left.saturating_sub(1)));
-        let after = self.waits.next(&restart.backoff);
+        let after = self.draw_wait();
+        self.drawn_wait = None;
         turn.tell(Transition::NextAttempt { attempt, of, after });
         if after.is_zero() {
             return self.begin_generation(turn);

@@ -42,11 +42,12 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Transition};
+pub use action::{Action, Outlook, Transition};
 pub use event::{Event, Sender, StopCause};
 pub use table::EventKind;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -89,6 +90,21 @@ pub enum State {
 }
 
 impl State {
+    /// Its name, as DESIGN §1 writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Checking => "checking",
+            State::Starting => "starting",
+            State::Ready => "ready",
+            State::Stopping => "stopping",
+            State::BackingOff => "backing-off",
+            State::Open => "open",
+            State::Failed => "failed",
+            State::Stopped => "stopped",
+        }
+    }
+
     /// Whether it is over for the service until somebody asks for it again.
     pub fn is_at_rest(self) -> bool {
         matches!(self, State::Failed | State::Stopped)
@@ -150,6 +166,8 @@ pub struct Service {
     signals: SignalTable,
     deadlines: Deadlines,
     waits: Waits,
+    /// The wait that was drawn for what comes after the current generation, once it has failed.
+    drawn_wait: Option<Duration>,
     breaker: Option<Breaker>,
 }
 
@@ -188,6 +206,7 @@ impl Service {
             signals: SignalTable::default(),
             deadlines: Deadlines::default(),
             waits: Waits::new(seed),
+            drawn_wait: None,
             breaker: settings.restart.breaker.map(Breaker::new),
             settings,
         }
@@ -315,6 +334,7 @@ impl Service {
     /// All is well, or begun anew: nothing is counted against it.
     fn forget_failures(&mut self) {
         self.failures = 0;
+        self.drawn_wait = None;
         self.waits.reset();
         if let Some(breaker) = &mut self.breaker {
             breaker.close();

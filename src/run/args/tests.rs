@@ -260,14 +260,6 @@ fn the_other_commands() {
     };
     assert_eq!(port("8080"), Ok(Listen::Tcp("0.0.0.0:8080".parse().unwrap())));
     assert!(port("auto").is_err() && port("99999").unwrap_err().contains("out of range"));
-    let message = |line: &[&str]| match command(&[&["notify"], line].concat()) {
-        Ok(Command::Notify(args)) => args.message().map_err(|error| error.to_string()),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(message(&["READY=1", "STATUS=a=b c"]), Ok(b"READY=1\nSTATUS=a=b c\n".to_vec()));
-    for bad in ["READY", "=1", "STATUS=a\nREADY=1"] {
-        assert!(message(&[bad]).is_err(), "{bad:?}");
-    }
     assert!(matches!(command(&["check", "--port", "80,check", "--", "x"]), Ok(Command::Check(args))
         if settings_from_flags(&args).unwrap().services[0].ports[0].mode == PortMode::Check));
     assert!(matches!(command(&["report", "api", "--report-dir", "d"]), Ok(Command::Report(args))

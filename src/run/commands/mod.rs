@@ -1,5 +1,8 @@
-//! The commands beside `run`, one file each.
+//! The commands, one file each.
 
-pub mod notify;
 pub mod check;
+pub mod dump;
+pub mod notify;
 pub mod port;
+pub mod report;
+pub mod run;

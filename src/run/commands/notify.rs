@@ -4,13 +4,29 @@ use std::ffi::OsStr;
 use std::io;
 use std::time::Duration;
 
+use crate::core::exit::code;
+use crate::run::args::NotifyArgs;
 use crate::sys::notify_socket;
 
 /// How long is waited for room in the socket, and then for the message to be processed, as `systemd-notify` does.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Sends the assignments as one message to the socket that `NOTIFY_SOCKET` names and, with `block`, waits up to 5
-/// seconds until it was processed: a script that ends at once is still known as part of its service then.
+/// `launcher notify`: returns the exit code, 2 for what is no assignment and 125 for what could not be told.
+pub fn run(args: &NotifyArgs) -> i32 {
+    let assignments: Vec<String> = args.assignments.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    let wrong = message(&assignments).err().map(|problem| (problem, code::USAGE));
+    let told = || notify(&assignments, !args.no_block).err().map(|problem| (problem, code::INTERNAL));
+    match wrong.or_else(told) {
+        None => 0,
+        Some((problem, code)) => {
+            eprintln!("launcher: {problem}");
+            code
+        }
+    }
+}
+
+/// Sends the assignments as one message to the socket that `NOTIFY_SOCKET` names and, with `block`, waits up to 5 seconds
+/// until it was processed: a script that ends at once is still known as part of its service then.
 ///
 /// # Errors
 /// A text for a person: an argument is no assignment, there is no socket, or nobody listens.
@@ -21,8 +37,9 @@ pub fn notify(assignments: &[String], block: bool) -> Result<(), String> {
 
 fn send(socket: Option<&OsStr>, assignments: &[String], block: bool) -> Result<(), String> {
     let message = message(assignments)?;
-    let socket =
-        socket.ok_or("NOTIFY_SOCKET is not set: no service manager wants to be told, or the variable was removed")?;
+    let socket = socket.ok_or(
+        "NOTIFY_SOCKET is not set: this is not run by a service manager that wants to be told, or the variable was removed",
+    )?;
     let failed = |error: io::Error| {
         let shown = socket.to_string_lossy();
         match error.kind() {

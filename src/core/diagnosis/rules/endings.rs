@@ -146,7 +146,7 @@ pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
 
 fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
     let name = &view.facts.service;
-    let when = if view.facts.notified.ready { "" } else { " before it was ready" };
+    let when = if view.facts.was_ready || view.facts.notified.ready { "" } else { " before it was ready" };
     let after = words::span(view.facts.elapsed);
     let because = words.map(|words| format!(": {}", words.text)).unwrap_or_default();
     let summary = format!("{name} exited with code {code}{when}, after {after}{because}");

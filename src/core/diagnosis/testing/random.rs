@@ -224,6 +224,7 @@ impl Dice {
             listening: self.coin(),
             owner: self.some(|dice| OwnerFacts {
                 holders: dice.several(2, |dice| HolderFacts {
+                    launcher: None,
                     pid: dice.pid(),
                     command: dice.several(2, Dice::text),
                     running: dice.some(Dice::time),

@@ -110,7 +110,14 @@ fn an_exited_service_is_done_when_it_ends_well() {
 fn the_start_deadline_is_dump_report_stop_backoff_next() {
     let mut bench = Bench::spawned(|_| {});
     assert_eq!(bench.deadline(), Some(30_000));
-    let explain = |occasion| Action::Explain { generation: G1, attempt: 1, occasion, ending: None, refusal: None };
+    let explain = |occasion| Action::Explain {
+        generation: G1,
+        attempt: 1,
+        occasion,
+        ending: None,
+        refusal: None,
+        outlook: Outlook::default(),
+    };
     assert_eq!(bench.act_until(30_000), [explain(Occasion::StartTimeout)]);
     assert_eq!(bench.act(says_ready(G1)), [], "too late");
     assert_eq!(bench.act(Event::Explained(G1)), [Action::Signal(G1, Signal::TERM)]);
@@ -153,6 +160,7 @@ fn preflight_failures_are_reported_and_tried_again() {
         occasion: Occasion::Preflight,
         ending: None,
         refusal: Some(port_taken()),
+        outlook: Outlook::default(),
     };
     assert_eq!(bench.act(Event::PreflightFailed(G1, port_taken())), [explain]);
     assert_eq!(bench.state(), State::Checking);

@@ -42,7 +42,14 @@ fn the_ladder_is_signal_report_kill() {
     assert_eq!(bench.pass_until(7_999), []);
     let survived = Action::Tell(Transition::Survived { after: ms(8_000) });
     let occasion = Occasion::StopTimeout;
-    let explain = Action::Explain { generation: G1, attempt: 1, occasion, ending: None, refusal: None };
+    let explain = Action::Explain {
+        generation: G1,
+        attempt: 1,
+        occasion,
+        ending: None,
+        refusal: None,
+        outlook: Outlook::default(),
+    };
     assert_eq!(bench.pass_until(8_000), [survived, explain]);
     assert_eq!(bench.act(Event::Explained(G1)), [Action::Kill(G1)]);
     bench.end(G1, Ending::Signal(Signal::KILL));

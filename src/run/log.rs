@@ -1,0 +1,185 @@
+//! The launcher's own lines: `tracing` events, as text for a person or as one JSON object a line.
+//!
+//! Every event has a message that reads well alone; `service` and the other fields are for machines. Text is
+//! `launcher: api is ready after 1.2 s`, JSON is `{"time":…,"level":"info","service":"api","event":"ready",…}`.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::core::report::text::Style;
+use crate::core::settings::{LogFormat, LogLevel};
+use crate::sys::terminal;
+
+/// The launcher's own lines are written to stderr, from `level` on.
+///
+/// # Errors
+/// None: a second call changes nothing.
+pub fn start(format: LogFormat, level: LogLevel) {
+    let text = match format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .event_format(Lines { text, colour: text && colour_wanted() })
+        .finish();
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Whether stderr is a terminal whose user has not said `NO_COLOR` (<https://no-color.org>).
+pub fn colour_wanted() -> bool {
+    at_terminal() && !no_colour()
+}
+
+/// Whether the launcher's own lines go to a terminal, where a person reads them.
+pub fn at_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// How text for a person is laid out on this stream: as wide as the terminal, with colours unless `NO_COLOR` says
+/// otherwise; elsewhere plain, and wide enough for most lines.
+pub fn style(stream: &(impl IsTerminal + AsFd)) -> Style {
+    if !stream.is_terminal() {
+        return Style { width: 120, colour: false };
+    }
+    let width = terminal::columns(stream.as_fd()).unwrap_or(100);
+    Style { width: width.min(160), colour: !no_colour() }
+}
+
+fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// The time as reports and JSON lines write it: UTC with milliseconds, `2026-11-23T12:33:00.123Z`.
+pub fn utc_now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// How one event becomes one line.
+struct Lines {
+    text: bool,
+    colour: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let level = *event.metadata().level();
+        if self.text {
+            let mut text = Text { message: String::new(), block: None };
+            event.record(&mut text);
+            return self.write_text(&mut writer, level, &text);
+        }
+        let mut json = Json { out: String::with_capacity(160) };
+        let _ = write!(json.out, r#"{{"time":"{}","level":"{}""#, utc_now(), level_name(level));
+        event.record(&mut json);
+        writeln!(writer, "{}}}", json.out)
+    }
+}
+
+impl Lines {
+    fn write_text(&self, writer: &mut Writer<'_>, level: Level, text: &Text) -> fmt::Result {
+        if let Some(block) = &text.block {
+            return writeln!(writer, "{}", block.trim_end_matches('\n'));
+        }
+        let (start, end) = match (self.colour, level) {
+            (true, Level::ERROR) => ("\x1b[31m", "\x1b[0m"),
+            (true, Level::WARN) => ("\x1b[33m", "\x1b[0m"),
+            (true, Level::DEBUG | Level::TRACE) => ("\x1b[2m", "\x1b[0m"),
+            _ => ("", ""),
+        };
+        writeln!(writer, "{start}launcher: {}{end}", text.message)
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// Takes the message, or a `block` of several lines that stands for it on a terminal.
+struct Text {
+    message: String,
+    block: Option<String>,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "block" => self.block = Some(format!("{value:?}")),
+            _ => {}
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.message = value.to_owned(),
+            "block" => self.block = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// Writes each field as a member of the object that `out` has begun.
+struct Json {
+    out: String,
+}
+
+impl Json {
+    fn member(&mut self, field: &Field, value: impl serde::Serialize) {
+        // The block repeats in many lines what the message and the report say.
+        if field.name() == "block" {
+            return;
+        }
+        if let Ok(value) = serde_json::to_string(&value) {
+            let _ = write!(self.out, r#","{}":{value}"#, field.name());
+        }
+    }
+}
+
+impl Visit for Json {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.member(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.member(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.member(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field, value);
+    }
+}

@@ -1,0 +1,126 @@
+//! Where reports are kept: `REPORT_DIR/<service>/<UTC time>-g<generation>.json`, `latest.json` beside it, and the first
+//! 4 KiB of the text in the termination message of Kubernetes.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::core::report::{Report, name};
+
+/// Where Kubernetes looks for the last words of a container.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// A folder of reports.
+#[derive(Debug, Clone)]
+pub struct ReportStore {
+    root: PathBuf,
+}
+
+impl ReportStore {
+    /// Reports below this folder, or below the user's state directory (`$XDG_STATE_HOME/launcher`,
+    /// `~/.local/state/launcher`; `/var/lib/launcher` when the user has no home).
+    pub fn at(root: Option<&Path>) -> ReportStore {
+        ReportStore { root: root.map(Path::to_owned).unwrap_or_else(state_directory) }
+    }
+
+    /// The folder of all reports.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of one service.
+    pub fn folder(&self, service: &str) -> PathBuf {
+        self.root.join(name::directory(service))
+    }
+
+    /// The newest report of a service.
+    pub fn latest(&self, service: &str) -> PathBuf {
+        self.folder(service).join(name::LATEST)
+    }
+
+    /// The services that have a report here, with when each last got one, the newest first.
+    ///
+    /// # Errors
+    /// Of reading the folder; a folder that is not there has no services.
+    pub fn services(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let written = fs::metadata(entry.path().join(name::LATEST)).ok()?.modified().ok()?;
+                Some((written, entry.file_name().into_string().ok()?))
+            })
+            .collect();
+        found.sort();
+        Ok(found.into_iter().rev().map(|(_, name)| name).collect())
+    }
+
+    /// Writes a report whole or not at all, points `latest.json` at it, and lets go of the oldest beyond twenty.
+    /// Returns its path.
+    ///
+    /// # Errors
+    /// Of making the folder or writing the file; nothing half written is left.
+    pub fn write(&self, report: &Report) -> io::Result<PathBuf> {
+        let folder = self.folder(&report.service);
+        fs::create_dir_all(&folder)?;
+        let file = name::file(&report.time, report.generation);
+        let path = folder.join(&file);
+        write_whole(&path, report.to_json().as_bytes())?;
+        point_latest_at(&folder, &file)?;
+        prune(&folder);
+        Ok(path)
+    }
+}
+
+/// Writes the first 4 KiB of a report's text where `kubectl describe pod` shows it. Nothing is created: outside
+/// Kubernetes there is no such file, and that is no error.
+pub fn write_termination_message(text: &str) {
+    if let Ok(mut file) = fs::OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
+        let _ = file.write_all(text.as_bytes());
+    }
+}
+
+/// The user's state directory for the launcher.
+fn state_directory() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
+        (Some(state), _) => state.join("launcher"),
+        (None, Some(home)) if home != Path::new("/") => home.join(".local/state/launcher"),
+        _ => PathBuf::from("/var/lib/launcher"),
+    }
+}
+
+/// Writes beside the path and renames, so that a reader sees all of it or nothing.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    let written = fs::File::create(&partial).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_data()
+    });
+    let renamed = written.and_then(|()| fs::rename(&partial, path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    renamed
+}
+
+/// Makes `latest.json` a link to the newest report, by a rename so that it always names one.
+fn point_latest_at(folder: &Path, name: &str) -> io::Result<()> {
+    let next = folder.join(format!("latest.partial-{}", std::process::id()));
+    let _ = fs::remove_file(&next);
+    std::os::unix::fs::symlink(name, &next)?;
+    fs::rename(&next, folder.join(name::LATEST))
+}
+
+/// Removes the oldest reports beyond [`Report::KEPT`]. A failure only leaves a file too many.
+fn prune(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    for old in name::superfluous(names) {
+        let _ = fs::remove_file(folder.join(old));
+    }
+}

@@ -1,0 +1,40 @@
+//! From a failed generation to its report: facts are gathered, the stacks taken, the verdict found, the report written.
+//! All of it happens on a thread of its own: a slow disk or a hanging dump does not hold up the loop.
+
+use crate::core::diagnosis::diagnose;
+use crate::core::facts::Facts;
+use crate::core::report::{Meta, Report};
+use crate::core::service::Outlook;
+use crate::run::reports::ReportStore;
+use crate::sys::dump;
+
+use super::inbox::Explained;
+
+/// Everything that is needed to explain a generation away from the loop.
+pub struct Case {
+    /// What the loop knows.
+    pub facts: Facts,
+    /// The processes to look into, the main one first; none when nothing lives.
+    pub pids: Vec<i32>,
+    /// Which generation, when, and what happened to it.
+    pub meta: Meta,
+    /// Where the report goes.
+    pub store: ReportStore,
+    /// Whether the loop waits for it.
+    pub awaited: bool,
+    /// What comes after it.
+    pub outlook: Outlook,
+}
+
+impl Case {
+    /// Takes the dump, finds the verdict and writes the report.
+    pub fn explain(mut self) -> Explained {
+        if !self.pids.is_empty() {
+            self.facts.processes = dump::dump(&self.pids, &dump::Options::default());
+        }
+        let diagnosis = diagnose(&self.facts);
+        let report = Report::assemble(&self.facts, diagnosis, self.meta);
+        let path = self.store.write(&report);
+        Explained { report, path, awaited: self.awaited, outlook: self.outlook }
+    }
+}

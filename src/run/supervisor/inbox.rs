@@ -1,0 +1,98 @@
+//! What reaches the loop from outside, and the tasks that bring it there.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+use crate::core::fleet::ServiceId;
+use crate::core::report::Report;
+use crate::core::service::{Generation, Outlook};
+use crate::core::signal::SignalSet;
+
+/// Something that happened outside of the loop.
+pub enum Happening {
+    /// A signal for the launcher can be read.
+    SignalPending,
+    /// The keeper of a generation has something to say.
+    KeeperReadable(ServiceId, Generation),
+    /// A datagram waits on the notify socket of a generation.
+    NotifyReadable(ServiceId, Generation),
+    /// The declared ports listen, or the probed address answers.
+    ProbeSucceeded(ServiceId, Generation),
+    /// The main process has handlers for these signals now.
+    HandlersSeen(ServiceId, Generation, SignalSet),
+    /// A failed generation was looked at, and its report is written.
+    Explained(ServiceId, Generation, Box<Explained>),
+}
+
+/// What came of looking at a failed generation.
+pub struct Explained {
+    /// The report.
+    pub report: Report,
+    /// Where it was written, or why it could not be.
+    pub path: io::Result<PathBuf>,
+    /// Whether the loop waits for it before it goes on.
+    pub awaited: bool,
+    /// What comes after it.
+    pub outlook: Outlook,
+}
+
+/// A task that is aborted when nobody holds it any more.
+pub struct Task(JoinHandle<()>);
+
+impl Task {
+    /// Runs this on the loop's own thread.
+    pub fn start(future: impl Future<Output = ()> + 'static) -> Task {
+        Task(tokio::task::spawn_local(future))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A descriptor that someone else owns and keeps open for as long as the task lives.
+struct Watched<T> {
+    source: Rc<T>,
+    fd: fn(&T) -> BorrowedFd<'_>,
+}
+
+impl<T> AsRawFd for Watched<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        (self.fd)(&self.source).as_raw_fd()
+    }
+}
+
+/// Sends `happening()` whenever the descriptor becomes readable. Whoever handles it must read until nothing is left:
+/// the readiness is edge-triggered.
+///
+/// # Errors
+/// Of registering the descriptor (`epoll_ctl(2)`).
+pub fn watch<T: 'static>(
+    source: Rc<T>,
+    fd: fn(&T) -> BorrowedFd<'_>,
+    outbox: UnboundedSender<Happening>,
+    happening: impl Fn() -> Happening + 'static,
+) -> io::Result<Task> {
+    #[expect(deprecated, reason = "its successor is unsafe, which is for sys alone; `Watched` keeps the source open")]
+    let watched = AsyncFd::with_interest(Watched { source, fd }, Interest::READABLE)?;
+    Ok(Task::start(async move {
+        while let Ok(mut guard) = watched.readable().await {
+            // A closed peer stays readable for ever, and tokio does not forget it: told once, there is nothing more.
+            let closed = guard.ready().is_read_closed();
+            guard.clear_ready();
+            if outbox.send(happening()).is_err() || closed {
+                return;
+            }
+        }
+    }))
+}

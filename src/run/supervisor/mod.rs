@@ -1,0 +1,168 @@
+//! The loop: what happened outside becomes an event, the core answers with actions, the actions are performed.
+//!
+//! It only routes. What to do is decided in [`crate::core::fleet`]; how it is done stands in the files beside this one.
+
+mod console;
+mod explain;
+mod inbox;
+mod listen;
+mod perform;
+mod ports;
+mod probe;
+mod slot;
+mod spawn;
+mod tell;
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use crate::core::exit::code;
+use crate::core::fleet::{Fleet, FleetEvent, ServiceId};
+use crate::core::service::Action;
+use crate::core::settings::Settings;
+use crate::core::time::Moment;
+use crate::run::output::Relays;
+use crate::run::reports::ReportStore;
+use crate::sys::clock;
+use crate::sys::signals::Signals;
+
+use console::Console;
+use inbox::{Happening, Task, watch};
+use slot::Slot;
+
+/// Everything that runs under one launcher.
+pub struct Supervisor {
+    settings: Settings,
+    fleet: Fleet,
+    slots: Vec<Slot>,
+    signals: Rc<Signals>,
+    store: ReportStore,
+    relays: Relays,
+    inbox: UnboundedReceiver<Happening>,
+    outbox: UnboundedSender<Happening>,
+    /// Events that came out of performing actions, to be fed next.
+    pending: VecDeque<FleetEvent>,
+    /// Reports that are being made.
+    explaining: usize,
+    /// The terminal, when a service runs on it interactively.
+    console: Option<Console>,
+    /// Whether a person sits at the launcher's terminal.
+    terminal: bool,
+    /// What watches the signals for as long as the supervisor lives.
+    _signal_watch: Task,
+}
+
+impl Supervisor {
+    /// Makes ready to run what the settings say. To be called inside of a `LocalSet` of a current-thread runtime.
+    ///
+    /// # Errors
+    /// Of making pipes, threads or watching the signals.
+    pub fn new(settings: Settings, fleet: Fleet, signals: Signals) -> io::Result<Supervisor> {
+        let (outbox, inbox) = unbounded_channel();
+        let mut relays = Relays::default();
+        let slots = settings.services.iter().map(|service| Slot::new(service, &settings, &mut relays));
+        let slots = slots.collect::<io::Result<Vec<Slot>>>()?;
+        relays.start_shared()?;
+        let signals = Rc::new(signals);
+        let signal_watch = watch(signals.clone(), Signals::fd, outbox.clone(), || Happening::SignalPending)?;
+        let store = ReportStore::at(settings.launcher.report_dir.as_deref());
+        Ok(Supervisor {
+            fleet,
+            slots,
+            signals,
+            store,
+            relays,
+            inbox,
+            outbox,
+            pending: VecDeque::new(),
+            explaining: 0,
+            console: settings.services.iter().any(|service| service.interactive).then(Console::open).flatten(),
+            terminal: crate::run::log::at_terminal(),
+            settings,
+            _signal_watch: signal_watch,
+        })
+    }
+
+    /// Runs until nothing is left to do and returns the launcher's exit code.
+    pub async fn run(mut self) -> i32 {
+        self.feed(FleetEvent::StartAll);
+        loop {
+            if let Some(code) = self.fleet.exit_code()
+                && self.at_rest()
+            {
+                return self.leave(code);
+            }
+            let deadline = self.fleet.next_deadline();
+            let happening = tokio::select! {
+                biased;
+                happening = self.inbox.recv() => happening,
+                () = sleep_to(deadline) => { self.feed(FleetEvent::TimePassed); continue }
+            };
+            match happening {
+                Some(happening) => self.handle(happening),
+                None => return code::INTERNAL,
+            }
+        }
+    }
+
+    /// Whether no process lives and no report is being made.
+    fn at_rest(&self) -> bool {
+        self.explaining == 0 && self.slots.iter().all(|slot| slot.live.is_none())
+    }
+
+    /// The end: what services wrote last is passed on.
+    fn leave(self, code: i32) -> i32 {
+        drop(self.slots);
+        self.relays.finish();
+        code
+    }
+
+    /// Tells the core what happened and performs what it answers, until it has nothing more to say.
+    fn feed(&mut self, event: FleetEvent) {
+        self.pending.push_back(event);
+        let mut actions: Vec<(ServiceId, Action)> = Vec::new();
+        while let Some(event) = self.pending.pop_front() {
+            let now = clock::now();
+            self.fleet.step(now, event, &mut actions);
+            for (id, action) in actions.drain(..) {
+                self.perform(now, id, action);
+            }
+        }
+    }
+}
+
+/// Sleeps until the moment, or for ever.
+async fn sleep_to(deadline: Option<Moment>) {
+    match deadline {
+        Some(deadline) => sleep_until(Instant::now() + deadline.since(clock::now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Slot {
+    fn new(
+        service: &crate::core::settings::ServiceSettings,
+        settings: &Settings,
+        relays: &mut Relays,
+    ) -> io::Result<Slot> {
+        let owner = spawn::output_owner(service);
+        let single = settings.single_command;
+        let output =
+            if single { relays.single(owner)? } else { relays.prefixed(format!("{} | ", service.name), owner)? };
+        Ok(Slot {
+            ports: ports::Ports::new(&service.name, &service.ports),
+            settings: Arc::new(service.clone()),
+            output,
+            program: None,
+            single,
+            user: spawn::user_of(service),
+            live: None,
+            history: slot::History::default(),
+        })
+    }
+}
