@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
@@ -34,6 +35,9 @@ use crate::sys::signals::Signals;
 use console::Console;
 use inbox::{Happening, Task, watch};
 use slot::Slot;
+
+/// How long the last report is waited for once all services have ended: a disk that hangs does not keep the launcher.
+const LAST_REPORT: Duration = Duration::from_secs(3);
 
 /// Everything that runs under one launcher.
 pub struct Supervisor {
@@ -91,13 +95,17 @@ impl Supervisor {
     /// Runs until nothing is left to do and returns the launcher's exit code.
     pub async fn run(mut self) -> i32 {
         self.feed(FleetEvent::StartAll);
+        let mut leave_by = None;
         loop {
-            if let Some(code) = self.fleet.exit_code()
-                && self.at_rest()
-            {
-                return self.leave(code);
+            let mut deadline = self.fleet.next_deadline();
+            if let Some(code) = self.fleet.exit_code() {
+                let now = clock::now();
+                let by = *leave_by.get_or_insert(now + LAST_REPORT);
+                if self.explaining == 0 || now >= by {
+                    return self.leave(code);
+                }
+                deadline = Some(deadline.map_or(by, |deadline| deadline.min(by)));
             }
-            let deadline = self.fleet.next_deadline();
             let happening = tokio::select! {
                 biased;
                 happening = self.inbox.recv() => happening,
@@ -108,11 +116,6 @@ impl Supervisor {
                 None => return code::INTERNAL,
             }
         }
-    }
-
-    /// Whether no process lives and no report is being made.
-    fn at_rest(&self) -> bool {
-        self.explaining == 0 && self.slots.iter().all(|slot| slot.live.is_none())
     }
 
     /// The end: what services wrote last is passed on.
