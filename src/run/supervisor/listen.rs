@@ -183,6 +183,11 @@ impl Supervisor {
                 String::new()
             }
         };
+        if report.kind == Occasion::StopTimeout {
+            for line in text::survivors(report) {
+                warn!(service, event = "survivor", "{service}: {line}");
+            }
+        }
         let block = self.block(id, explained, &path);
         reports::write_termination_message(&text::termination(report));
         let cause = report.verdict.cause.name();

@@ -10,7 +10,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::core::diagnosis::{Cause, Confidence, Verdict, words};
-use crate::core::facts::{Occasion, PortFacts};
+use crate::core::facts::{Occasion, PortFacts, ProcessFacts, ThreadFacts};
 use crate::core::report::Report;
 use crate::core::settings::Listen;
 
@@ -71,6 +71,28 @@ pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
     }
     section(&mut text, style, "next", 1, &[next(report, context)]);
     text
+}
+
+/// One line for each process that has not stopped: who it is and what it is doing.
+pub fn survivors(report: &Report) -> Vec<String> {
+    let alive = report.processes.iter().filter(|process| !process.zombie);
+    let line = |process: &ProcessFacts| {
+        let main = process.threads.first();
+        let call = main.and_then(|thread| thread.syscall.clone());
+        let doing = call.map_or_else(|| state_of(main), |call| format!("it is in {call}"));
+        clean(&format!("pid {} ({}) still runs: {doing}", process.pid, process.command.join(" ")))
+    };
+    alive.map(line).collect()
+}
+
+/// What a thread does, as far as its state letter says (`proc_pid_stat(5)`).
+fn state_of(thread: Option<&ThreadFacts>) -> String {
+    match thread.map(|thread| thread.state) {
+        Some('R') => "it is on a CPU".to_owned(),
+        Some('D') => "it waits for I/O and cannot be interrupted".to_owned(),
+        Some('T' | 't') => "it is stopped by a signal or a debugger".to_owned(),
+        _ => "what it does cannot be seen".to_owned(),
+    }
 }
 
 /// What happened, without what it waited for. The summaries of `exited` and `crashed` begin with the same words.

@@ -227,3 +227,19 @@ proptest! {
         prop_assert_eq!(full(&back, Style::default()), full(&report, Style::default()));
     }
 }
+
+#[test]
+fn each_process_that_has_not_stopped_gets_a_line_with_what_it_does() {
+    let mut facts = waiting();
+    facts.occasion = Occasion::StopTimeout;
+    facts.processes[0].threads[0].syscall = Some("connect(fd 7) to 127.0.0.1:6379".to_owned());
+    let mut second = facts.processes[0].clone();
+    (second.pid, second.threads[0].syscall, second.threads[0].state) = (4712, None, 'D');
+    let mut ended = facts.processes[0].clone();
+    (ended.pid, ended.zombie) = (4713, true);
+    facts.processes.extend([second, ended]);
+    let lines = survivors(&report(&facts));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("pid 4711 (") && lines[0].contains("still runs: it is in connect("), "{}", lines[0]);
+    assert!(lines[1].ends_with("still runs: it waits for I/O and cannot be interrupted"), "{}", lines[1]);
+}
