@@ -1,5 +1,4 @@
 //! The `launcher` binary.
+#![no_main]
 
-fn main() {
-    launcher::run::main()
-}
+launcher::entry!(launcher::run::main);

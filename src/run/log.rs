@@ -4,17 +4,18 @@
 //! `launcher: api is ready after 1.2 s`, JSON is `{"time":…,"level":"info","service":"api","event":"ready",…}`.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::AsFd;
+use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::core::report::text::Style;
 use crate::core::settings::{LogFormat, LogLevel};
+use crate::core::units::utc_text;
 use crate::sys::terminal;
 
 /// The launcher's own lines are written to stderr, from `level` on.
@@ -34,12 +35,7 @@ pub fn start(format: LogFormat, level: LogLevel) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .event_format(Lines { text, colour: text && colour_wanted() })
-        .finish();
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(Lines { text, colour: text && colour_wanted(), level });
 }
 
 /// Whether stderr is a terminal whose user has not said `NO_COLOR` (<https://no-color.org>).
@@ -68,47 +64,69 @@ fn no_colour() -> bool {
 
 /// The time as reports and JSON lines write it: UTC with milliseconds, `2026-11-23T12:33:00.123Z`.
 pub fn utc_now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    utc_text(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default())
 }
 
-/// How one event becomes one line.
+/// How one event becomes one line. There are no spans, and so nothing to remember of them: a whole registry of spans
+/// would be the largest part of the launcher's own memory.
 struct Lines {
     text: bool,
     colour: bool,
+    level: Level,
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let level = *event.metadata().level();
-        if self.text {
-            let mut text = Text { message: String::new(), block: None };
-            event.record(&mut text);
-            return self.write_text(&mut writer, level, &text);
-        }
-        let mut json = Json { out: String::with_capacity(160) };
-        let _ = write!(json.out, r#"{{"time":"{}","level":"{}""#, utc_now(), level_name(level));
-        event.record(&mut json);
-        writeln!(writer, "{}}}", json.out)
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level
     }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::from_level(self.level))
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let line = if self.text { self.text(event) } else { json(event) };
+        // Nobody is left to tell when stderr is gone.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 impl Lines {
-    fn write_text(&self, writer: &mut Writer<'_>, level: Level, text: &Text) -> fmt::Result {
+    fn text(&self, event: &Event<'_>) -> String {
+        let mut text = Text { message: String::new(), block: None };
+        event.record(&mut text);
         if let Some(block) = &text.block {
-            return writeln!(writer, "{}", block.trim_end_matches('\n'));
+            return format!("{}\n", block.trim_end_matches('\n'));
         }
-        let (start, end) = match (self.colour, level) {
+        let (start, end) = match (self.colour, *event.metadata().level()) {
             (true, Level::ERROR) => ("\x1b[31m", "\x1b[0m"),
             (true, Level::WARN) => ("\x1b[33m", "\x1b[0m"),
             (true, Level::DEBUG | Level::TRACE) => ("\x1b[2m", "\x1b[0m"),
             _ => ("", ""),
         };
-        writeln!(writer, "{start}launcher: {}{end}", text.message)
+        format!("{start}launcher: {}{end}\n", text.message)
     }
+}
+
+fn json(event: &Event<'_>) -> String {
+    let mut json = Json { out: String::with_capacity(256) };
+    let level = level_name(*event.metadata().level());
+    let _ = write!(json.out, r#"{{"time":"{}","level":"{level}""#, utc_now());
+    event.record(&mut json);
+    json.out.push_str("}\n");
+    json.out
 }
 
 fn level_name(level: Level) -> &'static str {

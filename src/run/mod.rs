@@ -11,6 +11,7 @@ pub mod reports;
 pub mod supervisor;
 
 use std::io::{self, Write as _};
+use std::panic::AssertUnwindSafe;
 
 use crate::core::exit::code;
 use crate::sys::signals::{self, Signals};
@@ -22,11 +23,17 @@ pub fn main() -> ! {
     // First of all: a TERM in the first milliseconds must find the launcher ready to take it.
     let signals = Signals::take();
     std::panic::set_hook(Box::new(told_panic));
+    // A fault was told by the hook. The keepers end what runs when the launcher is gone.
+    let exit = std::panic::catch_unwind(AssertUnwindSafe(|| obey(signals)));
+    std::process::exit(exit.unwrap_or(code::INTERNAL))
+}
+
+fn obey(signals: io::Result<Signals>) -> i32 {
     let command = match args::parse(std::env::args_os()) {
         Ok(command) => command,
-        Err(error) => std::process::exit(error.print()),
+        Err(error) => return error.print(),
     };
-    let exit = match (command, signals) {
+    match (command, signals) {
         (Command::Run(run), Ok(signals)) => start(&run, signals),
         (Command::Run(_), Err(problem)) => {
             eprintln!("launcher: signals cannot be received: {problem}");
@@ -38,8 +45,7 @@ pub fn main() -> ! {
             signals::leave();
             answer(command)
         }
-    };
-    std::process::exit(exit)
+    }
 }
 
 fn start(run: &args::RunArgs, signals: Signals) -> i32 {

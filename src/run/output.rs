@@ -10,12 +10,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 
 /// How much of the last output is remembered, in bytes.
 const TAIL: usize = 16 * 1024;
@@ -76,12 +76,12 @@ enum Target {
 }
 
 impl Target {
-    fn metadata(self) -> io::Result<std::fs::Metadata> {
-        let duplicate = match self {
-            Target::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
-            Target::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
-        };
-        File::from(duplicate).metadata()
+    fn status(self) -> Option<FileStat> {
+        match self {
+            Target::Stdout => fstat(io::stdout()),
+            Target::Stderr => fstat(io::stderr()),
+        }
+        .ok()
     }
 
     /// Writes past the buffers of `std`, so that nothing is kept back.
@@ -118,8 +118,8 @@ impl Relays {
     /// Of making a pipe or a thread.
     pub fn single(&mut self, owner: Option<(u32, u32)>) -> io::Result<Output> {
         let tail = Arc::new(Mutex::new(Tail::default()));
-        let (out, err) = (Target::Stdout.metadata().ok(), Target::Stderr.metadata().ok());
-        let same = matches!((&out, &err), (Some(a), Some(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()));
+        let (out, err) = (Target::Stdout.status(), Target::Stderr.status());
+        let same = matches!((&out, &err), (Some(a), Some(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino));
         let stdout = self.way(Target::Stdout, out.as_ref(), &tail, owner)?;
         let stderr = match &stdout {
             // One pipe for both keeps the order in which the child writes to them.
@@ -132,12 +132,12 @@ impl Relays {
     fn way(
         &mut self,
         to: Target,
-        metadata: Option<&std::fs::Metadata>,
+        status: Option<&FileStat>,
         tail: &Arc<Mutex<Tail>>,
         owner: Option<(u32, u32)>,
     ) -> io::Result<Way> {
-        match metadata {
-            Some(file) if file.is_file() || file.file_type().is_fifo() => {
+        match status.map(|status| SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT) {
+            Some(SFlag::S_IFREG | SFlag::S_IFIFO) => {
                 let (from, end) = pipe_for(owner)?;
                 let source = Source { from, to, tail: tail.clone(), prefix: None, partial: Vec::new() };
                 self.start(vec![source])?;

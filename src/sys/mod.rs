@@ -5,6 +5,7 @@
 pub mod cgroup;
 pub mod clock;
 pub mod dump;
+pub mod entry;
 pub mod executable;
 pub mod fd;
 pub mod keeper;

@@ -1,6 +1,7 @@
 //! The socket of `sd_notify(3)`, both ends.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -57,9 +58,7 @@ impl NotifySocket {
     /// When there is no descriptor left.
     pub fn bind() -> io::Result<NotifySocket> {
         let mut address = String::from("@launcher-notify-");
-        for byte in clock::random() {
-            address.push_str(&format!("{byte:02x}"));
-        }
+        let _ = write!(address, "{:032x}", u128::from_ne_bytes(clock::random()));
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&address.as_bytes()[1..])?)?;
         socket.set_nonblocking(true)?;
         let on: libc::c_int = 1;

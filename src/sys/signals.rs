@@ -29,19 +29,16 @@ pub struct Signals {
 
 impl Signals {
     /// Blocks every signal but those of faults and reads them from here on; called first of all, before there is a
-    /// second thread. SIGPIPE is ignored. SIGHUP stays ignored when it was inherited so (`nohup`) and is not read; all
-    /// other dispositions are the default from here on.
+    /// second thread. SIGPIPE is ignored. SIGHUP is not read when it was inherited as ignored (`nohup`).
     ///
     /// # Errors
     /// When there is no descriptor left.
     pub fn take() -> io::Result<Signals> {
         let hangup_ignored = disposition(libc::SIGHUP) == libc::SIG_IGN;
-        for signal in 1..=31 {
-            let keep = signal == libc::SIGPIPE || (signal == libc::SIGHUP && hangup_ignored);
-            // The runtime's own handlers of faults stay: they tell of an overflown stack.
-            if !keep && !FAULTS.contains(&signal) {
-                set_disposition(signal, libc::SIG_DFL);
-            }
+        // A blocked signal is kept and read even if its disposition was inherited as ignored. Others matter for these:
+        // of children that nobody waits for nothing is told, and a job that is to stop has to stop.
+        for signal in [libc::SIGCHLD, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+            set_disposition(signal, libc::SIG_DFL);
         }
         set_disposition(libc::SIGPIPE, libc::SIG_IGN);
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();

@@ -32,7 +32,8 @@ pub fn run(settings: Settings, signals: Signals) -> i32 {
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         match Supervisor::new(settings, fleet, signals) {
-            Ok(supervisor) => supervisor.run().await,
+            // The process ends here: taking the loop apart piece by piece would only take time.
+            Ok(mut supervisor) => std::process::exit(supervisor.run().await),
             Err(problem) => {
                 error!("the launcher could not start: {problem}");
                 code::INTERNAL

@@ -90,7 +90,7 @@ impl Supervisor {
                     live.main = Some(pid);
                 }
                 slot.history.note(now, format!("executed as pid {pid}"));
-                slot.history.memory = crate::sys::memory::of_own_cgroup();
+                slot.history.kills_before = crate::sys::memory::kills_in_own_cgroup();
                 self.tell(id, Event::Spawned(generation, pid));
             }
             Message::ExecFailed { stage, errno } => {

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::core::exit::code;
 use crate::core::fleet::{Fleet, FleetEvent, ServiceId};
-use crate::core::service::Action;
+use crate::core::service::{Action, Transition};
 use crate::core::settings::Settings;
 use crate::core::time::Moment;
 use crate::run::output::Relays;
@@ -51,6 +51,8 @@ pub struct Supervisor {
     outbox: UnboundedSender<Happening>,
     /// Events that came out of performing actions, to be fed next.
     pending: VecDeque<FleetEvent>,
+    /// Transitions that were noted and not yet said, and how long the service ran then.
+    unsaid: Vec<(ServiceId, Transition, Option<Duration>)>,
     /// Reports that are being made.
     explaining: usize,
     /// The terminal, when a service runs on it interactively.
@@ -84,6 +86,7 @@ impl Supervisor {
             inbox,
             outbox,
             pending: VecDeque::new(),
+            unsaid: Vec::new(),
             explaining: 0,
             console: settings.services.iter().any(|service| service.interactive).then(Console::open).flatten(),
             terminal: crate::run::log::at_terminal(),
@@ -93,7 +96,7 @@ impl Supervisor {
     }
 
     /// Runs until nothing is left to do and returns the launcher's exit code.
-    pub async fn run(mut self) -> i32 {
+    pub async fn run(&mut self) -> i32 {
         self.feed(FleetEvent::StartAll);
         let mut leave_by = None;
         loop {
@@ -119,9 +122,9 @@ impl Supervisor {
     }
 
     /// The end: what services wrote last is passed on.
-    fn leave(self, code: i32) -> i32 {
-        drop(self.slots);
-        self.relays.finish();
+    fn leave(&mut self, code: i32) -> i32 {
+        self.slots.clear();
+        std::mem::take(&mut self.relays).finish();
         code
     }
 
@@ -135,6 +138,7 @@ impl Supervisor {
             for (id, action) in actions.drain(..) {
                 self.perform(now, id, action);
             }
+            self.say();
         }
     }
 }

@@ -38,7 +38,7 @@ impl Supervisor {
                 facts.refusal = refusal.map(|refusal| *refusal);
                 self.explain(now, id, Subject { generation, attempt, outlook }, facts);
             }
-            Action::Tell(transition) => self.say(now, id, &transition),
+            Action::Tell(transition) => self.note(now, id, transition),
         }
     }
 
@@ -141,7 +141,7 @@ impl Supervisor {
         };
         facts.ports = slot.ports.facts(listens);
         (facts.output_tail, facts.output_age) = slot.output.tail();
-        facts.memory = spawn::memory_since(history.memory);
+        facts.memory = spawn::memory_since(history.kills_before);
         // Ended processes leave nothing to wait for: the next attempt does not wait for a disk.
         let awaited = !pids.is_empty() && !matches!(facts.occasion, Occasion::Exited | Occasion::Crashed);
         let meta = Meta {
@@ -172,9 +172,11 @@ impl Supervisor {
         }
     }
 
-    fn say(&mut self, now: Moment, id: ServiceId, transition: &Transition) {
+    /// Notes a transition; the line about it is written when all that it comes with is done: a start does not wait for
+    /// whoever reads the launcher's lines.
+    fn note(&mut self, now: Moment, id: ServiceId, transition: Transition) {
         let slot = &mut self.slots[id.0];
-        match transition {
+        match &transition {
             Transition::State { to: State::Checking, .. } => {}
             Transition::State { to, .. } => {
                 slot.history.ready |= *to == State::Ready;
@@ -185,12 +187,17 @@ impl Supervisor {
             _ => {}
         }
         let running = slot.history.running(now);
-        let settings = &slot.settings;
-        let waits = !settings.after.is_empty();
-        tell::transition(
-            &tell::Subject { service: &settings.name, running, waits, terminal: self.terminal },
-            transition,
-        );
+        self.unsaid.push((id, transition, running));
+    }
+
+    /// Writes the lines about what was done.
+    pub(super) fn say(&mut self) {
+        for (id, transition, running) in self.unsaid.drain(..) {
+            let settings = &self.slots[id.0].settings;
+            let waits = !settings.after.is_empty();
+            let subject = tell::Subject { service: &settings.name, running, waits, terminal: self.terminal };
+            tell::transition(&subject, &transition);
+        }
     }
 }
 

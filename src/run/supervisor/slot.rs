@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::facts::{MemoryFacts, NotifyFacts};
+use crate::core::facts::NotifyFacts;
 use crate::core::notify::Message;
 use crate::core::report::TimelineEntry;
 use crate::core::service::{Generation, Sender};
@@ -66,8 +66,8 @@ pub struct History {
     pub timeline: Vec<TimelineEntry>,
     /// What it said on the notify socket.
     pub notified: NotifyFacts,
-    /// Memory limits and kills when it started.
-    pub memory: Option<MemoryFacts>,
+    /// How often the kernel had killed for want of memory when it started.
+    pub kills_before: Option<u64>,
 }
 
 /// How many entries a timeline may have: a service that sends a STATUS= a millisecond must not fill the memory.

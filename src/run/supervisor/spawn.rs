@@ -167,9 +167,10 @@ pub fn exec_failure(slot: &Slot, stage: Stage, errno: i32) -> ExecFailure {
 }
 
 /// Memory limits and peak now, with the kills since the generation started.
-pub fn memory_since(before: Option<MemoryFacts>) -> Option<MemoryFacts> {
+pub fn memory_since(kills_before: Option<u64>) -> Option<MemoryFacts> {
+    let kills_before = kills_before?;
     let now = memory::of_own_cgroup()?;
-    Some(MemoryFacts { kills: now.kills.saturating_sub(before?.kills), ..now })
+    Some(MemoryFacts { kills: now.kills.saturating_sub(kills_before), ..now })
 }
 
 fn environment_file_failure(file: &str, problem: &str) -> ExecFailure {

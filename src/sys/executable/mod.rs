@@ -14,7 +14,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::lstat;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::AccessFlags;
 
@@ -45,6 +47,11 @@ pub fn examine(
 ) -> Result<PathBuf, ExecFailure> {
     let look = Look { path, directory, who };
     look.working_directory().and_then(|()| look.command(command)).map_err(|finding| explain(&finding))
+}
+
+/// Whether there is nothing of this name; a link to nothing is something.
+fn is_missing(path: &Path) -> bool {
+    matches!(lstat(path), Err(Errno::ENOENT))
 }
 
 struct Look<'a> {
@@ -84,6 +91,10 @@ impl Look<'_> {
         for directory in directories.filter(|_| !command.is_empty()) {
             let start = if directory.as_os_str().is_empty() { Path::new(".") } else { &directory };
             let candidate = start.join(command);
+            // Most directories have no such file: one question each.
+            if is_missing(&self.place(&candidate)) {
+                continue;
+            }
             match self.file(&candidate) {
                 Ok(_) => {
                     self.contents(&candidate, 0)?;
