@@ -1,4 +1,5 @@
 //! Dumps of real programs.
+#![allow(clippy::disallowed_methods, reason = "a test looks at the real system")]
 #![cfg(target_arch = "x86_64")]
 
 mod calls;

@@ -40,7 +40,7 @@ impl Ports {
             }
         }
         for port in &mut self.ports {
-            port.take(&self.service).map_err(Box::new)?;
+            port.take(&self.service)?;
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Ports {
 }
 
 impl Port {
-    fn take(&mut self, service: &str) -> Result<(), PortFailure> {
+    fn take(&mut self, service: &str) -> Result<(), Box<PortFailure>> {
         if self.held.is_some() {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Port {
             }
             Err(refused) => {
                 let settings = PortSettings { listen: self.listen.clone(), ..self.settings.clone() };
-                Err(preflight::port_failure(service, &settings, &refused))
+                Err(Box::new(preflight::port_failure(service, &settings, &refused)))
             }
         }
     }
