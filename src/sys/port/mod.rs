@@ -49,7 +49,7 @@ impl Held {
 /// Connections in TIME_WAIT are no hindrance: servers set SO_REUSEADDR. The stale file of a Unix socket is none either.
 ///
 /// # Errors
-/// What is in the way. Who it is tells [`owner`].
+/// What is in the way. Who it is tells [`owner()`].
 pub fn examine(listen: &Listen) -> Result<(), RawPortFailure> {
     match listen {
         Listen::Tcp(address) => bind(listen, *address, Type::STREAM).map(drop),

@@ -43,13 +43,13 @@ pub fn single(waiting_on: WaitingOn) -> Facts {
 
 /// libc's frame, and the user's own below it.
 pub fn stack(function: &str, file: &str, line: u32) -> Vec<Frame> {
-    let libc = Frame {
+    let inner = Frame {
         function: Some("__GI___syscall".to_owned()),
         module: Some("/usr/lib/x86_64-linux-gnu/libc.so.6".to_owned()),
         address: 0x7f00_0000_1000,
         ..Frame::default()
     };
-    vec![libc, frame(function, file, line)]
+    vec![inner, frame(function, file, line)]
 }
 
 pub fn frame(function: &str, file: &str, line: u32) -> Frame {
