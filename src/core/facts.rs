@@ -387,12 +387,29 @@ pub struct ThreadFacts {
     /// CPU time used at two samples, in milliseconds.
     #[serde(skip)]
     pub cpu: Samples,
+    /// Time it was ready to run but waited for a CPU at two samples, in milliseconds; 0 where it is not told.
+    #[serde(skip)]
+    pub queued: Samples,
     /// Context switches, voluntary and not, at two samples.
     #[serde(skip)]
     pub switches: Samples,
+    /// Connections that it was seen to try in vain between two sleeps.
+    #[serde(skip)]
+    pub attempts: Vec<AttemptFacts>,
     /// Where in the kernel it sleeps (`/proc/PID/wchan`), where readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wchan: Option<String>,
+}
+
+/// Tries of one thread to connect to one address, all of which failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptFacts {
+    /// The address: `127.0.0.1:6379`, or a Unix path.
+    pub address: String,
+    /// `errno(3)` of the last of them.
+    pub errno: i32,
+    /// How many there were.
+    pub times: u32,
 }
 
 /// One task of a runtime: a goroutine, a virtual thread, an asyncio task.

@@ -87,7 +87,10 @@ fn is_runtime_module(module: &str) -> bool {
     ];
     const PROGRAMS: [&str; 9] = ["python", "node", "ruby", "java", "perl", "php", "bash", "dash", "busybox"];
     let name = words::base(module);
-    module.starts_with("[v")
+    // CPython's own extension modules.
+    let python_own = module.contains("/lib-dynload/");
+    python_own
+        || module.starts_with("[v")
         || name.starts_with("linux-vdso")
         || name == "sh"
         || LIBRARIES.iter().any(|library| name.starts_with(library))

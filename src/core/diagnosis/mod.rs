@@ -172,6 +172,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     let mut candidates = endings(&view);
     if facts.ending.is_none() && facts.refusal.is_none() {
         candidates.extend(line.as_ref().and_then(|line| on_line(&view, line)));
+        candidates.extend(line.as_ref().and_then(|line| waits::child_at(&view, line)));
         beside(&view, line.as_ref(), &mut candidates);
         candidates.extend(service(&view, line.as_ref()));
     }
@@ -297,6 +298,6 @@ fn finish_unknown(view: &View<'_>, mut candidate: Candidate) -> Candidate {
     }
     candidate
         .evidence_all(view.facts.notified.status.as_ref().map(|status| format!("its last status: \"{status}\"")))
-        .advice("read the stacks of its threads: launcher report")
+        .advice(format!("read the stacks of its threads: launcher report {}", view.facts.service))
         .advice("if it only takes long, raise start_timeout (--start-timeout)")
 }

@@ -72,6 +72,13 @@ impl<'a> Place<'a> {
         share(self.thread.cpu.growth()?, self.thread.cpu.apart)
     }
 
+    /// The share of the time between the samples in which it ran or waited for a free CPU: near 1 for one that computes
+    /// without a pause, however many others want the CPU.
+    pub fn runnable_share(&self) -> Option<f64> {
+        let queued = self.thread.queued.growth().unwrap_or(0);
+        share(self.thread.cpu.growth()?.saturating_add(queued), self.thread.cpu.apart)
+    }
+
     /// Whether it is the same thread.
     pub fn same(&self, other: &Place<'_>) -> bool {
         self.thread.tid == other.thread.tid && self.process.pid == other.process.pid

@@ -1,14 +1,19 @@
 //! From a failed generation to its report: facts are gathered, the stacks taken, the verdict found, the report written.
 //! All of it happens on a thread of its own: a slow disk or a hanging dump does not hold up the loop.
 
+use std::time::Duration;
+
 use crate::core::diagnosis::diagnose;
-use crate::core::facts::Facts;
+use crate::core::facts::{Facts, Occasion};
 use crate::core::report::{Meta, Report};
 use crate::core::service::Outlook;
 use crate::run::reports::ReportStore;
 use crate::sys::dump;
 
 use super::inbox::Explained;
+
+/// A main thread that sleeps and wakes within this is waited for, to see what it tries: many retry once a second.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// Everything that is needed to explain a generation away from the loop.
 pub struct Case {
@@ -30,7 +35,10 @@ impl Case {
     /// Takes the dump, finds the verdict and writes the report.
     pub fn explain(mut self) -> Explained {
         if !self.pids.is_empty() {
-            self.facts.processes = dump::dump(&self.pids, &dump::Options::default());
+            let missed = self.facts.occasion == Occasion::StartTimeout;
+            let options =
+                dump::Options { follow_sleepers: missed.then_some(LONGEST_SLEEP), ..dump::Options::default() };
+            self.facts.processes = dump::dump(&self.pids, &options);
         }
         let diagnosis = diagnose(&self.facts);
         let report = Report::assemble(&self.facts, diagnosis, self.meta);

@@ -196,7 +196,8 @@ impl Supervisor {
             error!(service, block, "{summary}");
         } else {
             let confidence = report.verdict.confidence.name();
-            error!(service, event = "report", cause, confidence, report = path, block, "{service}: {summary}");
+            let advice = report.verdict.advice.join("; ");
+            error!(service, event = "report", cause, confidence, report = path, advice, block, "{service}: {summary}");
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Decoded {
     pub waiting_on: Option<WaitingOn>,
     /// The futex it waits on.
     pub futex: Option<RawFutex>,
+    /// For a sleep until a point in time: how long that is from now.
+    pub remaining: Option<Duration>,
 }
 
 /// Decodes `call`.
@@ -60,7 +62,8 @@ pub fn decode(caller: &mut Caller, call: Call) -> Decoded {
         return Decoded { name: name.into(), futex: Some(futex), ..Decoded::default() };
     }
     let (fd, waiting_on) = caller.waiting_on(name, call);
-    Decoded { name: name.into(), fd, waiting_on: Some(waiting_on), futex: None }
+    let remaining = caller.remaining(name, call.arguments);
+    Decoded { name: name.into(), fd, waiting_on: Some(waiting_on), remaining, ..Decoded::default() }
 }
 
 /// The call's name; for one that was restarted after a stop, the one it was before, by where it sleeps.
@@ -188,6 +191,21 @@ impl Caller<'_> {
         WaitingOn::Sleep { duration: futex::milliseconds(self.memory, address).map(Duration::from_millis) }
     }
 
+    /// How long a sleep until a point in time (`clock_nanosleep(2)` with TIMER_ABSTIME) still takes.
+    fn remaining(&self, name: &str, arguments: [u64; 6]) -> Option<Duration> {
+        let until = match (name, arguments[1] & 1) {
+            ("clock_nanosleep", 1) => futex::milliseconds(self.memory, arguments[2])?,
+            _ => return None,
+        };
+        let (monotonic, real) = clocks();
+        let now = match arguments[0] as i32 {
+            libc::CLOCK_REALTIME => real,
+            libc::CLOCK_MONOTONIC => monotonic,
+            _ => return None,
+        };
+        Some(Duration::from_millis(until.saturating_sub(now)))
+    }
+
     /// The children a wait can be for; for a fork, which in a blocked state is a vfork, all of them.
     fn child(&mut self, name: &str, arguments: [u64; 6]) -> WaitingOn {
         let (kind, id) = (arguments[0], arguments[1] as i32);
@@ -244,7 +262,7 @@ pub fn children(pid: i32) -> Vec<i32> {
 }
 
 /// A `struct sockaddr` as text: `10.0.0.5:6379`, `/run/x.sock`, `@abstract`.
-fn address_text(bytes: &[u8]) -> Option<String> {
+pub fn address_text(bytes: &[u8]) -> Option<String> {
     let family = u16::from_ne_bytes(*bytes.first_chunk::<2>()?);
     let port = || Some(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?));
     match i32::from(family) {

@@ -2,7 +2,8 @@
 //!
 //! It does the processes no harm. A blocked thread is not stopped: its place comes from `/proc/PID/task/TID/syscall`,
 //! its stack from `process_vm_readv(2)`, and what changed in between is read again. Only a thread that is on a CPU is
-//! held by `ptrace(2)` while its registers and stack are copied. Names are looked up after that. Nothing here stops at
+//! held by `ptrace(2)` while its registers and stack are copied; a missed deadline may follow a sleeping one ([`tries`]).
+//! Names are looked up after that. Nothing here stops at
 //! memory that makes no sense, and everything is bounded.
 
 mod capture;
@@ -29,6 +30,7 @@ mod registers;
 mod runtimes;
 mod sockets;
 mod symbols;
+mod tries;
 mod unwind;
 mod waited;
 
@@ -55,6 +57,9 @@ pub struct Options {
     pub deadline: Duration,
     /// After how long the counters (CPU time, bytes, context switches) are read a second time.
     pub second_sample_after: Option<Duration>,
+    /// Up to what time main threads that sleep are waited for to wake, and followed to see what they try in vain: see
+    /// [`tries`]. `None` leaves every blocked thread alone.
+    pub follow_sleepers: Option<Duration>,
     /// Whether frames get names.
     pub symbolise: bool,
 }
@@ -62,7 +67,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let second_sample_after = Some(Duration::from_millis(100));
-        Options { deadline: Duration::from_secs(2), second_sample_after, symbolise: true }
+        Options { deadline: Duration::from_secs(2), second_sample_after, follow_sleepers: None, symbolise: true }
     }
 }
 
@@ -121,6 +126,7 @@ fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<Pr
         }
         drafts.push(draft);
     }
+    let followed = options.follow_sleepers.map(|longest| tries::follow(&drafts, longest, deadline));
     let (names, complete) = match options.symbolise {
         true => symbols::look_up(&shared.modules, &wanted(&drafts), symbols_deadline(options, deadline)),
         false => (Names::new(), true),
@@ -130,6 +136,10 @@ fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<Pr
         let at = first.map_or(deadline, |first| (first + after).min(deadline));
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         drafts.iter_mut().for_each(process::sample_again);
+    }
+    let mut attempts = followed.map(tries::Followed::finish).unwrap_or_default();
+    for thread in drafts.iter_mut().flat_map(|draft| &mut draft.facts.threads) {
+        thread.attempts = attempts.remove(&thread.tid).unwrap_or_default();
     }
     let everyone: Vec<i32> =
         drafts.iter().flat_map(|draft| draft.facts.threads.iter().map(|thread| thread.tid)).collect();

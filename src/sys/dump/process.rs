@@ -12,7 +12,7 @@ use super::sockets::Sockets;
 use super::unwind::{self, Modules, RawFrame};
 use super::waited::SchedulerClocks;
 use super::{fds, runtimes};
-use crate::core::facts::{ProcessFacts, Samples, ThreadFacts};
+use crate::core::facts::{ProcessFacts, Samples, ThreadFacts, WaitingOn};
 
 /// Threads of one process that are looked at; more would not be read by anyone.
 const THREADS: usize = 8192;
@@ -154,11 +154,13 @@ impl ThreadLook<'_> {
         let pid = self.pid;
         let stat = Stat::of_thread(pid, tid)?;
         let wchan = files::line(&format!("/proc/{pid}/task/{tid}/wchan")).filter(|wchan| wchan != "0");
+        let (used, queued) = cpu_ms(pid, tid, &stat);
         let mut facts = ThreadFacts {
             tid,
             name: stat.name.clone(),
             state: stat.state,
-            cpu: Samples { first: cpu_ms(pid, tid, &stat), ..Samples::default() },
+            cpu: Samples { first: used, ..Samples::default() },
+            queued: Samples { first: queued, ..Samples::default() },
             switches: Samples { first: switches(pid, tid).unwrap_or(0), ..Samples::default() },
             wchan,
             ..ThreadFacts::default()
@@ -184,6 +186,9 @@ impl ThreadLook<'_> {
                     let wchan = facts.wchan.as_deref();
                     decode::decode(&mut Caller { pid, via: self.via, memory: self.memory, sockets, wchan }, call)
                 });
+                if let Some(call) = &mut draft.call {
+                    tell_duration(call, facts.waited);
+                }
             }
             Err(Denied::Gone) => return Stat::of_thread(pid, tid).map(|_| (facts, draft)),
             Err(Denied::Errno(errno)) => self.denied = Some(errno),
@@ -192,11 +197,21 @@ impl ThreadLook<'_> {
     }
 }
 
-/// CPU time of a thread in milliseconds: to the nanosecond where the scheduler tells.
-fn cpu_ms(pid: i32, tid: i32, stat: &Stat) -> u64 {
+/// How long a sleep until a point in time is in all: what it has slept and what is left.
+fn tell_duration(call: &mut Decoded, waited: Option<Duration>) {
+    if let (Some(WaitingOn::Sleep { duration: duration @ None }), Some(remaining), Some(waited)) =
+        (&mut call.waiting_on, call.remaining, waited)
+    {
+        *duration = Some(Duration::from_millis((remaining + waited).as_millis() as u64));
+    }
+}
+
+/// CPU time of a thread, and the time it waited for a CPU, in milliseconds: to the nanosecond where the scheduler tells.
+fn cpu_ms(pid: i32, tid: i32, stat: &Stat) -> (u64, u64) {
     let text = files::record(&format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
-    let nanoseconds: Option<u64> = text.split_whitespace().next().and_then(|word| word.parse().ok());
-    nanoseconds.map_or(stat.cpu_ms, |nanoseconds| nanoseconds / 1_000_000)
+    let mut words = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+    let used = words.next().map_or(stat.cpu_ms, |nanoseconds| nanoseconds / 1_000_000);
+    (used, words.next().unwrap_or(0) / 1_000_000)
 }
 
 fn switches(pid: i32, tid: i32) -> Option<u64> {
@@ -217,8 +232,9 @@ pub fn sample_again(draft: &mut Draft) {
     second(&mut facts.io, transferred(pid), apart);
     second(&mut facts.cpu, Stat::of(pid).map(|stat| stat.cpu_ms), apart);
     for thread in &mut facts.threads {
-        let stat = Stat::of_thread(pid, thread.tid);
-        second(&mut thread.cpu, stat.as_ref().map(|stat| cpu_ms(pid, thread.tid, stat)), apart);
+        let times = Stat::of_thread(pid, thread.tid).map(|stat| cpu_ms(pid, thread.tid, &stat));
+        second(&mut thread.cpu, times.map(|(used, _)| used), apart);
+        second(&mut thread.queued, times.map(|(_, queued)| queued), apart);
         second(&mut thread.switches, switches(pid, thread.tid), apart);
     }
 }

@@ -20,11 +20,18 @@ const LITTLE_IO: f64 = 64.0 * 1024.0;
 
 /// A thread that burns CPU between the two samples.
 pub fn busy<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
-    let share = place.cpu_share().filter(|share| *share >= BUSY)?;
+    let share = place.cpu_share().filter(|share| *share >= WORKING)?;
+    place.runnable_share().filter(|runnable| *runnable >= BUSY)?;
     let progress = progress(view, place.process);
     let hot = frames::innermost(&place.thread.frames, 3);
-    let at = place.frame().map(|frame| format!(" in {}", words::frame(&frame))).unwrap_or_default();
-    let used = format!("it used {:.0} % of a CPU for {}", share * 100.0, words::span(place.thread.cpu.apart));
+    let hottest = hot.first().map(|frame| frame.split("  ").next().unwrap_or(frame).to_owned());
+    let at = match (place.frame(), &hottest) {
+        (Some(frame), _) => format!(" in {}", words::frame(&frame)),
+        (None, Some(function)) => format!(" in {function}"),
+        (None, None) => String::new(),
+    };
+    let rest = if share < BUSY { " and waited for a free one the rest of the time" } else { "" };
+    let used = format!("it used {:.0} % of a CPU for {}{rest}", share * 100.0, words::span(place.thread.cpu.apart));
     let candidate = if progress.is_empty() {
         let summary = format!("{} burns CPU{at} and nothing comes of it: no input, no output", place.who());
         Candidate::new(Cause::BusyLoop, Confidence::Likely, Grip::Hard, summary)
@@ -40,7 +47,6 @@ pub fn busy<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
             .advice("give it more time: raise start_timeout (--start-timeout)")
             .advice("or let it send EXTEND_TIMEOUT_USEC= while it works (sd_notify)")
     };
-    let hottest = hot.first().map(|frame| frame.split("  ").next().unwrap_or(frame).to_owned());
     let mut candidate = candidate.at(place);
     candidate.verdict.target = candidate.verdict.frame.as_ref().map(|frame| frame.function.clone()).or(hottest);
     Some(candidate.evidence_all(hot.into_iter().map(|frame| format!("hottest frame: {frame}"))))
@@ -66,7 +72,9 @@ pub fn progressing<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candi
     let mut signs = Vec::new();
     for process in view.facts.processes.iter().filter(|process| !process.zombie) {
         let used = process.cpu.growth().and_then(|millis| share(millis, process.cpu.apart));
-        if let Some(share) = used.filter(|share| *share >= WORKING) {
+        // What a busy thread uses is told with it.
+        let told = view.places().any(|place| place.process.pid == process.pid && busy(view, &place).is_some());
+        if let Some(share) = used.filter(|share| *share >= WORKING && !told) {
             signs.push(format!("{} used {:.0} % of a CPU", words::process(process), share * 100.0));
         }
         for sign in progress(view, process) {

@@ -170,9 +170,10 @@ fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
 
 fn crashed(view: &View<'_>, signal: Signal, words: Option<&LastWords>) -> Candidate {
     let name = &view.facts.service;
+    let when = if view.facts.was_ready || view.facts.notified.ready { "" } else { " before it was ready" };
     let after = words::span(view.facts.elapsed);
     let because = words.filter(|words| words.recognised).map(|words| format!(": {}", words.text)).unwrap_or_default();
-    let summary = format!("{name} was ended by {signal}{} after {after}{because}", meaning(signal));
+    let summary = format!("{name} was ended by {signal}{when}, after {after}{}{because}", meaning(signal));
     let candidate = Candidate::new(Cause::Crashed, Confidence::Certain, Grip::Firm, summary)
         .evidence(format!("the kernel reports that {signal} ended it"))
         .target(signal.to_string());

@@ -19,8 +19,9 @@ use super::view::{Place, View};
 type ThreadRule = for<'a> fn(&View<'a>, &Place<'a>) -> Option<Candidate>;
 
 /// Rules on one thread, the first that fits wins. Those of other runtimes' stacks join here.
-const THREAD_RULES: [ThreadRule; 12] = [
+const THREAD_RULES: [ThreadRule; 13] = [
     kernel::stopped,
+    retry::seen_to_try,
     cpu::busy,
     connection::dns,
     connection::connect,

@@ -1,14 +1,48 @@
 //! `connect-retry`: it keeps trying to reach something, and sleeps at the moment it is looked at.
 
-use crate::core::facts::SocketFacts;
+use crate::core::facts::{AttemptFacts, SocketFacts, WaitingOn};
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::line::{self, Line};
-use super::super::view::View;
+use super::super::view::{Place, View};
 use super::super::{Cause, Confidence, words};
 use super::connection::{self, stack};
 use super::output::{self, Unreached};
 use super::polling::is_pending;
+
+/// A thread was seen to try in vain between two sleeps.
+pub fn seen_to_try<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let attempts = &place.thread.attempts;
+    // A name with addresses of both families is tried on both; people write the older one.
+    let first = attempts.iter().find(|attempt| !attempt.address.starts_with('[')).or(attempts.first())?;
+    let target = &first.address;
+    let how = match first.errno {
+        110 => "timed out",
+        113 => "no route",
+        104 => "reset",
+        2 => "missing",
+        _ => "refused",
+    };
+    let pause = match place.wait() {
+        Some(WaitingOn::Sleep { duration: Some(time) }) => {
+            format!("; between two tries it sleeps {}", words::span(*time))
+        }
+        _ => String::new(),
+    };
+    let summary = format!("{} keeps trying to reach {target}, which {}{pause}", place.who(), told(how));
+    let tried = |attempt: &AttemptFacts| {
+        let times = if attempt.times > 1 { format!(", {} times", attempt.times) } else { String::new() };
+        format!("seen when it woke: connect() to {} failed (errno {}){times}", attempt.address, attempt.errno)
+    };
+    let failed = Unreached { how, address: Some(target.clone()), times: 1, line: String::new() };
+    let candidate = Candidate::new(Cause::ConnectRetry, Confidence::Likely, Grip::Hard, summary)
+        .at(place)
+        .target(target)
+        .evidence_all(attempts.iter().map(tried))
+        .evidence("it slept before, and will sleep again")
+        .evidence_all(stack(place));
+    Some(advise(candidate, &failed))
+}
 
 /// The last lines of output say that something cannot be reached.
 pub fn said<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
@@ -48,6 +82,7 @@ fn told(how: &str) -> &'static str {
         "timed out" => "does not answer",
         "no route" => "cannot be reached from here (no route)",
         "reset" => "resets the connection",
+        "missing" => "does not exist",
         "no such name" => "has a name that does not resolve",
         _ => "fails",
     }

@@ -120,6 +120,20 @@ fn output(place: &Place<'_>, fd: i32, file: &FileFacts) -> Option<Candidate> {
     )
 }
 
+/// The step of the main line that waits for a child's end, told beside what that child itself waits for.
+pub fn child_at<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
+    let step = line.steps.iter().rfind(|step| matches!(step.from.wait(), Some(WaitingOn::Child { .. })))?;
+    let child = words::process(step.to.process);
+    let summary = format!("{} {} for {child}, which it started", step.from.who(), step.from.has_waited());
+    Some(
+        Candidate::new(Cause::ChildWait, Confidence::Likely, Grip::Idle, summary)
+            .at(&step.from)
+            .target(child)
+            .evidence_all(line.told())
+            .evidence(format!("{} {}", step.to.who(), doing(view, &step.to))),
+    )
+}
+
 /// The main line ends in another process, of which nothing more can be said.
 pub fn child<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
     let last = line.steps.last()?;

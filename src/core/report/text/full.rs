@@ -8,7 +8,7 @@ use crate::core::facts::{Occasion, OwnerFacts, PortFacts, ProcessFacts};
 use crate::core::report::{Report, mask};
 
 use super::layout::{Paint, Style, clean, wrap};
-use super::stacks;
+use super::stacks::{self, Shown};
 
 /// The whole report as text, for `launcher report`.
 pub fn full(report: &Report, style: Style) -> String {
@@ -32,7 +32,7 @@ pub fn full(report: &Report, style: Style) -> String {
     out.ending(report);
     if !report.processes.is_empty() {
         out.head("processes");
-        let lines = stacks::processes(&report.processes, report.verdict.thread, style);
+        let lines = stacks::processes(&report.processes, report.verdict.thread, Shown { all: false, style });
         // The blank line after the last process is the next heading's.
         lines[..lines.len().saturating_sub(1)].iter().for_each(|line| out.line(line));
     }
@@ -40,14 +40,15 @@ pub fn full(report: &Report, style: Style) -> String {
     out.text
 }
 
-/// The stacks of a process tree with the verdict on top, for `launcher dump`. Secrets are masked.
-pub fn dump(processes: &[ProcessFacts], diagnosis: &Diagnosis, style: Style) -> String {
+/// The stacks of a process tree with the verdict on top, for `launcher dump`. Secrets are masked. With `all`, equal
+/// stacks are not folded and none is cut.
+pub fn dump(processes: &[ProcessFacts], diagnosis: &Diagnosis, all: bool, style: Style) -> String {
     let mut diagnosis = diagnosis.clone();
     std::iter::once(&mut diagnosis.verdict).chain(&mut diagnosis.alternatives).for_each(mask::verdict);
     let mut out = Out { text: String::new(), style };
     out.verdict(&diagnosis.verdict, &diagnosis.alternatives);
     out.text.push('\n');
-    for line in stacks::processes(processes, diagnosis.verdict.thread, style) {
+    for line in stacks::processes(processes, diagnosis.verdict.thread, Shown { all, style }) {
         out.line(&line);
     }
     out.text

@@ -160,15 +160,19 @@ fn hedged(verdict: &Verdict, summary: &str) -> String {
 fn also(report: &Report) -> Vec<String> {
     let mut parts = Vec::new();
     let alive = matches!(report.kind, Occasion::StartTimeout | Occasion::Watchdog | Occasion::Requested);
-    let silent: Vec<String> = report.ports.iter().filter(|port| alive && !port.listening).map(port_name).collect();
+    let own = |pid: i32| report.processes.iter().any(|process| process.pid == pid);
+    let holder_of = |port: &'_ PortFacts| port.owner.as_ref().and_then(|owner| owner.holders.first().cloned());
+    // The verdict has said where it listens instead.
+    let elsewhere = report.verdict.cause == Cause::ListeningElsewhere;
+    let is_silent = |port: &&PortFacts| alive && !elsewhere && !port.listening && holder_of(port).is_none();
+    let silent: Vec<String> = report.ports.iter().filter(is_silent).map(port_name).collect();
     match silent.as_slice() {
         [] => {}
         [port] => parts.push(format!("port {port} is declared but nothing listens")),
         ports => parts.push(format!("ports {} are declared but nothing listens", ports.join(", "))),
     }
     for port in &report.ports {
-        let holder = port.owner.as_ref().and_then(|owner| owner.holders.first());
-        if let Some(holder) = holder.filter(|_| !port.listening) {
+        if let Some(holder) = holder_of(port).filter(|holder| !port.listening && !own(holder.pid)) {
             parts.push(format!(
                 "port {} is held by pid {} ({})",
                 port_name(port),

@@ -11,20 +11,30 @@ const FRAMES: usize = 64;
 /// So many numbers of folded threads are shown.
 const NUMBERS: usize = 8;
 
+/// How stacks are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// Whether every thread and every frame is shown for itself.
+    pub all: bool,
+    /// The layout.
+    pub style: Style,
+}
+
 /// All processes with all their threads; the process and the thread with the number `focus` come first.
-pub fn processes(processes: &[ProcessFacts], focus: Option<i32>, style: Style) -> Vec<String> {
+pub fn processes(processes: &[ProcessFacts], focus: Option<i32>, shown: Shown) -> Vec<String> {
     let mut ordered: Vec<&ProcessFacts> = processes.iter().collect();
     let has_focus = |process: &ProcessFacts| process.threads.iter().any(|thread| Some(thread.tid) == focus);
     // Stable: the others stay in their order, parents before children.
     ordered.sort_by_key(|process| !has_focus(process));
     let mut lines = Vec::new();
     for process in ordered {
-        lines.extend(self::process(process, focus, style));
+        lines.extend(self::process(process, focus, shown));
     }
     lines
 }
 
-fn process(process: &ProcessFacts, focus: Option<i32>, style: Style) -> Vec<String> {
+fn process(process: &ProcessFacts, focus: Option<i32>, shown: Shown) -> Vec<String> {
+    let style = shown.style;
     let command = mask::command(&process.command).join(" ");
     let name = if command.is_empty() { words::process_name(process) } else { &command };
     let version = process.runtime_version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -39,21 +49,22 @@ fn process(process: &ProcessFacts, focus: Option<i32>, style: Style) -> Vec<Stri
     if process.paused_ms > 0.0 {
         lines.push(format!("  held for {:.1} ms", process.paused_ms));
     }
-    for group in fold(&process.threads, process.pid, focus) {
-        lines.extend(threads(&group, style));
+    for group in fold(&process.threads, process.pid, focus, shown.all) {
+        lines.extend(threads(&group, shown));
     }
-    lines.extend(tasks(&process.tasks, style));
+    lines.extend(tasks(&process.tasks, shown));
     lines.push(String::new());
     lines
 }
 
 /// Threads of the same state and stack together. The one in focus comes first, then the main thread, then the few
 /// before the many: a stack that a thread has for itself says most.
-fn fold(threads: &[ThreadFacts], pid: i32, focus: Option<i32>) -> Vec<Vec<&ThreadFacts>> {
+fn fold(threads: &[ThreadFacts], pid: i32, focus: Option<i32>, all: bool) -> Vec<Vec<&ThreadFacts>> {
     let mut groups: Vec<Vec<&ThreadFacts>> = Vec::new();
     let mut index = std::collections::BTreeMap::new();
     for thread in threads {
-        let key = (thread.state, stack_key(&thread.frames), call_name(thread));
+        let alone = all.then_some(thread.tid);
+        let key = (alone, thread.state, stack_key(&thread.frames), call_name(thread));
         let at = *index.entry(key).or_insert(groups.len());
         match groups.get_mut(at) {
             Some(group) => group.push(thread),
@@ -80,7 +91,7 @@ fn call_name(thread: &ThreadFacts) -> &str {
     thread.syscall.as_deref().unwrap_or_default().split('(').next().unwrap_or_default()
 }
 
-fn threads(group: &[&ThreadFacts], style: Style) -> Vec<String> {
+fn threads(group: &[&ThreadFacts], shown: Shown) -> Vec<String> {
     let Some(first) = group.first() else { return Vec::new() };
     let names = match group {
         [_] if first.name.is_empty() => format!("thread {}", first.tid),
@@ -97,7 +108,7 @@ fn threads(group: &[&ThreadFacts], style: Style) -> Vec<String> {
     let waited = longest.map(|time| format!("  for {}", words::span(time))).unwrap_or_default();
     let state = if first.state.is_control() { '?' } else { first.state };
     let mut lines = vec![format!("  {}", clean(&format!("{names}  {state}{call}{waited}")))];
-    lines.extend(frames(&first.frames, style));
+    lines.extend(frames(&first.frames, shown));
     lines
 }
 
@@ -109,11 +120,13 @@ fn numbers(threads: &[&ThreadFacts]) -> String {
     text
 }
 
-fn tasks(tasks: &[TaskFacts], style: Style) -> Vec<String> {
+fn tasks(tasks: &[TaskFacts], shown: Shown) -> Vec<String> {
     let mut groups: Vec<Vec<&TaskFacts>> = Vec::new();
     let mut index = std::collections::BTreeMap::new();
     for task in tasks {
-        let at = *index.entry((task.state.as_str(), stack_key(&task.frames))).or_insert(groups.len());
+        let at = *index
+            .entry((shown.all.then_some(task.id), task.state.as_str(), stack_key(&task.frames)))
+            .or_insert(groups.len());
         match groups.get_mut(at) {
             Some(group) => group.push(task),
             None => groups.push(vec![task]),
@@ -127,14 +140,15 @@ fn tasks(tasks: &[TaskFacts], style: Style) -> Vec<String> {
         let longest = group.iter().filter_map(|task| task.waited).max();
         let waited = longest.map(|time| format!("  for {}", words::span(time))).unwrap_or_default();
         lines.push(format!("  {}", clean(&format!("task {}{count}  {}{waited}", first.id, first.state))));
-        lines.extend(frames(&first.frames, style));
+        lines.extend(frames(&first.frames, shown));
     }
     lines
 }
 
-fn frames(frames: &[Frame], style: Style) -> Vec<String> {
+fn frames(frames: &[Frame], shown: Shown) -> Vec<String> {
     let mut lines = Vec::new();
-    for (index, frame) in frames.iter().take(FRAMES).enumerate() {
+    let most = if shown.all { frames.len() } else { FRAMES };
+    for (index, frame) in frames.iter().take(most).enumerate() {
         let mut about = String::new();
         if frame.inlined {
             about.push_str("  inlined");
@@ -143,10 +157,10 @@ fn frames(frames: &[Frame], style: Style) -> Vec<String> {
             about.push_str("  a guess");
         }
         let line = clean(&words::frame_line(frame));
-        lines.push(format!("    {index:>3}  {line}{}", style.paint(Paint::Dim, &about)));
+        lines.push(format!("    {index:>3}  {line}{}", shown.style.paint(Paint::Dim, &about)));
     }
-    if frames.len() > FRAMES {
-        lines.push(format!("         … {} more", frames.len() - FRAMES));
+    if frames.len() > most {
+        lines.push(format!("         … {} more", frames.len() - most));
     }
     lines
 }

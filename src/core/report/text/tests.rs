@@ -139,7 +139,7 @@ fn the_whole_report_has_everything_and_folds_equal_threads() {
     }
     assert!(!text.contains("hunter2"));
     assert_eq!(text.matches("wait_for_work").count(), 1);
-    let dumped = dump(&facts.processes, &diagnose(&facts), Style::default());
+    let dumped = dump(&facts.processes, &diagnose(&facts), false, Style::default());
     assert!(dumped.contains("× 12") && !dumped.contains("hunter2"), "{dumped}");
 }
 
