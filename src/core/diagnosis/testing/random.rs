@@ -179,6 +179,7 @@ impl Dice {
             cpu: self.samples(),
             switches: self.samples(),
             wchan: self.some(Dice::text),
+            ..ThreadFacts::default()
         }
     }
 
