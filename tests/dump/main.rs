@@ -6,4 +6,5 @@ mod calls;
 mod languages;
 mod locks;
 mod shapes;
+mod tries;
 mod victim;

@@ -13,7 +13,7 @@ pub(crate) mod words;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::facts::{Facts, Frame, WaitingOn};
+use crate::core::facts::{Facts, Frame, Occasion, WaitingOn};
 
 use candidate::{Candidate, Grip};
 use line::Line;
@@ -177,7 +177,16 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         candidates.extend(service(&view, line.as_ref()));
     }
     candidates.push(unknown(&view, line.as_ref()));
-    choose(candidates)
+    let mut diagnosis = choose(candidates);
+    if facts.occasion == Occasion::Requested {
+        // No start is waited for, and it may be no service at all.
+        let of_starts =
+            |advice: &str| ["start_timeout", "EXTEND_TIMEOUT", "--ready"].iter().any(|it| advice.contains(it));
+        for verdict in std::iter::once(&mut diagnosis.verdict).chain(&mut diagnosis.alternatives) {
+            verdict.advice.retain(|advice| !of_starts(advice));
+        }
+    }
+    diagnosis
 }
 
 fn endings(view: &View<'_>) -> Vec<Candidate> {
@@ -280,7 +289,12 @@ fn unknown<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Candidate {
         }
         _ => locks::doing(view, &place),
     };
-    let summary = format!("{} {doing}; nothing shows what it waits for", place.who());
+    let serves = !listens.is_empty() && matches!(place.wait(), Some(WaitingOn::Poll { .. } | WaitingOn::Accept { .. }));
+    let why = match facts.occasion {
+        Occasion::Requested if serves => "as a server does that nobody asks for anything",
+        _ => "nothing shows what it waits for",
+    };
+    let summary = format!("{} {doing}; {why}", place.who());
     let candidate = Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, summary)
         .at(&place)
         .evidence(format!("{} {doing}", place.number()))
@@ -296,8 +310,13 @@ fn finish_unknown(view: &View<'_>, mut candidate: Candidate) -> Candidate {
         let not_whole = |error: &String| format!("the dump of {} is not whole: {error}", words::process(process));
         candidate = candidate.evidence_all(process.dump_error.as_ref().map(not_whole));
     }
-    candidate
-        .evidence_all(view.facts.notified.status.as_ref().map(|status| format!("its last status: \"{status}\"")))
-        .advice(format!("read the stacks of its threads: launcher report {}", view.facts.service))
-        .advice("if it only takes long, raise start_timeout (--start-timeout)")
+    let candidate = candidate
+        .evidence_all(view.facts.notified.status.as_ref().map(|status| format!("its last status: \"{status}\"")));
+    match view.facts.occasion {
+        // The stacks are in the same answer.
+        Occasion::Requested => candidate,
+        _ => candidate
+            .advice(format!("read the stacks of its threads: launcher report {}", view.facts.service))
+            .advice("if it only takes long, raise start_timeout (--start-timeout)"),
+    }
 }

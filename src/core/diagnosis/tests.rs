@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::core::exit::Ending;
 use crate::core::facts::{
-    ExecFailure, ExecProblem, Facts, FdFacts, FileFacts, FileKind, FutexKind, HolderFacts, MemoryFacts, Occasion,
-    OwnerFacts, PortFailure, PortProblem, ProcessFacts, Refusal, SocketFacts, WaitingOn,
+    AttemptFacts, ExecFailure, ExecProblem, Facts, FdFacts, FileFacts, FileKind, FutexKind, HolderFacts, MemoryFacts,
+    Occasion, OwnerFacts, PortFailure, PortProblem, ProcessFacts, Refusal, SocketFacts, WaitingOn,
 };
 use crate::core::settings::{Listen, Ready};
 use crate::core::signal::Signal;
@@ -379,6 +379,45 @@ fn a_loop_that_burns_cpu_is_told_from_work() {
     prints.output_tail = "loaded 10 of 100\n".to_owned();
     prints.output_age = Some(Duration::from_millis(40));
     expect(&prints, Cause::SlowProgress, Confidence::Likely);
+}
+
+#[test]
+fn a_loop_that_has_to_share_its_cpu_is_one() {
+    let shared = |used, queued| {
+        let mut facts = single(sleeping(1));
+        facts.processes[0].cpu = grew(used);
+        let thread = &mut facts.processes[0].threads[0];
+        (thread.cpu, thread.queued, thread.state, thread.waiting_on) = (grew(used), grew(queued), 'R', None);
+        facts
+    };
+    let spins = expect(&shared(35, 60), Cause::BusyLoop, Confidence::Likely);
+    says(&spins.evidence.join("\n"), &["35 % of a CPU", "waited for a free one the rest of the time"]);
+    assert!(diagnose(&shared(35, 60)).alternatives.is_empty(), "what a busy thread uses is no progress beside it");
+    expect(&shared(35, 10), Cause::SlowProgress, Confidence::Possible);
+}
+
+#[test]
+fn a_connection_that_was_seen_to_be_refused_between_two_sleeps() {
+    let mut facts = single(sleeping(1));
+    expect(&facts, Cause::Unknown, Confidence::Possible);
+    let refused = |address: &str| AttemptFacts { address: address.to_owned(), errno: 111, times: 2 };
+    facts.processes[0].threads[0].attempts = vec![refused("[::1]:6379"), refused("127.0.0.1:6379")];
+    let found = expect(&facts, Cause::ConnectRetry, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("127.0.0.1:6379"));
+    says(&found.summary, &["api (pid 4711) keeps trying to reach 127.0.0.1:6379, which refuses", "it sleeps 1.0 s"]);
+    says(&found.evidence.join("\n"), &["connect() to [::1]:6379 failed (errno 111), 2 times", "init_redis"]);
+    says(&found.advice.join("\n"), &["start what should listen on 127.0.0.1:6379 (usually Redis)"]);
+}
+
+#[test]
+fn what_somebody_asks_for_is_not_advised_like_a_start() {
+    let mut facts = single(polling("epoll_wait", vec![eventfd()]));
+    facts.occasion = Occasion::Requested;
+    facts.listening = vec![listening("127.0.0.1:8080", 4711)];
+    let found = verdict(&facts);
+    assert_eq!(found.cause, Cause::Unknown);
+    says(&found.summary, &["listens on tcp://127.0.0.1:8080", "as a server does that nobody asks"]);
+    assert!(found.advice.is_empty(), "{:?}", found.advice);
 }
 
 #[test]

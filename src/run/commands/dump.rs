@@ -32,8 +32,8 @@ pub fn dump(args: &DumpArgs) -> i32 {
         return code::PREFLIGHT;
     }
     let pids = without_launchers(dump::tree(pid));
-    let mut facts =
-        Facts::new(procfs::stat(pid).map(|stat| stat.name).unwrap_or_else(|| pid.to_string()), Occasion::Requested);
+    let name = pids.first().and_then(|first| procfs::stat(*first)).map(|stat| stat.name);
+    let mut facts = Facts::new(name.unwrap_or_else(|| pid.to_string()), Occasion::Requested);
     facts.listening = sock_diag::all_listening_of(&pids);
     facts.processes = dump::dump(&pids, &dump::Options::default());
     facts.command = facts.processes.first().map(|process| process.command.clone()).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::core::diagnosis::diagnose;
+use crate::core::diagnosis::{Cause, diagnose};
 use crate::core::facts::{Facts, Occasion};
 use crate::core::report::{Meta, Report};
 use crate::core::service::Outlook;
@@ -41,6 +41,12 @@ impl Case {
             self.facts.processes = dump::dump(&self.pids, &options);
         }
         let diagnosis = diagnose(&self.facts);
+        // What looks like a crash, or like an exit with 137 of a shell, until the memory is looked at.
+        if diagnosis.verdict.cause == Cause::OutOfMemory
+            && matches!(self.facts.occasion, Occasion::Crashed | Occasion::Exited)
+        {
+            self.facts.occasion = Occasion::OutOfMemory;
+        }
         let report = Report::assemble(&self.facts, diagnosis, self.meta);
         let path = self.store.write(&report);
         Explained { report, path, awaited: self.awaited, outlook: self.outlook }

@@ -214,6 +214,7 @@ impl Supervisor {
             of: explained.outlook.of,
             next: explained.outlook.next,
             report_path: (!path.is_empty()).then_some(path),
+            report_dir: self.settings.launcher.report_dir.as_deref().and_then(|dir| dir.to_str()),
             limit,
             style: log::style(&std::io::stderr()),
         };

@@ -123,10 +123,11 @@ impl Supervisor {
     fn explain(&mut self, now: Moment, id: ServiceId, subject: Subject, mut facts: Facts) {
         let generation = subject.generation;
         let store = self.store.clone();
-        let slot = &self.slots[id.0];
+        let slot = &mut self.slots[id.0];
         let live = slot.live.as_ref().filter(|live| live.generation == generation);
         let pids = live.map(|live| live.keeper.members()).unwrap_or_default();
         slot.output.settle();
+        slot.history.failed = !matches!(facts.occasion, Occasion::StopTimeout | Occasion::Requested);
         let history = &slot.history;
         facts.command = spawn::command_for_people(slot);
         facts.elapsed = history.running(now).unwrap_or_else(|| now.since(history.began));
@@ -195,7 +196,9 @@ impl Supervisor {
         for (id, transition, running) in self.unsaid.drain(..) {
             let settings = &self.slots[id.0].settings;
             let waits = !settings.after.is_empty();
-            let subject = tell::Subject { service: &settings.name, running, waits, terminal: self.terminal };
+            let failed = self.slots[id.0].history.failed;
+            let subject =
+                tell::Subject { service: &settings.name, running, waits, failed, terminal: self.terminal };
             tell::transition(&subject, &transition);
         }
     }

@@ -58,6 +58,8 @@ pub struct Live {
 pub struct History {
     /// Whether it was ready.
     pub ready: bool,
+    /// Whether a report tells that it failed.
+    pub failed: bool,
     /// When its preflight began.
     pub began: Moment,
     /// When its main process was to be executed.

@@ -15,6 +15,8 @@ pub struct Subject<'a> {
     pub running: Option<Duration>,
     /// Whether it comes after another service.
     pub waits: bool,
+    /// Whether a report tells that it failed.
+    pub failed: bool,
     /// Whether a person sits at the terminal.
     pub terminal: bool,
 }
@@ -108,6 +110,10 @@ fn state(subject: &Subject<'_>, to: State, generation: u64, attempt: u32) {
             info!(service, event = "starting", generation, attempt, "{service} is starting (attempt {attempt})");
         }
         State::Ready => info!(service, event = "ready", generation, "{service} is ready{after}"),
+        // The report says it, and says why.
+        State::Stopping if subject.failed => {
+            debug!(service, event = "stopping", generation, "{service} has failed and is being stopped");
+        }
         State::Stopping => info!(service, event = "stopping", generation, "{service} is stopping"),
         State::BackingOff => debug!(service, event = "backing-off", generation, "{service} is backing off"),
         State::Open => debug!(service, event = "open", generation, "the breaker of {service} is open"),

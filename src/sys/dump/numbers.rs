@@ -21,7 +21,7 @@ pub fn name(number: i64) -> Option<&'static str> {
         SYS_renameat2 SYS_unlinkat SYS_mkdirat SYS_linkat SYS_newfstatat SYS_statx SYS_faccessat SYS_readlinkat
         SYS_getdents64 SYS_mount SYS_umount2 SYS_finit_module SYS_delete_module SYS_userfaultfd SYS_membarrier
         SYS_sched_yield SYS_seccomp SYS_bind SYS_listen SYS_shutdown SYS_fstat SYS_statfs SYS_fstatfs SYS_add_key
-        SYS_request_key SYS_keyctl SYS_swapon SYS_reboot SYS_setns SYS_unshare SYS_kill SYS_tgkill
+        SYS_request_key SYS_keyctl SYS_swapon SYS_reboot SYS_getsockopt SYS_setns SYS_unshare SYS_kill SYS_tgkill
         #[cfg(target_arch = "x86_64")] SYS_open
         #[cfg(target_arch = "x86_64")] SYS_creat
         #[cfg(target_arch = "x86_64")] SYS_poll

@@ -202,8 +202,20 @@ fn tell_duration(call: &mut Decoded, waited: Option<Duration>) {
     if let (Some(WaitingOn::Sleep { duration: duration @ None }), Some(remaining), Some(waited)) =
         (&mut call.waiting_on, call.remaining, waited)
     {
-        *duration = Some(Duration::from_millis((remaining + waited).as_millis() as u64));
+        *duration = Some(rounded(remaining + waited));
     }
+}
+
+/// Without the digits that two readings of clocks cannot tell.
+fn rounded(time: Duration) -> Duration {
+    let step = match time.as_millis() {
+        0..100 => 1,
+        100..1_000 => 10,
+        1_000..10_000 => 100,
+        _ => 1_000,
+    };
+    let millis = time.as_millis() as u64;
+    Duration::from_millis((millis + step / 2) / step * step)
 }
 
 /// CPU time of a thread, and the time it waited for a CPU, in milliseconds: to the nanosecond where the scheduler tells.

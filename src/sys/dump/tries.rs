@@ -19,7 +19,7 @@ use super::files::Place;
 use super::memory::Memory;
 use super::numbers;
 use super::process::Draft;
-use crate::core::facts::{AttemptFacts, WaitingOn};
+use crate::core::facts::{AttemptFacts, FdFacts, FileKind, WaitingOn, WatchedFacts};
 
 /// Threads followed at most.
 const THREADS: usize = 4;
@@ -49,12 +49,18 @@ pub fn wakes_in(call: &Decoded, waited: Option<Duration>) -> Option<Duration> {
     let whole = match call.waiting_on.as_ref()? {
         WaitingOn::Sleep { duration: Some(whole) } => *whole,
         WaitingOn::Sleep { duration: None } => return call.remaining,
-        WaitingOn::Poll { call, timeout: Some(whole), watched } if watched.is_empty() && !call.starts_with("e") => {
-            *whole
+        WaitingOn::Poll { call, timeout: Some(whole), watched } if matches!(call.as_str(), "poll" | "select") => {
+            // A pipe or the like by which other threads wake it, as Ruby has it, makes it no less a sleep.
+            let own = |watched: &WatchedFacts| matches!(&watched.what, FdFacts::File(file) if wakes(file.kind));
+            watched.iter().all(own).then_some(*whole)?
         }
         _ => return None,
     };
     Some(call.remaining.unwrap_or_else(|| whole.saturating_sub(waited.unwrap_or_default())))
+}
+
+fn wakes(kind: FileKind) -> bool {
+    matches!(kind, FileKind::Anonymous | FileKind::Pipe)
 }
 
 /// Follows the main threads that sleep and wake within `longest`. They are not waited for.
@@ -191,13 +197,11 @@ fn is_sleep(name: &str) -> bool {
     )
 }
 
-/// Whether the thread is in a sleep, or in a poll without descriptors.
+/// Whether the thread is in a sleep, or in another call that goes on after an interruption as if there was none.
 fn sleeps(tid: i32) -> bool {
     match Place::of(tid, tid) {
-        Ok(Place::Call { number, arguments, .. }) => match numbers::name(number) {
-            Some("nanosleep" | "clock_nanosleep" | "restart_syscall") => true,
-            Some("poll" | "ppoll") => arguments[1] == 0,
-            Some("select" | "pselect6") => arguments[1..4].iter().all(|set| *set == 0),
+        Ok(Place::Call { number, .. }) => match numbers::name(number) {
+            Some(name) => name == "restart_syscall" || (is_sleep(name) && !name.starts_with("epoll")),
             _ => false,
         },
         _ => false,

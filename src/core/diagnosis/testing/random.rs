@@ -177,7 +177,13 @@ impl Dice {
             waited: self.some(Dice::time),
             frames: self.several(4, Dice::frame),
             cpu: self.samples(),
+            queued: self.samples(),
             switches: self.samples(),
+            attempts: self.several(2, |dice| AttemptFacts {
+                address: dice.text(),
+                errno: dice.roll(120) as i32,
+                times: dice.roll(3) as u32,
+            }),
             wchan: self.some(Dice::text),
             ..ThreadFacts::default()
         }

@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub next: Option<Duration>,
     /// Where the report was written, if it could be.
     pub report_path: Option<&'a str>,
+    /// The folder of the reports, when it is not the one where `launcher report` looks by itself.
+    pub report_dir: Option<&'a str>,
     /// The limit that was missed (`start_timeout`, `stop_timeout`, `watchdog`); a start's is in the report too.
     pub limit: Option<Duration>,
     /// How it is laid out.
@@ -64,7 +66,8 @@ pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
     let advice: Vec<String> = report.verdict.advice.iter().take(3).cloned().collect();
     section(&mut text, style, "try", 6, &advice);
     if let Some(path) = context.report_path {
-        let command = format!("   (launcher report {})", report.service);
+        let dir = context.report_dir.map(|dir| format!(" --report-dir {dir}")).unwrap_or_default();
+        let command = format!("   (launcher report {}{dir})", report.service);
         let room = style.columns().saturating_sub(10 + width(&clean(&command)));
         let line = format!("{}{command}", shorten_path(path, room));
         section(&mut text, style, "report", 2, &[line]);

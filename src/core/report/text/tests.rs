@@ -27,6 +27,7 @@ fn context(width: usize) -> Context<'static> {
         of: Some(5),
         next: Some(Duration::from_millis(412)),
         report_path: Some("/var/lib/launcher/api/latest.json"),
+        report_dir: None,
         limit: None,
         style: Style { width, colour: false },
     }
