@@ -197,8 +197,7 @@ impl Supervisor {
             let settings = &self.slots[id.0].settings;
             let waits = !settings.after.is_empty();
             let failed = self.slots[id.0].history.failed;
-            let subject =
-                tell::Subject { service: &settings.name, running, waits, failed, terminal: self.terminal };
+            let subject = tell::Subject { service: &settings.name, running, waits, failed, terminal: self.terminal };
             tell::transition(&subject, &transition);
         }
     }
