@@ -116,7 +116,7 @@ fn the_start_deadline_is_dump_report_stop_backoff_next() {
         occasion,
         ending: None,
         refusal: None,
-        outlook: Outlook::default(),
+        outlook: Outlook { of: None, next: Some(ms(200)) },
     };
     assert_eq!(bench.act_until(30_000), [explain(Occasion::StartTimeout)]);
     assert_eq!(bench.act(says_ready(G1)), [], "too late");
@@ -160,7 +160,7 @@ fn preflight_failures_are_reported_and_tried_again() {
         occasion: Occasion::Preflight,
         ending: None,
         refusal: Some(port_taken()),
-        outlook: Outlook::default(),
+        outlook: Outlook { of: None, next: Some(ms(200)) },
     };
     assert_eq!(bench.act(Event::PreflightFailed(G1, port_taken())), [explain]);
     assert_eq!(bench.state(), State::Checking);

@@ -1,5 +1,14 @@
 use super::*;
 
+/// What a report announces to come next.
+fn outlooks(actions: &[Action]) -> Vec<Outlook> {
+    let outlook = |action: &Action| match action {
+        Action::Explain { outlook, .. } => Some(*outlook),
+        _ => None,
+    };
+    actions.iter().filter_map(outlook).collect()
+}
+
 fn breaker(on_open: OnOpen) -> impl FnOnce(&mut ServiceSettings) {
     move |settings| {
         settings.restart.breaker =
@@ -199,4 +208,62 @@ fn a_stop_after_a_restart_wins_and_the_other_way_round() {
     bench.send(Event::RestartRequested);
     bench.end(G1, Ending::Signal(Signal::TERM));
     assert_eq!(bench.state(), State::Checking);
+}
+
+#[test]
+fn the_wait_that_a_report_announces_is_the_one_that_follows() {
+    let jitters = [Jitter::Full, Jitter::Equal, Jitter::None];
+    for jitter in jitters {
+        let mut bench = Bench::spawned(|settings| {
+            settings.restart.max_failures = Some(3);
+            settings.restart.backoff.jitter = jitter;
+        });
+        // By a missed deadline, whose report is made before the generation is over, and by an exit.
+        let announced = outlooks(&bench.pass_until(30_000));
+        bench.send(Event::Explained(G1));
+        let followed = bench.end(G1, Ending::Signal(Signal::TERM));
+        assert_eq!(announced, [next_attempt(&followed)], "{jitter:?}");
+        bench.pass_until(31_000);
+        let actions = bench.fail(G2);
+        assert_eq!(outlooks(&actions), [next_attempt(&actions)], "{jitter:?}");
+        bench.pass_until(32_000);
+        assert_eq!(outlooks(&bench.fail(G3)), [Outlook { of: Some(3), next: None }], "{jitter:?}: the last one");
+        assert_eq!(bench.state(), State::Failed);
+    }
+}
+
+/// The outlook that would have told of the next attempt as it is told in the end.
+fn next_attempt(actions: &[Action]) -> Outlook {
+    let next = actions.iter().find_map(|action| match action {
+        Action::Tell(Transition::NextAttempt { of, after, .. }) => Some(Outlook { of: *of, next: Some(*after) }),
+        _ => None,
+    });
+    next.expect("another attempt comes")
+}
+
+#[test]
+fn a_report_announces_nothing_when_nothing_comes() {
+    let none = |of| [Outlook { of, next: None }];
+    let mut bench = Bench::spawned(|settings| settings.restart.policy = RestartPolicy::Never);
+    assert_eq!(outlooks(&bench.end(G1, Ending::Code(1))), none(None));
+
+    let mut bench = Bench::spawned(|settings| settings.on_timeout = OnTimeout::Exit);
+    assert_eq!(outlooks(&bench.pass_until(30_000)), none(None));
+
+    let mut bench = Bench::spawned(|settings| settings.restart.max_failures = Some(1));
+    assert_eq!(outlooks(&bench.end(G1, Ending::Code(1))), none(Some(1)));
+
+    let mut bench = Bench::ready(|_| {});
+    bench.send(Event::StopRequested(StopCause::Request));
+    assert_eq!(outlooks(&bench.pass_until(8_000)), none(None), "it was asked to stop");
+}
+
+#[test]
+fn a_report_announces_the_cooldown_of_the_breaker_that_its_failure_opens() {
+    for (on_open, next) in [(OnOpen::Cooldown, Some(ms(60_000))), (OnOpen::Exit, None)] {
+        let mut bench = Bench::spawned(breaker(on_open));
+        assert_eq!(outlooks(&bench.end(G1, Ending::Code(1))), [Outlook { of: None, next: Some(ms(200)) }]);
+        bench.pass_until(200);
+        assert_eq!(outlooks(&bench.fail(G2)), [Outlook { of: None, next }]);
+    }
 }
