@@ -1,9 +1,11 @@
 //! Where reports are kept: `REPORT_DIR/<service>/<UTC time>-g<generation>.json`, `latest.json` beside it, and the first
 //! 4 KiB of the text in the termination message of Kubernetes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::report::{Report, name};
 
@@ -14,13 +16,15 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 #[derive(Debug, Clone)]
 pub struct ReportStore {
     root: PathBuf,
+    /// The newest generation of each service that `latest.json` was pointed at; locked while it is.
+    newest: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 impl ReportStore {
     /// Reports below this folder, or below the user's state directory (`$XDG_STATE_HOME/launcher`,
     /// `~/.local/state/launcher`; `/var/lib/launcher` when the user has no home).
     pub fn at(root: Option<&Path>) -> ReportStore {
-        ReportStore { root: root.map(Path::to_owned).unwrap_or_else(state_directory) }
+        ReportStore { root: root.map(Path::to_owned).unwrap_or_else(state_directory), newest: Arc::default() }
     }
 
     /// The folder of all reports.
@@ -70,9 +74,24 @@ impl ReportStore {
         let file = name::file(&report.time, report.generation);
         let path = folder.join(&file);
         write_whole(&path, report.to_json().as_bytes())?;
-        point_latest_at(&folder, &file)?;
+        self.point_latest_at(&folder, &file, report)?;
         prune(&folder);
         Ok(path)
+    }
+
+    /// Makes `latest.json` a link to the newest report, by a rename so that it always names one. Reports are written by
+    /// several threads: one that is overtaken by that of a later generation leaves it as it is.
+    fn point_latest_at(&self, folder: &Path, file: &str, report: &Report) -> io::Result<()> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.get(&report.service).is_some_and(|generation| *generation > report.generation) {
+            return Ok(());
+        }
+        let next = folder.join(format!("latest.partial-{}", std::process::id()));
+        let _ = fs::remove_file(&next);
+        std::os::unix::fs::symlink(file, &next)?;
+        fs::rename(&next, folder.join(name::LATEST))?;
+        newest.insert(report.service.clone(), report.generation);
+        Ok(())
     }
 }
 
@@ -108,19 +127,39 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     renamed
 }
 
-/// Makes `latest.json` a link to the newest report, by a rename so that it always names one.
-fn point_latest_at(folder: &Path, name: &str) -> io::Result<()> {
-    let next = folder.join(format!("latest.partial-{}", std::process::id()));
-    let _ = fs::remove_file(&next);
-    std::os::unix::fs::symlink(name, &next)?;
-    fs::rename(&next, folder.join(name::LATEST))
-}
-
 /// Removes the oldest reports beyond [`Report::KEPT`]. A failure only leaves a file too many.
 fn prune(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     for old in name::superfluous(names) {
         let _ = fs::remove_file(folder.join(old));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::diagnosis::diagnose;
+    use crate::core::facts::{Facts, Occasion};
+    use crate::core::report::Meta;
+
+    fn report(generation: u64) -> Report {
+        let facts = Facts::new("api".to_owned(), Occasion::Exited);
+        let time = format!("2026-11-23T12:33:00.{generation:03}Z");
+        Report::assemble(&facts, diagnose(&facts), Meta { generation, attempt: 1, time, timeline: Vec::new() })
+    }
+
+    /// Two attempts in quick succession are reported on by two threads.
+    #[test]
+    fn a_report_that_is_overtaken_does_not_become_the_latest() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ReportStore::at(Some(folder.path()));
+        let [first, second, third] = [1, 2, 3].map(report);
+        let latest = |store: &ReportStore| fs::canonicalize(store.latest("api")).unwrap();
+        for (written, newest) in [(&second, 2), (&first, 2), (&third, 3)] {
+            store.clone().write(written).unwrap();
+            let name = name::file(&report(newest).time, newest);
+            assert!(latest(&store).ends_with(&name), "{:?} is not {name}", latest(&store));
+        }
     }
 }
