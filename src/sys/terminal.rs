@@ -84,6 +84,17 @@ pub fn set_modes(terminal: BorrowedFd<'_>, modes: &Modes) -> io::Result<()> {
     })
 }
 
+/// Whether one of the first three descriptors is a terminal that is gone: its window was closed, or its connection
+/// was lost (`tty_ioctl(4)` gives `EIO` then).
+pub fn is_hung_up() -> bool {
+    (0..=2).any(|fd| {
+        let mut modes = MaybeUninit::<libc::termios>::uninit();
+        // SAFETY: the function fills the structure when it succeeds; a descriptor that is not open is an error.
+        let result = unsafe { libc::tcgetattr(fd, modes.as_mut_ptr()) };
+        result != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EIO)
+    })
+}
+
 /// How many columns the terminal has (`TIOCGWINSZ`, `ioctl_tty(2)`), if it says so.
 pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

@@ -102,7 +102,7 @@ fn its_own_lines_are_json_where_there_is_no_terminal() {
     assert!(!ended.err.is_empty());
     for line in &ended.err {
         let json: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert!(json.get("level").is_some() && json.get("timestamp").is_some(), "{line}");
+        assert!(json.get("level").is_some() && json.get("time").is_some(), "{line}");
     }
 }
 

@@ -61,25 +61,39 @@ fn always_restarts_after_success_too_but_not_after_a_stop() {
     assert_eq!(ended.out, ["up 1", "up 2", "up 3", "last"]);
 }
 
+/// Being ready for a moment does not make a crash a success: a service that crashes at its first request would be
+/// restarted for ever.
 #[test]
-fn being_ready_in_between_counts_as_no_failure_in_a_row() {
+fn being_ready_for_a_moment_does_not_break_the_row_of_failures() {
     let flags = ["--ready", "notify", "--restart", "on-failure", "--max-failures", "3"];
-    let steps = [
-        "print up {generation}",
-        "generation 3",
-        "notify READY=1",
-        "barrier",
-        "exit 1",
-        "end",
-        "generation 6",
-        "exit 0",
-        "end",
-        "exit 9",
-    ];
-    let mut run = launcher().flags(flags).flags(AT_ONCE).child(steps);
-    run.out("up 3");
-    run.out("up 4");
-    run.ended();
+    let steps = ["print up {generation}", "generation 2", "notify READY=1", "barrier", "exit 5", "end", "exit 9"];
+    let ended = launcher().flags(flags).flags(AT_ONCE).child(steps).ends_with(9);
+    assert_eq!(ended.out, ["up 1", "up 2", "up 3"]);
+}
+
+#[test]
+fn being_ready_for_reset_after_breaks_the_row_of_failures() {
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.file(
+        r#"[service.child]
+        command = ["CHILD", "say up {generation}", "generation 2", "notify READY=1", "gate gate", "exit 5", "end", "exit 9"]
+        ready = "notify"
+        [service.child.restart]
+        policy = "on-failure"
+        max_failures = 2
+        reset_after = "50ms"
+        backoff = { initial = "1ms", max = "1ms", jitter = "none" }
+        "#,
+    );
+    run.said("up 2");
+    run.is_ready("child");
+    assert!(!run.says_within("up 3", Duration::from_millis(200)), "it waits at the gate");
+    std::fs::write(gate, "").unwrap();
+    // One failure after the reset, and one more.
+    run.said("up 3");
+    run.ends_with(9);
+    assert_eq!(run.reports("child").len(), 3);
 }
 
 #[test]

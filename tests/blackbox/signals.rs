@@ -118,12 +118,14 @@ fn a_third_stop_request_kills() {
 
 #[test]
 fn a_second_request_to_a_ready_service_kills_no_one_yet() {
-    let mut run = launcher().flags(["--stop-timeout", "60s"]).child(["on TERM print got TERM", "print up", "wait"]);
+    let steps = ["on TERM print got TERM", "on INT print got INT", "print up", "wait"];
+    let mut run = launcher().flags(["--stop-timeout", "60s"]).child(steps);
     run.out("up");
     run.signal(Signal::SIGTERM);
     run.out("got TERM");
-    run.signal(Signal::SIGTERM);
     run.signal(Signal::SIGINT);
+    run.out("got INT");
+    run.signal(Signal::SIGTERM);
     run.ends_with(137);
 }
 
@@ -234,6 +236,117 @@ fn an_interactive_child_has_the_terminal() {
         run.out("got INT");
     }
     run.ends_with(5);
+}
+
+/// An interactive shell, with job control, on the terminal, as which `script` goes on while the job is stopped. `$LAUNCH` is the
+/// launcher with its flags, the child's steps are the script's arguments.
+fn from_a_shell(script: &str, flags: &[&str], steps: &[&str]) -> Running {
+    let setup = Subject::Bare.run().on_terminal();
+    let reports = setup.home().join("reports").display().to_string();
+    let launch = [&[env!("CARGO_BIN_EXE_launcher"), "run", "--report-dir", &reports], flags].concat().join(" ");
+    let child = child().display().to_string();
+    let words = ["bash", "--norc", "-i", "-c", script, &child].map(str::to_owned);
+    let steps = steps.iter().map(|step| (*step).to_owned());
+    setup.variable("LAUNCH", launch).command(words.into_iter().chain(steps))
+}
+
+/// Waits until a process is stopped (by a signal), or is not.
+#[track_caller]
+fn is_stopped(pid: i32, stopped: bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while status_field(pid, "State").unwrap().starts_with('T') != stopped {
+        assert!(Instant::now() < deadline, "pid {pid} is {:?}", status_field(pid, "State"));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn ctrl_z_stops_the_service_too_and_both_go_on_together() {
+    let script = r#"$LAUNCH -- "$0" "$@"; echo in the shell; read -r line; fg; echo code $?"#;
+    let mut run = from_a_shell(script, &[], &["print up {pid}", "wait"]);
+    let pid = run.out_number("up");
+    run.input("\x1a");
+    run.out("in the shell");
+    is_stopped(pid, true);
+    run.input("go on\n");
+    is_stopped(pid, false);
+    run.input("\x03");
+    run.out("code 0");
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn ctrl_z_of_an_interactive_child_gives_the_terminal_back_until_both_go_on() {
+    let script = r#"$LAUNCH -- "$0" "$@"; echo in the shell; read -r line; fg; echo code $?"#;
+    let mut run = from_a_shell(script, &["-i"], &["print up {pid}", "read-line", "exit 4"]);
+    let pid = run.out_number("up");
+    run.input("\x1a");
+    run.out("in the shell");
+    is_stopped(pid, true);
+    run.input("go on\n");
+    is_stopped(pid, false);
+    run.input("typed\n");
+    run.out("read typed");
+    run.out("code 4");
+    run.ended();
+    run.leaves_nothing();
+}
+
+#[test]
+fn an_interactive_child_of_a_launcher_in_the_background_leaves_the_terminal_to_the_shell() {
+    let script = r#"$LAUNCH -- "$0" "$@" & read -r line; echo shell read $line; fg; echo code $?"#;
+    let mut run = from_a_shell(script, &["-i"], &["print up {pid}", "read-line", "exit 4"]);
+    let pid = run.out_number("up");
+    run.input("first\n");
+    run.out("shell read first");
+    // It reads in the background, for which the kernel stops it; in the foreground it goes on.
+    run.input("second\n");
+    run.out("read second");
+    run.out("code 4");
+    run.ended();
+    assert!(status_field(pid, "State").is_none());
+    run.leaves_nothing();
+}
+
+#[test]
+fn the_terminals_modes_stay_as_an_interactive_child_left_them_unless_it_was_killed() {
+    let script = r#"$LAUNCH -- stty -echo; echo after exit $(stty -a | grep -ow -- '-*echo')
+        stty echo; $LAUNCH -- sh -c 'stty -echo; kill -9 $$'; echo after kill $(stty -a | grep -ow -- '-*echo')"#;
+    let mut run = from_a_shell(script, &["-i"], &[]);
+    assert!(run.out("after exit").contains("-echo"), "{}", run.show());
+    assert!(!run.out("after kill").contains("-echo"), "{}", run.show());
+    run.ended();
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_everything() {
+    for flags in [&[][..], &["-i"]] {
+        let mut run = launcher().flags(flags).on_terminal().child(["on HUP print reload", "say up", "wait"]);
+        run.said("up");
+        run.hang_up();
+        run.ended();
+        run.leaves_nothing();
+        // Below a shell, which tells its jobs by kill(2).
+        let mut run = from_a_shell(r#"$LAUNCH -- "$0" "$@"; true"#, flags, &["on HUP ignore", "say up", "wait"]);
+        run.said("up");
+        run.hang_up();
+        run.ended();
+        run.leaves_nothing();
+    }
+}
+
+#[test]
+fn a_child_that_ends_is_no_signal_for_its_parents_child() {
+    let steps = ["on CHLD print got CHLD", "print up", "on USR1 print got USR1", "say up", "wait"];
+    let mut run = launcher().child(steps);
+    run.said("up");
+    run.signal(Signal::SIGCHLD);
+    run.signal(Signal::SIGUSR1);
+    run.out("got USR1");
+    run.signal(Signal::SIGTERM);
+    let ended = run.ends_with(0);
+    assert!(!ended.out.iter().any(|line| line.contains("CHLD")), "{:?}", ended.out);
 }
 
 for_subjects!(an_early_stop_request_is_not_lost: launcher, tini; |subject| {

@@ -82,6 +82,59 @@ fn a_stopped_child_can_be_stopped() {
 }
 
 #[test]
+fn sigkill_of_the_keeper_is_told_and_leaves_nothing() {
+    let mut run = launcher().child(DAEMONS.iter().copied().chain(["wait"]));
+    run.saids(&["deep", "up"]);
+    kill_keeper(&run);
+    let ended = run.ends_with(125);
+    assert!(ended.complains("keeper of child was killed"), "{:?}", ended.err);
+    run.leaves_nothing();
+    assert_eq!(run.report().kind(), "crashed");
+}
+
+/// It counts as a crash: what is to be restarted is.
+#[test]
+fn a_service_whose_keeper_was_killed_is_restarted() {
+    let mut run =
+        launcher().flags(["--restart", "on-failure", "--backoff", "0ms..0ms"]).child(["say up {generation}", "wait"]);
+    run.said("up 1");
+    kill_keeper(&run);
+    run.said("up 2");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
+/// Kills the process between the launcher and its service.
+fn kill_keeper(run: &Running) {
+    let keeper = nix::unistd::Pid::from_raw(run.below()[0]);
+    nix::sys::signal::kill(keeper, Signal::SIGKILL).unwrap();
+}
+
+/// A keeper that neither dies nor answers: held by a tracer, as by a file system that does not answer.
+#[test]
+fn a_keeper_that_does_not_answer_does_not_keep_the_launcher_beyond_its_budget() {
+    let mut run = launcher().flags(["--stop-timeout", "200ms", "--stop-budget", "1s"]).child(["say up", "wait"]);
+    run.said("up");
+    let keeper = run.below()[0];
+    // SAFETY: these requests take no memory of ours.
+    let traced = unsafe {
+        libc::ptrace(libc::PTRACE_SEIZE, keeper, 0, 0) == 0 && libc::ptrace(libc::PTRACE_INTERRUPT, keeper, 0, 0) == 0
+    };
+    assert!(traced, "{}", std::io::Error::last_os_error());
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.ended();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    // SAFETY: as above.
+    unsafe {
+        libc::waitpid(keeper, std::ptr::null_mut(), libc::__WALL);
+        libc::ptrace(libc::PTRACE_DETACH, keeper, 0, 0);
+    }
+    run.leaves_nothing();
+}
+
+#[test]
 fn sigkill_of_the_launcher_leaves_nothing() {
     let mut run = launcher().child(DAEMONS.iter().copied().chain(["wait"]));
     run.saids(&["deep", "up"]);

@@ -171,6 +171,11 @@ impl Fleet {
         over.then(|| decisive.map_or(otherwise, |outcome| outcome.code))
     }
 
+    /// Whether the stop budget is used up: the launcher ends now, whatever still runs.
+    pub fn is_out_of_time(&self) -> bool {
+        self.expired
+    }
+
     /// Whether all services are being stopped.
     pub fn is_going_down(&self) -> bool {
         self.going_down.is_some()

@@ -308,7 +308,7 @@ impl Service {
     fn go(&mut self, turn: &mut Turn, to: State) {
         let from = std::mem::replace(&mut self.state, to);
         if from != to {
-            let generation = self.live.as_ref().map(|live| live.generation);
+            let generation = self.generation();
             turn.tell(Transition::State { from, to, generation, attempt: self.attempt });
         }
     }

@@ -57,16 +57,36 @@ impl Supervisor {
 
     fn signal_arrived(&mut self, signal: Signal, from_kernel: bool) {
         // The kernel sends SIGHUP when the terminal goes away: nobody is left to run for. From kill(2) it is a message.
-        let hang_up = signal == Signal::HUP && from_kernel;
+        // A shell whose terminal goes away tells its jobs by kill(2), too.
+        let hang_up = signal == Signal::HUP && (from_kernel || terminal::is_hung_up());
         if signal.is_stop_request() || hang_up {
             self.feed(FleetEvent::StopRequested(StopCause::Signal(signal)));
         } else if signal == Signal::CHLD {
             // SIGCHLD: keepers are waited for by their sockets; what else is there are orphans of a dead keeper.
             reap_orphans();
         } else if matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU) {
-            terminal::stop_self();
+            self.suspend();
         } else {
             self.feed(FleetEvent::SignalReceived(signal));
+        }
+    }
+
+    /// Ctrl-Z: a terminal stops a whole job, so the services stop, too, and go on with the launcher.
+    fn suspend(&mut self) {
+        self.signal_jobs(Signal::TSTP);
+        // An interactive service tells by its own stop that it is the launcher's turn.
+        if self.console.is_none() {
+            terminal::stop_self();
+            self.signal_jobs(Signal::CONT);
+        }
+    }
+
+    /// Sends a signal of job control to every service.
+    fn signal_jobs(&self, signal: Signal) {
+        for live in self.slots.iter().filter_map(|slot| slot.live.as_ref()) {
+            if let Err(problem) = live.keeper.signal_group(signal) {
+                warn!("{signal} could not be sent: {problem}");
+            }
         }
     }
 
@@ -99,7 +119,7 @@ impl Supervisor {
                 self.tell(id, Event::SpawnFailed(generation, Box::new(failure)));
             }
             Message::Exited { pid, ending } => self.main_ended(id, generation, pid, ending),
-            Message::Stopped { .. } => self.child_stopped(id),
+            Message::Stopped { signal } => self.child_stopped(id, signal),
             Message::Continued => {}
             Message::Gone => self.keeper_gone(id, generation),
             Message::Lost => {
@@ -114,7 +134,7 @@ impl Supervisor {
     /// The main process, or the one followed in its place, has ended.
     fn main_ended(&mut self, id: ServiceId, generation: Generation, pid: i32, ending: Option<Ending>) {
         let now = clock::now();
-        self.take_terminal_back(id);
+        self.take_terminal_back(id, matches!(ending, Some(Ending::Code(_))));
         let ending = ending.unwrap_or_else(|| {
             // Before Linux 6.15 nobody but a process's parent is told how it ended.
             let service = &self.slots[id.0].settings.name;
@@ -130,6 +150,7 @@ impl Supervisor {
         let live = self.slots[id.0].live.take_if(|live| live.generation == generation);
         if live.is_some() {
             drop(live);
+            self.take_terminal_back(id, false);
             self.tell(id, Event::Emptied(generation));
         }
     }
@@ -197,7 +218,8 @@ impl Supervisor {
         } else {
             let confidence = report.verdict.confidence.name();
             let advice = report.verdict.advice.join("; ");
-            error!(service, event = "report", cause, confidence, report = path, advice, block, "{service}: {summary}");
+            let whose = if summary.starts_with(service.as_str()) { String::new() } else { format!("{service}: ") };
+            error!(service, event = "report", cause, confidence, report = path, advice, block, "{whose}{summary}");
         }
     }
 
@@ -222,25 +244,27 @@ impl Supervisor {
     }
 
     /// With `-i`, the terminal belongs to the child while it runs, and to the launcher after.
-    fn take_terminal_back(&mut self, id: ServiceId) {
+    fn take_terminal_back(&mut self, id: ServiceId, in_order: bool) {
         if self.slots[id.0].settings.interactive
-            && let Some(console) = &self.console
+            && let Some(console) = &mut self.console
         {
-            console.take_back();
+            console.take_back(in_order);
         }
     }
 
-    /// The interactive child was stopped from its terminal (Ctrl-Z): so is the launcher, and both go on together.
-    fn child_stopped(&mut self, id: ServiceId) {
-        let (Some(live), Some(console)) = (&self.slots[id.0].live, &self.console) else { return };
-        console.take_back();
-        terminal::stop_self();
+    /// The interactive child was stopped from its terminal (Ctrl-Z): so is the launcher, and both go on together. One
+    /// that was stopped for using the terminal from the background only needs the foreground, once there is one to give.
+    fn child_stopped(&mut self, id: ServiceId, signal: Signal) {
+        let (Some(live), Some(console)) = (&self.slots[id.0].live, &mut self.console) else { return };
+        let wants_foreground = matches!(signal, Signal::TTIN | Signal::TTOU);
+        if !(wants_foreground && console.has_foreground()) {
+            console.suspend();
+            terminal::stop_self();
+        }
         if let Some(main) = live.main {
-            console.give_to(main);
+            console.resume(main);
         }
-        if let Err(problem) = live.keeper.signal_group(Signal::CONT) {
-            warn!("the child could not be continued: {problem}");
-        }
+        self.signal_jobs(Signal::CONT);
     }
 
     fn keeper_of(&self, id: ServiceId, generation: Generation) -> Option<Rc<Keeper>> {

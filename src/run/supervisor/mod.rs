@@ -36,8 +36,9 @@ use console::Console;
 use inbox::{Happening, Task, watch};
 use slot::Slot;
 
-/// How long the last report is waited for once all services have ended: a disk that hangs does not keep the launcher.
-const LAST_REPORT: Duration = Duration::from_secs(3);
+/// How long the launcher waits, once all is over, for reports to be written and keepers to end: a file system that does
+/// not answer must not keep it from giving its exit code.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Everything that runs under one launcher.
 pub struct Supervisor {
@@ -55,6 +56,8 @@ pub struct Supervisor {
     unsaid: Vec<(ServiceId, Transition, Option<Duration>)>,
     /// Reports that are being made.
     explaining: usize,
+    /// When the launcher ends at the latest, once all is over.
+    end: Option<Moment>,
     /// The terminal, when a service runs on it interactively.
     console: Option<Console>,
     /// Whether a person sits at the launcher's terminal.
@@ -88,6 +91,7 @@ impl Supervisor {
             pending: VecDeque::new(),
             unsaid: Vec::new(),
             explaining: 0,
+            end: None,
             console: settings.services.iter().any(|service| service.interactive).then(Console::open).flatten(),
             terminal: crate::run::log::at_terminal(),
             settings,
@@ -98,17 +102,15 @@ impl Supervisor {
     /// Runs until nothing is left to do and returns the launcher's exit code.
     pub async fn run(&mut self) -> i32 {
         self.feed(FleetEvent::StartAll);
-        let mut leave_by = None;
         loop {
-            let mut deadline = self.fleet.next_deadline();
-            if let Some(code) = self.fleet.exit_code() {
-                let now = clock::now();
-                let by = *leave_by.get_or_insert(now + LAST_REPORT);
-                if self.explaining == 0 || now >= by {
-                    return self.leave(code);
-                }
-                deadline = Some(deadline.map_or(by, |deadline| deadline.min(by)));
+            let code = self.fleet.exit_code();
+            if let Some(code) = code
+                && self.may_leave()
+            {
+                return self.leave(code);
             }
+            self.end = code.and(self.end.or_else(|| Some(clock::now() + LAST_WORDS)));
+            let deadline = self.end.or_else(|| self.fleet.next_deadline());
             let happening = tokio::select! {
                 biased;
                 happening = self.inbox.recv() => happening,
@@ -119,6 +121,12 @@ impl Supervisor {
                 None => return code::INTERNAL,
             }
         }
+    }
+
+    /// Whether no process lives and no report is being made, or neither is waited for any longer.
+    fn may_leave(&self) -> bool {
+        let at_rest = self.explaining == 0 && self.slots.iter().all(|slot| slot.live.is_none());
+        at_rest || self.fleet.is_out_of_time() || self.end.is_some_and(|end| end <= clock::now())
     }
 
     /// The end: what services wrote last is passed on.

@@ -1,5 +1,7 @@
 //! From actions to deeds: one method an action.
 
+use std::time::Duration;
+
 use tracing::warn;
 
 use crate::core::facts::{Facts, Occasion, Refusal};
@@ -16,6 +18,9 @@ use super::explain::Case;
 use super::inbox::{Happening, Task};
 use super::{Supervisor, probe, spawn, tell};
 
+/// How long a keeper that has not started its service yet may take to end everything.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     /// Routes one action to its method.
     pub(super) fn perform(&mut self, now: Moment, id: ServiceId, action: Action) {
@@ -31,7 +36,7 @@ impl Supervisor {
             Action::SignalRest(generation, signal) => {
                 self.with_live(id, generation, |live| warn_of(live.keeper.signal_rest(signal)));
             }
-            Action::Kill(generation) => self.with_live(id, generation, |live| warn_of(live.keeper.kill())),
+            Action::Kill(generation) => self.with_live(id, generation, kill),
             Action::Explain { generation, attempt, occasion, ending, refusal, outlook } => {
                 let mut facts = Facts::new(self.slots[id.0].settings.name.clone(), occasion);
                 facts.ending = ending;
@@ -74,6 +79,11 @@ impl Supervisor {
     fn spawn(&mut self, now: Moment, id: ServiceId, generation: Generation) {
         let slot = &mut self.slots[id.0];
         slot.history.spawned = Some(now);
+        if slot.settings.interactive
+            && let Some(console) = &mut self.console
+        {
+            console.lend();
+        }
         match spawn::start(slot, generation, &self.outbox, id) {
             Ok(live) => slot.live = Some(live),
             Err(failure) => self.answer(id, Event::SpawnFailed(generation, Box::new(failure))),
@@ -208,6 +218,20 @@ struct Subject {
     generation: Generation,
     attempt: u32,
     outlook: Outlook,
+}
+
+/// Ends a generation. A keeper that was not heard of yet may itself wait for a program whose file system does not
+/// answer, and hear nothing: it is given a moment, then killed with what it holds.
+fn kill(live: &mut super::slot::Live) {
+    let keeper = live.keeper.clone();
+    if keeper.kill().is_err() {
+        keeper.destroy();
+    } else if live.main.is_none() {
+        live.tasks.push(Task::start(async move {
+            tokio::time::sleep(KEEPER_PATIENCE).await;
+            keeper.destroy();
+        }));
+    }
 }
 
 fn warn_of(done: std::io::Result<()>) {

@@ -47,8 +47,8 @@ pub struct Live {
     pub notify: Rc<NotifySocket>,
     /// Its main process, once executed.
     pub main: Option<i32>,
-    /// The tasks that watch the keeper and the notify socket.
-    pub _watches: Vec<Task>,
+    /// The tasks that watch the keeper and the notify socket, for as long as it lives.
+    pub tasks: Vec<Task>,
     /// The tasks that look for listening ports and handlers.
     pub probes: Vec<Task>,
 }

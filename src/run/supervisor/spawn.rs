@@ -80,7 +80,7 @@ pub fn start(
     let notify_watch =
         watch(notify.clone(), NotifySocket::fd, outbox.clone(), move || Happening::NotifyReadable(id, generation));
     let watches = vec![keeper_watch.map_err(failed("watching"))?, notify_watch.map_err(failed("watching"))?];
-    Ok(Live { generation, keeper, notify, main: None, _watches: watches, probes: Vec::new() })
+    Ok(Live { generation, keeper, notify, main: None, tasks: watches, probes: Vec::new() })
 }
 
 /// Variables whose value is the child's own pid.

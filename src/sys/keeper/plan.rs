@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr;
 
@@ -46,7 +46,8 @@ pub struct SpawnPlan {
     pub stdio: [Stdio; 3],
     /// Descriptors that become 3, 4, … in this order. They stay the caller's, and must be open until `start` returns.
     pub passed: Vec<RawFd>,
-    /// Whether its process group gets the foreground of the launcher's terminal, if there is one.
+    /// Whether it is a job on the launcher's terminal, if there is one: its stops are told, and its process group takes
+    /// the foreground, unless the launcher is in the background itself and has none to give.
     pub foreground: bool,
     /// The cgroup it is put in.
     pub cgroup: Option<Cgroup>,
@@ -187,6 +188,9 @@ impl Prepared {
             false => None,
         };
         let terminal = if plan.foreground { terminal::controlling() } else { None };
+        let terminal = terminal.filter(|terminal| {
+            terminal::foreground_group(terminal.as_fd()).is_ok_and(|group| group == terminal::own_group())
+        });
         let null_fd = null.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let stdio = plan.stdio.iter().enumerate().map(|(index, stdio)| match stdio {
             Stdio::Inherit => index as RawFd,

@@ -5,6 +5,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -39,8 +40,14 @@ pub struct Ended {
 /// Starts the command in a session of its own, with a new terminal as its standard streams. Returns the terminal's
 /// other side, to type on.
 pub fn start_on_terminal(mut command: Command, streams: &mut Streams) -> (Child, OwnedFd) {
-    let terminal = nix::pty::openpty(None, None).unwrap();
-    let slave = || Stdio::from(terminal.slave.try_clone().unwrap());
+    // Not by openpty(3): whoever inherits the master keeps the terminal from going away.
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = nix::pty::posix_openpt(flags).unwrap();
+    nix::pty::grantpt(&master).unwrap();
+    nix::pty::unlockpt(&master).unwrap();
+    let name = nix::pty::ptsname_r(&master).unwrap();
+    let master = OwnedFd::from(master);
+    let slave = || Stdio::from(nix::fcntl::open(name.as_str(), flags, nix::sys::stat::Mode::empty()).unwrap());
     command.stdin(slave()).stdout(slave()).stderr(slave());
     // SAFETY: setsid(2) and ioctl(2) are async-signal-safe and take no pointers here.
     unsafe {
@@ -51,8 +58,8 @@ pub fn start_on_terminal(mut command: Command, streams: &mut Streams) -> (Child,
         });
     }
     let process = command.spawn().unwrap();
-    streams.add(Source::Out, terminal.master.try_clone().unwrap());
-    (process, terminal.master)
+    streams.add(Source::Out, master.try_clone().unwrap());
+    (process, master)
 }
 
 impl Running {
@@ -185,6 +192,12 @@ impl Running {
     /// Closes its standard input.
     pub fn close_input(&mut self) {
         self.input = None;
+    }
+
+    /// Its terminal goes away, as when a window is closed.
+    pub fn hang_up(&mut self) {
+        self.input = None;
+        self.streams.close(Source::Out);
     }
 
     /// Sends it a signal.

@@ -78,6 +78,13 @@ impl Streams {
         }
     }
 
+    /// Reads no more from this stream.
+    pub fn close(&mut self, source: Source) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.source == source) {
+            stream.fd = None;
+        }
+    }
+
     /// All lines of a stream so far, and what of a last line there is.
     pub fn all(&self, source: Source) -> Vec<String> {
         let streams = self.streams.iter().filter(|stream| stream.source == source);

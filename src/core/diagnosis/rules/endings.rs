@@ -118,6 +118,9 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
 /// The main process ended.
 pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
     let facts = view.facts;
+    if facts.ending.is_none() && facts.occasion == Occasion::Crashed {
+        return Some(vanished(view));
+    }
     let words = output::last_words(&facts.output_tail);
     let candidate = match facts.ending? {
         Ending::Code(code) => exited(view, code, words.as_ref()),
@@ -142,6 +145,17 @@ pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
     candidate.verdict.process = facts.processes.first().map(|process| process.pid);
     candidate.verdict.frame = words.and_then(|words| words.frame);
     Some(candidate)
+}
+
+/// It is gone, and its keeper did not tell how.
+fn vanished(view: &View<'_>) -> Candidate {
+    let name = &view.facts.service;
+    let after = words::span(view.facts.elapsed);
+    let summary = format!("{name} was ended with its keeper, which somebody killed, after {after}");
+    Candidate::new(Cause::Crashed, Confidence::Certain, Grip::Firm, summary)
+        .evidence("the launcher's own process above it ended before it did: whatever was below that is killed")
+        .advice("find who killed a process named launcher-keeper: a script that kills by name, a person")
+        .advice("or the kernel, out of memory: dmesg | grep -i 'killed process'")
 }
 
 fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
