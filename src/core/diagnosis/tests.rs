@@ -601,7 +601,7 @@ fn exits_with_its_last_words() {
 #[test]
 fn crashes_name_the_signal_and_memory_kills_need_the_counter() {
     let found = expect(&ended(Ending::Signal(Signal::SEGV), ""), Cause::Crashed, Confidence::Certain);
-    assert_eq!(found.summary, "api was ended by SIGSEGV (segmentation fault) after 1.2 s");
+    assert_eq!(found.summary, "api was ended by SIGSEGV before it was ready, after 1.2 s (segmentation fault)");
     let mut facts = ended(Ending::Signal(Signal::KILL), "");
     says(&expect(&facts, Cause::Crashed, Confidence::Certain).evidence.join("\n"), &["who sent it is not known"]);
     facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1 });

@@ -152,7 +152,7 @@ fn vanished(view: &View<'_>) -> Candidate {
     let name = &view.facts.service;
     let after = words::span(view.facts.elapsed);
     let summary = format!("{name} was ended with its keeper, which somebody killed, after {after}");
-    Candidate::new(Cause::Crashed, Confidence::Certain, Grip::Firm, summary)
+    Candidate::new(Cause::Crashed, Confidence::Likely, Grip::Firm, summary)
         .evidence("the launcher's own process above it ended before it did: whatever was below that is killed")
         .advice("find who killed a process named launcher-keeper: a script that kills by name, a person")
         .advice("or the kernel, out of memory: dmesg | grep -i 'killed process'")
