@@ -214,20 +214,6 @@ pub struct PortArgs {
     pub json: bool,
 }
 
-impl PortArgs {
-    /// The port to look at; `auto` is none.
-    pub fn listen(&self) -> Result<crate::core::settings::Listen, UsageError> {
-        use crate::core::config::listen::{is_auto, listen};
-        match listen(&self.address) {
-            Ok(found) if is_auto(&found) => {
-                Err(UsageError::new("nobody can hold a port that is not chosen yet", "write a number").of("port"))
-            }
-            Ok(found) => Ok(found),
-            Err(error) => Err(UsageError::new(error.message, error.hint).of("port")),
-        }
-    }
-}
-
 /// `launcher report`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReportArgs {

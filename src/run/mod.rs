@@ -69,7 +69,17 @@ fn answer(command: Command) -> i32 {
             }
         },
         Command::Dump(dump) => commands::dump::dump(&dump),
-        Command::Port(port) => told(commands::port::port(&port.address, port.json), code::USAGE),
+        Command::Port(port) => match commands::port::port(&port.address, port.json) {
+            Ok(text) => {
+                // A reader that has seen enough (`| head`) is no error.
+                let _ = io::stdout().lock().write_all(text.as_bytes());
+                0
+            }
+            Err(wrong) => {
+                eprint!("{wrong}");
+                code::USAGE
+            }
+        },
         Command::Report(report) => {
             commands::report::report(report.service.as_deref(), report.report_dir.as_deref(), report.json)
         }
@@ -82,21 +92,6 @@ fn answer(command: Command) -> i32 {
             // A reader that has seen enough (`| head`) is no error.
             let _ = args::man::write(&mut io::stdout());
             0
-        }
-    }
-}
-
-/// Prints an answer to stdout, or why there is none to stderr.
-fn told(answer: Result<String, String>, wrong: i32) -> i32 {
-    match answer {
-        Ok(text) => {
-            // A reader that has seen enough (`| head`) is no error.
-            let _ = io::stdout().lock().write_all(text.as_bytes());
-            0
-        }
-        Err(problem) => {
-            eprintln!("launcher: {problem}");
-            wrong
         }
     }
 }

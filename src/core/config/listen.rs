@@ -84,6 +84,7 @@ fn unix(path: &str) -> Result<Listen, ValueError> {
     let hint = "write unix:/run/api.sock, or unix:@name for one in the abstract namespace";
     let message = match path {
         "" | "@" => "the path of a Unix socket is not empty".to_owned(),
+        _ if path.contains('\0') => "the path of a Unix socket cannot hold a NUL".to_owned(),
         _ if path.ends_with('/') => format!("{path:?} is a directory"),
         _ if path.len() > LONGEST_UNIX_PATH => {
             format!("the path of a Unix socket has at most {LONGEST_UNIX_PATH} bytes, this has {}", path.len())
@@ -180,6 +181,7 @@ mod tests {
         }
         assert_eq!(shown("127.0.0.1:auto"), "tcp://127.0.0.1:0");
         assert_eq!(shown("auto"), "tcp://0.0.0.0:0");
+        assert_eq!(shown("tcp://[::1]:auto"), "tcp://[::1]:0");
         assert_eq!(shown("unix:/run/a.sock"), "unix:/run/a.sock");
         assert_eq!(shown("unix:///run/a.sock"), "unix:/run/a.sock");
         assert_eq!(shown("unix:@name"), "unix:@name");
@@ -203,7 +205,20 @@ mod tests {
         assert_eq!(shown("::1:8080"), "\"::1:8080\": an IPv6 address goes in brackets (write [::1]:8080)");
         assert!(shown("example.org:80").starts_with("\"example.org\" is not an IP address"));
         assert!(shown(&format!("unix:/{}", "x".repeat(107))).starts_with("the path of a Unix socket has at most 107"));
-        assert!(shown("unix:").starts_with("the path of a Unix socket is not empty"));
+        for (text, part) in [
+            ("", "\"\" has no port (write 127.0.0.1:8080)"),
+            ("[::1]", "has no port (write [::1]:8080)"),
+            ("127.0.0.1:", "unknown port \"\""),
+            ("65536", "port 65536 is out of range"),
+            ("256.0.0.1:80", "is not an IP address"),
+            ("[::g]:80", "is not an IPv6 address"),
+            ("unix:", "is not empty"),
+            ("unix:@", "is not empty"),
+            ("unix:/a\0b", "cannot hold a NUL"),
+        ] {
+            assert!(shown(text).contains(part), "{text:?}: {}", shown(text));
+        }
+        assert_eq!(shown(&format!("unix:/{}", "a".repeat(106))).len(), 112);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::listen::parse_listen;
+use crate::core::config::listen::listen as parse_listen;
 
 fn asked() -> Listen {
     parse_listen("127.0.0.1:8080").unwrap()

@@ -80,8 +80,13 @@ pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
     let shown = path.display().to_string();
     let bytes = match read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // A file that was named and is not there is a wrong configuration; with none named there is nothing to do.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && args.config.is_none() => {
             return Err(LoadError::Usage(missing(args, &shown)));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reason = "there is no such file, check the path after -c".to_owned();
+            return Err(LoadError::Unreadable { file: shown, reason });
         }
         Err(error) => return Err(LoadError::Unreadable { file: shown, reason: error.to_string() }),
     };
@@ -98,18 +103,13 @@ pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
     Ok(settings)
 }
 
-/// What to say when the file is not there.
+/// What to say when no file is named and there is none in this folder.
 fn missing(args: &RunArgs, file: &str) -> UsageError {
-    let message = match args.config {
-        Some(_) => format!("there is no file {file}"),
-        None => format!("there is no {file} in this folder, and no command after --"),
-    };
     let hint = match args.services.first() {
-        Some(first) if args.config.is_none() => format!("to run the command {first}: launcher run -- {first}"),
-        _ if args.config.is_none() => "write launcher run -- COMMAND, or name a file with -c".to_owned(),
-        _ => "check the path after -c".to_owned(),
+        Some(first) => format!("to run the command {first}: launcher run -- {first}"),
+        None => "write launcher run -- COMMAND, or name a file with -c".to_owned(),
     };
-    UsageError::new(message, hint).of("run")
+    UsageError::new(format!("there is no {file} in this folder, and no command after --"), hint).of("run")
 }
 
 /// The bytes of a file, if it is of a reasonable size.

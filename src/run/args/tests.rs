@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::config::{self, Context};
-use crate::core::settings::{Listen, PortMode, RestartPolicy, Settings};
+use crate::core::settings::{PortMode, RestartPolicy, Settings};
 
 fn command(line: &[&str]) -> Result<Command, ArgsError> {
     parse(std::iter::once("launcher").chain(line.iter().copied()).map(OsString::from))
@@ -236,7 +236,7 @@ fn a_file_is_found_read_and_reduced_to_what_is_asked_for() {
     assert!(text.contains("cannot read") && exit == 78, "{text}");
     assert!(fails(&["run", "-c", "/dev/zero"]).0.contains("more than 4 MiB"));
     let (text, exit) = fails(&["run", "-c", "/nowhere/l.toml"]);
-    assert!(text.starts_with("launcher: there is no file /nowhere/l.toml") && exit == 2, "{text}");
+    assert!(text.contains("cannot read /nowhere/l.toml") && text.contains("-c") && exit == 78, "{text}");
     // The tests run in the package's folder, which has an example, but no launcher.toml.
     let (text, exit) = fails(&["run", "./server"]);
     assert!(text.contains("there is no launcher.toml in this folder") && text.contains("launcher run -- ./server"));
@@ -254,12 +254,9 @@ fn the_other_commands() {
     for bad in ["0", "99999999999", "a/b", ""] {
         assert!(target(bad).is_err(), "{bad}");
     }
-    let port = |text: &str| match command(&["port", text, "--json"]) {
-        Ok(Command::Port(args)) if args.json => args.listen().map_err(|error| error.to_string()),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(port("8080"), Ok(Listen::Tcp("0.0.0.0:8080".parse().unwrap())));
-    assert!(port("auto").is_err() && port("99999").unwrap_err().contains("out of range"));
+    assert!(
+        matches!(command(&["port", "8080", "--json"]), Ok(Command::Port(args)) if args.address == "8080" && args.json)
+    );
     assert!(matches!(command(&["check", "--port", "80,check", "--", "x"]), Ok(Command::Check(args))
         if settings_from_flags(&args).unwrap().services[0].ports[0].mode == PortMode::Check));
     assert!(matches!(command(&["report", "api", "--report-dir", "d"]), Ok(Command::Report(args))

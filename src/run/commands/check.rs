@@ -58,8 +58,8 @@ fn text(service: &str, findings: &[Refusal]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::core::config::listen::listen as parse_listen;
     use crate::core::exec_words::{Finding, explain};
-    use crate::core::listen::parse_listen;
     use crate::core::port_words::{self, RawPortFailure};
 
     use super::*;

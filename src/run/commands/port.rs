@@ -6,6 +6,7 @@ use crate::core::facts::{HoldState, OwnerFacts, PortProblem};
 use crate::core::listen::parse_question;
 use crate::core::port_words::{self, RawPortFailure};
 use crate::core::settings::Listen;
+use crate::run::args::UsageError;
 use crate::sys::port;
 
 /// What is found out about an address.
@@ -30,10 +31,10 @@ pub struct Answer {
 ///
 /// # Errors
 /// What is wrong with the address: a wrong command line.
-pub fn port(address: &str, json: bool) -> Result<String, String> {
+pub fn port(address: &str, json: bool) -> Result<String, UsageError> {
     let answer = ask(address)?;
     if json {
-        let mut text = serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?;
+        let mut text = serde_json::to_string_pretty(&answer).unwrap_or_default();
         text.push('\n');
         return Ok(text);
     }
@@ -46,8 +47,9 @@ pub fn port(address: &str, json: bool) -> Result<String, String> {
 
 /// Looks at each address that the question may mean. The first that is taken is the answer; when none is, the first
 /// that could be bound; and when none could, the first there is.
-fn ask(address: &str) -> Result<Answer, String> {
-    let mut answers: Vec<Answer> = parse_question(address)?.iter().map(look).collect();
+fn ask(address: &str) -> Result<Answer, UsageError> {
+    let listens = parse_question(address).map_err(|error| UsageError::new(error.message, error.hint).of("port"))?;
+    let mut answers: Vec<Answer> = listens.iter().map(look).collect();
     let chosen = answers
         .iter()
         .position(|answer| answer.problem == Some(PortProblem::Taken))
@@ -167,7 +169,8 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for address in ["nowhere", "", "127.0.0.1", "auto", "99999"] {
-            assert!(port(address, false).is_err(), "{address}");
+            let error = port(address, false).unwrap_err().to_string();
+            assert!(error.starts_with("launcher: ") && error.contains("launcher port --help"), "{address}: {error}");
         }
     }
 }
