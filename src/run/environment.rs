@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use crate::core::service::Generation;
+use crate::core::settings::{ServiceSettings, Settings};
+use crate::run::preflight;
+use crate::sys::users::Identity;
 
 /// Variables that speak of one process and its supervisor: those of the launcher's own parent are not the child's.
 const PRIVATE: [&str; 10] = [
@@ -34,6 +38,8 @@ pub struct Special<'a> {
     pub generation: Option<Generation>,
     /// The notify socket's address.
     pub notify_socket: &'a str,
+    /// As whom it runs, when that is said.
+    pub user: Option<&'a Identity>,
     /// The ports by name, as far as they have a number.
     pub ports: Vec<(&'a str, u16)>,
     /// Names of the passed sockets, in their order from fd 3 on.
@@ -50,6 +56,9 @@ pub fn build(
     special: &Special<'_>,
 ) -> BTreeMap<OsString, OsString> {
     let mut variables: BTreeMap<OsString, OsString> = inherited.filter(|(name, _)| !is_private(name)).collect();
+    if let Some(user) = special.user {
+        take_on(&mut variables, user);
+    }
     variables.extend(set.into_iter().map(|(name, value)| (name.into(), value.into())));
     let mut put = |name: String, value: String| variables.insert(name.into(), value.into());
     put("LAUNCHER_SERVICE".into(), special.service.into());
@@ -73,6 +82,41 @@ pub fn build(
     variables
 }
 
+/// The variables that name the user and its home, as systemd sets them with `User=`: those of the launcher's own user
+/// would send the service's files to a home that it may not enter. What the service's own settings say comes after and
+/// wins. A user without an entry in `/etc/passwd` gets the home `/`, as from Docker and gosu, and no name.
+fn take_on(variables: &mut BTreeMap<OsString, OsString>, user: &Identity) {
+    let home = user.home.clone().unwrap_or_else(|| PathBuf::from("/"));
+    variables.insert("HOME".into(), home.into());
+    for name in ["USER", "LOGNAME"] {
+        match &user.name {
+            Some(user) => variables.insert(name.into(), user.into()),
+            None => variables.remove(OsStr::new(name)),
+        };
+    }
+}
+
+/// A line about a `PORT` that the launcher inherited and passes on to nobody: platforms set it for a program that is now
+/// behind the launcher, which would listen elsewhere without a word. `None` when a service has a port or a `PORT` of its
+/// own, from where the launcher's is not missed.
+pub fn lost_port(settings: &Settings, inherited: Option<&OsStr>) -> Option<String> {
+    let port = inherited?.to_string_lossy();
+    let in_file =
+        |file: &PathBuf| preflight::environment_file(file).is_ok_and(|all| all.iter().any(|(k, _)| k == "PORT"));
+    let has_own = |service: &ServiceSettings| {
+        !service.ports.is_empty()
+            || service.environment.contains_key("PORT")
+            || service.environment_files.iter().any(in_file)
+    };
+    let service = settings.services.first().filter(|_| !settings.services.iter().any(has_own))?;
+    let number = if port.parse::<u16>().is_ok_and(|port| port > 0) { &*port } else { "8080" };
+    let how = match settings.single_command {
+        true => format!("--port {number}"),
+        false => format!("[[service.{}.port]] listen = \"tcp://0.0.0.0:{number}\"", service.name),
+    };
+    Some(format!("PORT={port} was inherited and is not passed on, as no port is declared; to pass it on: {how}"))
+}
+
 /// A port's name as the end of a variable's name: `http-admin` gives `HTTP_ADMIN`.
 fn variable_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
@@ -94,6 +138,41 @@ mod tests {
         let names: Vec<_> = variables.keys().map(|name| name.to_str().unwrap()).collect();
         assert_eq!(names, ["LAUNCHER_SERVICE", "NOTIFY_SOCKET", "PATH"]);
         assert_eq!(variables[OsStr::new("NOTIFY_SOCKET")], "@x");
+    }
+
+    #[test]
+    fn a_user_has_its_own_home_and_name() {
+        let inherited = [("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root")];
+        let known =
+            Identity { uid: 7, gid: 7, groups: vec![7], name: Some("app".to_owned()), home: Some("/srv/app".into()) };
+        let variables = built(&inherited, &Special { user: Some(&known), ..Special::default() });
+        let value = |name: &str| variables.get(OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(["HOME", "USER", "LOGNAME"].map(value).map(Option::unwrap), ["/srv/app", "app", "app"]);
+        let number = Identity { name: None, home: None, ..known.clone() };
+        let variables = built(&inherited, &Special { user: Some(&number), ..Special::default() });
+        assert_eq!(variables[OsStr::new("HOME")], "/");
+        assert!(!variables.contains_key(OsStr::new("USER")) && !variables.contains_key(OsStr::new("LOGNAME")));
+        // What the settings say wins.
+        let set = [("HOME".to_owned(), "/data".to_owned())];
+        let variables = build(std::iter::empty(), set, &Special { user: Some(&known), ..Special::default() });
+        assert_eq!(variables[OsStr::new("HOME")], "/data");
+    }
+
+    #[test]
+    fn a_port_that_is_not_passed_on_is_told_with_how_to_declare_it() {
+        let context = || crate::core::config::Context { folder: std::path::Path::new(""), name: "test" };
+        let lost = |more: &str, inherited: Option<&str>| {
+            let text = format!("[service.api]\ncommand = ['true']\n{more}");
+            let settings = crate::core::config::parse_bytes("launcher.toml", text.as_bytes(), context()).unwrap();
+            lost_port(&settings, inherited.map(OsStr::new))
+        };
+        let line = lost("", Some("5000")).unwrap();
+        assert!(line.starts_with("PORT=5000 was inherited and is not passed on"), "{line}");
+        assert!(line.ends_with("[[service.api.port]] listen = \"tcp://0.0.0.0:5000\""), "{line}");
+        assert!(lost("", Some("http")).unwrap().ends_with(":8080\""));
+        assert_eq!(lost("", None), None);
+        assert_eq!(lost("port = [{ name = 'http', listen = '127.0.0.1:80' }]", Some("5000")), None);
+        assert_eq!(lost("environment = { PORT = '1' }", Some("5000")), None);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What is checked before a generation starts: the user, the program, the ports. Finds, and puts into words.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::core::config::dotenv;
 use crate::core::exec_words;
-use crate::core::facts::{ExecFailure, PortFailure, PortProblem, Refusal};
+use crate::core::facts::{ExecFailure, ExecProblem, PortFailure, PortProblem, Refusal};
 use crate::core::port_words::{self, RawPortFailure};
 use crate::core::settings::{PortSettings, ServiceSettings};
 use crate::sys::users::{self, Identity};
@@ -16,10 +17,12 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// Everything that is in the way of a service now, in the order in which it would be met. Nothing is held or changed.
 pub fn findings(service: &ServiceSettings) -> Vec<Refusal> {
     let mut found = Vec::new();
-    match user(service).and_then(|identity| program(service, &path(service), identity.as_ref())) {
-        Ok(_) => {}
-        Err(failure) => found.push(Refusal::Exec(failure)),
-    }
+    let identity = user(service).unwrap_or_else(|failure| {
+        found.push(Refusal::Exec(failure));
+        None
+    });
+    found.extend(program(service, &path(service), identity.as_ref()).err().map(Refusal::Exec));
+    found.extend(service.environment_files.iter().filter_map(|file| environment_file(file).err()).map(Refusal::Exec));
     for settings in &service.ports {
         if let Err(raw) = port::examine(&settings.listen) {
             found.push(Refusal::Port(port_failure(&service.name, settings, &raw)));
@@ -53,6 +56,24 @@ pub fn program(service: &ServiceSettings, path: &OsStr, identity: Option<&Identi
     executable::examine(command, path, service.directory.as_deref(), who)
 }
 
+/// The variables of an environment file, in its order.
+///
+/// # Errors
+/// It cannot be read, or lines of it are wrong: all of them are named.
+pub fn environment_file(file: &Path) -> Result<Vec<(String, String)>, ExecFailure> {
+    let wrong = |problem: String| ExecFailure {
+        problem: ExecProblem::Stage,
+        summary: format!("the environment file {} cannot be used: {problem}", file.display()),
+        advice: vec![format!("correct {}, or leave it out", file.display())],
+        errno: None,
+    };
+    let text = std::fs::read_to_string(file).map_err(|problem| wrong(problem.to_string()))?;
+    dotenv::parse(&text).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        wrong(all.join("; "))
+    })
+}
+
 /// A port that could not be had, in words; when it is taken, with a search for who has it.
 pub fn port_failure(service: &str, settings: &PortSettings, raw: &RawPortFailure) -> PortFailure {
     let taken = raw.problem == PortProblem::Taken;
@@ -70,8 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::facts::ExecProblem;
-    use crate::core::listen::parse_listen;
+    use crate::core::config::listen::listen as parse_listen;
     use crate::core::settings::*;
     use crate::core::signal::Signal;
 
@@ -131,6 +151,10 @@ mod tests {
         let Some(Refusal::Exec(failure)) = findings(&api).into_iter().next() else { panic!() };
         assert_eq!((failure.problem, failure.problem.exit_code()), (ExecProblem::User, 71));
         assert!(failure.summary.contains("no-such-user-here"), "{}", failure.summary);
+        api.environment_files = vec!["/no/such/.env".into()];
+        let all: Vec<String> = findings(&api).iter().map(|finding| format!("{finding:?}")).collect();
+        assert_eq!(all.len(), 5, "{all:?}");
+        assert!(all[1].contains("/no/such/program") && all[2].contains("/no/such/.env"), "{all:?}");
     }
 
     #[test]

@@ -114,7 +114,8 @@ impl Supervisor {
                 self.tell(id, Event::Spawned(generation, pid));
             }
             Message::ExecFailed { stage, errno } => {
-                let failure = super::spawn::exec_failure(&self.slots[id.0], stage, errno);
+                let slot = &self.slots[id.0];
+                let failure = super::spawn::exec_failure(&slot.settings, slot.program.as_deref(), stage, errno);
                 self.slots[id.0].history.note(now, failure.summary.clone());
                 self.tell(id, Event::SpawnFailed(generation, Box::new(failure)));
             }
@@ -200,7 +201,8 @@ impl Supervisor {
         let path = match &explained.path {
             Ok(path) => path.display().to_string(),
             Err(problem) => {
-                warn!(service, "the report of {service} could not be written: {problem}");
+                let folder = self.store.folder(service);
+                warn!(service, "the report of {service} could not be written to {}: {problem}", folder.display());
                 String::new()
             }
         };

@@ -21,12 +21,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 use crate::core::exit::code;
 use crate::core::fleet::{Fleet, FleetEvent, ServiceId};
 use crate::core::service::{Action, Transition};
 use crate::core::settings::Settings;
 use crate::core::time::Moment;
+use crate::run::environment;
 use crate::run::output::Relays;
 use crate::run::reports::ReportStore;
 use crate::sys::clock;
@@ -53,7 +55,7 @@ pub struct Supervisor {
     /// Events that came out of performing actions, to be fed next.
     pending: VecDeque<FleetEvent>,
     /// Transitions that were noted and not yet said, and how long the service ran then.
-    unsaid: Vec<(ServiceId, Transition, Option<Duration>)>,
+    unsaid: Vec<(ServiceId, Transition, Option<Duration>, bool)>,
     /// Reports that are being made.
     explaining: usize,
     /// When the launcher ends at the latest, once all is over.
@@ -102,6 +104,10 @@ impl Supervisor {
     /// Runs until nothing is left to do and returns the launcher's exit code.
     pub async fn run(&mut self) -> i32 {
         self.feed(FleetEvent::StartAll);
+        // Said while the first service starts: it does not hold it up.
+        if let Some(line) = environment::lost_port(&self.settings, std::env::var_os("PORT").as_deref()) {
+            warn!("{line}");
+        }
         loop {
             let code = self.fleet.exit_code();
             if let Some(code) = code

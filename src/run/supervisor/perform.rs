@@ -198,16 +198,21 @@ impl Supervisor {
             _ => {}
         }
         let running = slot.history.running(now);
-        self.unsaid.push((id, transition, running));
+        self.unsaid.push((id, transition, running, slot.history.ready));
     }
 
     /// Writes the lines about what was done.
     pub(super) fn say(&mut self) {
-        for (id, transition, running) in self.unsaid.drain(..) {
+        for (id, transition, running, ready) in self.unsaid.drain(..) {
             let settings = &self.slots[id.0].settings;
-            let waits = !settings.after.is_empty();
-            let failed = self.slots[id.0].history.failed;
-            let subject = tell::Subject { service: &settings.name, running, waits, failed, terminal: self.terminal };
+            let subject = tell::Subject {
+                service: &settings.name,
+                running,
+                ready,
+                waits: !settings.after.is_empty(),
+                failed: self.slots[id.0].history.failed,
+                terminal: self.terminal,
+            };
             tell::transition(&subject, &transition);
         }
     }

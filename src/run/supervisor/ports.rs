@@ -139,3 +139,79 @@ fn number(listen: &Listen) -> Option<u16> {
         Listen::Unix(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn ports(all: &[(&str, PortMode, HoldUntil)]) -> Ports {
+        let settings: Vec<PortSettings> = all
+            .iter()
+            .enumerate()
+            .map(|(index, (listen, mode, until))| PortSettings {
+                name: format!("p{index}"),
+                listen: crate::core::config::listen::listen(listen).unwrap(),
+                mode: *mode,
+                until: *until,
+            })
+            .collect();
+        Ports::new("api", &settings)
+    }
+
+    fn address(ports: &Ports, index: usize) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], ports.numbers()[index].1))
+    }
+
+    /// Binds as a stranger does, without any option.
+    fn is_free(address: SocketAddr) -> bool {
+        Socket::new(Domain::IPV4, Type::STREAM, None).unwrap().bind(&address.into()).is_ok()
+    }
+
+    #[test]
+    fn what_is_reserved_until_ready_is_let_go_when_told_so_whenever_that_is() {
+        let mut ports = ports(&[
+            ("127.0.0.1:auto", PortMode::Reserve, HoldUntil::Ready),
+            ("127.0.0.1:auto", PortMode::Reserve, HoldUntil::Exec),
+        ]);
+        // The check has taken them, and the generation ends before it was executed.
+        ports.take().unwrap();
+        assert!(!is_free(address(&ports, 0)) && !is_free(address(&ports, 1)));
+        ports.release_reserved();
+        assert!(is_free(address(&ports, 0)) && is_free(address(&ports, 1)));
+        // At exec, only what is reserved until then is let go.
+        ports.take().unwrap();
+        ports.release_for_exec();
+        assert!(!is_free(address(&ports, 0)) && is_free(address(&ports, 1)));
+    }
+
+    #[test]
+    fn a_check_that_fails_half_way_keeps_nothing_after_its_end() {
+        let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = stranger.local_addr().unwrap().to_string();
+        let mut ports = ports(&[
+            ("127.0.0.1:auto", PortMode::Reserve, HoldUntil::Ready),
+            (&taken, PortMode::Reserve, HoldUntil::Ready),
+        ]);
+        let failure = ports.take().unwrap_err();
+        assert!(failure.summary.contains(&taken), "{}", failure.summary);
+        ports.release_reserved();
+        assert!(is_free(address(&ports, 0)));
+    }
+
+    #[test]
+    fn a_passed_port_stays_held_and_keeps_its_number() {
+        let mut ports = ports(&[("127.0.0.1:auto", PortMode::Pass, HoldUntil::Exec)]);
+        ports.take().unwrap();
+        let first = address(&ports, 0);
+        ports.release_for_exec();
+        ports.release_reserved();
+        std::net::TcpStream::connect(first).unwrap();
+        ports.take().unwrap();
+        assert_eq!(address(&ports, 0), first);
+        assert!(ports.awaited().is_empty());
+    }
+}

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::core::config::{dotenv, expand};
+use crate::core::config::expand;
 use crate::core::exec_words;
 use crate::core::facts::{ExecFailure, ExecProblem, MemoryFacts};
 use crate::core::fleet::ServiceId;
@@ -18,8 +18,9 @@ use crate::core::settings::ServiceSettings;
 use crate::run::environment::{self, Special};
 use crate::run::preflight;
 use crate::sys::keeper::{Keeper, SpawnPlan, Stage, Stdio};
+use crate::sys::memory;
 use crate::sys::notify_socket::NotifySocket;
-use crate::sys::{memory, users};
+use crate::sys::users::{self, Identity};
 
 use super::inbox::{Happening, watch};
 use super::slot::{Live, Slot};
@@ -58,7 +59,7 @@ pub fn start(
     let service = slot.settings.clone();
     let identity = preflight::user(&service)?;
     let notify = Rc::new(NotifySocket::bind().map_err(failed("making the notify socket"))?);
-    let variables = variables(slot, generation, notify.address())?;
+    let variables = variables(slot, generation, notify.address(), identity.as_ref())?;
     let [stdout, stderr] = slot.output.ends().map_err(failed("duplicating the output"))?;
     let stdio = |end: Option<_>| end.map_or(Stdio::Inherit, Stdio::Fd);
     let plan = SpawnPlan {
@@ -112,17 +113,23 @@ pub fn command_for_people(slot: &Slot) -> Vec<String> {
     expanded(slot).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn variables(slot: &Slot, generation: Generation, notify_socket: &str) -> Result<Vec<CString>, ExecFailure> {
+fn variables(
+    slot: &Slot,
+    generation: Generation,
+    notify_socket: &str,
+    user: Option<&Identity>,
+) -> Result<Vec<CString>, ExecFailure> {
     let service = &slot.settings;
     let mut set: Vec<(String, String)> = Vec::new();
     for file in &service.environment_files {
-        set.extend(read_environment_file(file)?);
+        set.extend(preflight::environment_file(file)?);
     }
     set.extend(service.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     let special = Special {
         service: &service.name,
         generation: Some(generation),
         notify_socket,
+        user,
         ports: slot.ports.numbers(),
         passed: slot.ports.passed().into_iter().map(|(name, _)| name).collect(),
         watchdog: service.watchdog,
@@ -135,15 +142,6 @@ fn variables(slot: &Slot, generation: Generation, notify_socket: &str) -> Result
         c_string(OsStr::from_bytes(&bytes))
     };
     all.into_iter().map(assignment).collect()
-}
-
-fn read_environment_file(file: &Path) -> Result<Vec<(String, String)>, ExecFailure> {
-    let wrong = |problem: String| environment_file_failure(&file.display().to_string(), &problem);
-    let text = std::fs::read_to_string(file).map_err(|problem| wrong(problem.to_string()))?;
-    dotenv::parse(&text).map_err(|problems| {
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        wrong(all.join("; "))
-    })
 }
 
 /// A step of the launcher's own that failed before there was a process to fail.
@@ -160,10 +158,18 @@ fn c_string(text: &OsStr) -> Result<CString, ExecFailure> {
 }
 
 /// Why a try to execute failed, in words.
-pub fn exec_failure(slot: &Slot, stage: Stage, errno: i32) -> ExecFailure {
-    let program = slot.program.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    let directory = slot.settings.directory.as_deref().map(|path| path.display().to_string());
-    exec_words::failed_stage(&stage.to_string(), errno, &program, directory.as_deref(), slot.settings.user.as_deref())
+///
+/// What `execve(2)` refuses is looked at once more: the program may have changed since preflight, and its ENOENT stands
+/// for a missing program, interpreter and loader alike. Where nothing is seen, stage and errno say what is known.
+pub fn exec_failure(service: &ServiceSettings, program: Option<&Path>, stage: Stage, errno: i32) -> ExecFailure {
+    if stage == Stage::Exec
+        && let Err(failure) = find_program(service)
+    {
+        return ExecFailure { errno: failure.errno.or(Some(errno)), ..failure };
+    }
+    let program = program.map(|path| path.display().to_string()).unwrap_or_default();
+    let directory = service.directory.as_deref().map(|path| path.display().to_string());
+    exec_words::failed_stage(&stage.to_string(), errno, &program, directory.as_deref(), service.user.as_deref())
 }
 
 /// Memory limits and peak now, with the kills since the generation started.
@@ -173,15 +179,6 @@ pub fn memory_since(kills_before: Option<u64>) -> Option<MemoryFacts> {
     Some(MemoryFacts { kills: now.kills.saturating_sub(kills_before), ..now })
 }
 
-fn environment_file_failure(file: &str, problem: &str) -> ExecFailure {
-    ExecFailure {
-        problem: ExecProblem::Stage,
-        summary: format!("the environment file {file} cannot be used: {problem}"),
-        advice: vec![format!("correct {file}, or take it out of environment_files")],
-        errno: None,
-    }
-}
-
 /// No argument or variable can hold a NUL byte (`execve(2)`).
 fn nul_byte_failure(text: &str) -> ExecFailure {
     ExecFailure {
@@ -189,5 +186,51 @@ fn nul_byte_failure(text: &str) -> ExecFailure {
         summary: format!("{text:?} holds a NUL byte, which no argument or environment variable can hold"),
         advice: vec!["take the NUL byte out of it".to_owned()],
         errno: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn service(program: &Path) -> ServiceSettings {
+        let text = format!("[service.api]\ncommand = [{program:?}]\n");
+        let context = crate::core::config::Context { folder: Path::new(""), name: "test" };
+        crate::core::config::parse_bytes("launcher.toml", text.as_bytes(), context).unwrap().services.remove(0)
+    }
+
+    /// Preflight has passed, and then the program changes before it is executed.
+    #[test]
+    fn a_program_that_changed_after_preflight_is_explained_by_what_it_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let service = service(&program);
+        assert_eq!(find_program(&service).unwrap(), program);
+        let failure = |errno| exec_failure(&service, Some(&program), Stage::Exec, errno);
+
+        fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+        let found = failure(libc::ENOENT);
+        assert_eq!((found.problem, found.errno), (ExecProblem::InterpreterMissing, Some(libc::ENOENT)));
+        assert!(found.summary.contains("/no/such/interpreter"), "{}", found.summary);
+
+        fs::remove_file(&program).unwrap();
+        let found = failure(libc::ENOENT);
+        assert_eq!(found.problem, ExecProblem::NotFound);
+        assert!(found.summary.contains("does not exist"), "{}", found.summary);
+    }
+
+    /// Nothing can be seen in the file: the stage and the errno are told.
+    #[test]
+    fn what_only_the_try_can_show_is_told_with_its_errno() {
+        let service = service(Path::new("/bin/sh"));
+        let found = exec_failure(&service, Some(Path::new("/bin/sh")), Stage::Exec, libc::E2BIG);
+        assert!(found.summary.contains("E2BIG") && found.summary.contains("/bin/sh"), "{}", found.summary);
+        let found = exec_failure(&service, Some(Path::new("/bin/sh")), Stage::User, libc::EPERM);
+        assert!(found.summary.contains("setting user") && found.summary.contains("EPERM"), "{}", found.summary);
     }
 }

@@ -13,6 +13,8 @@ pub struct Subject<'a> {
     pub service: &'a str,
     /// Since its process was executed, if one was.
     pub running: Option<Duration>,
+    /// Whether it was ready.
+    pub ready: bool,
     /// Whether it comes after another service.
     pub waits: bool,
     /// Whether a report tells that it failed.
@@ -86,6 +88,10 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             let times =
                 if *failures == 1 { "1 failed start".into() } else { format!("{failures} failed starts in a row") };
             warn!(service, event = "given-up", failures, code, "{service} is given up after {times}: exit code {code}");
+        }
+        // On its way up a service says what it waits for; a ready one may say a number every second.
+        Transition::Status(text) if !subject.ready => {
+            info!(service, event = "status", status = text, "{service} says: {text}");
         }
         Transition::Status(text) => debug!(service, event = "status", status = text, "{service} says: {text}"),
         Transition::StrangerIgnored { pid } => {
