@@ -105,6 +105,24 @@ pub enum Occasion {
     Requested,
 }
 
+impl Occasion {
+    /// As a report writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Occasion::Preflight => "preflight",
+            Occasion::Requirement => "requirement",
+            Occasion::ExecFailed => "exec-failed",
+            Occasion::Exited => "exited",
+            Occasion::Crashed => "crashed",
+            Occasion::StartTimeout => "start-timeout",
+            Occasion::Watchdog => "watchdog",
+            Occasion::OutOfMemory => "out-of-memory",
+            Occasion::StopTimeout => "stop-timeout",
+            Occasion::Requested => "requested",
+        }
+    }
+}
+
 /// What a service said on the notify socket.
 #[derive(Debug, Clone, Default)]
 pub struct NotifyFacts {

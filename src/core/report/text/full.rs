@@ -16,7 +16,8 @@ pub fn full(report: &Report, style: Style) -> String {
     let elapsed = words::span(Duration::from_millis(report.elapsed_ms));
     let mut out = Out { text: String::new(), style };
     out.line(&style.paint(Paint::Strong, &clean(&format!("{}: {kind} after {elapsed}", report.service))));
-    out.line(&clean(&format!("generation {}, attempt {}, {}", report.generation, report.attempt, report.time)));
+    let name = report.kind.name();
+    out.line(&clean(&format!("{name}, generation {}, attempt {}, {}", report.generation, report.attempt, report.time)));
     out.verdict(&report.verdict, &report.alternatives);
     if !report.timeline.is_empty() {
         out.head("timeline");

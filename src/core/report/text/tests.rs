@@ -226,6 +226,8 @@ proptest! {
         let back = Report::from_json(&json).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(back.to_json(), json);
         prop_assert_eq!(full(&back, Style::default()), full(&report, Style::default()));
+        // What the text calls it is what the report calls it.
+        prop_assert_eq!(serde_json::to_value(report.kind).unwrap(), report.kind.name());
     }
 }
 
