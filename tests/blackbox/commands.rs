@@ -55,6 +55,15 @@ fn check_of_a_command_that_can_start_gives_0_and_starts_nothing() {
 }
 
 #[test]
+fn check_looks_at_the_user_and_the_environment_files_too() {
+    let words = ["check", "--user", "no-such-user", "--env-file", "/no/such.env", "--", "no-such-command-anywhere"];
+    let ended = launcher().verb(words).ends_with(71);
+    for part in ["no-such-user", "/no/such.env", "no-such-command-anywhere"] {
+        assert!(ended.complains(part), "{part} in {:#?}", ended.err);
+    }
+}
+
+#[test]
 fn notify_speaks_for_a_shell_script() {
     let script = format!("{} notify READY=1 STATUS='all is well' && exec sleep 1000", env!("CARGO_BIN_EXE_launcher"));
     let mut run = launcher().flags(["--ready", "notify", "--name", "script"]).command(["sh", "-c", &script]);

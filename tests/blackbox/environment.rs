@@ -38,6 +38,15 @@ fn the_variables_of_the_contract_are_set_and_inherited_ones_removed() {
 }
 
 #[test]
+fn an_inherited_port_that_is_not_passed_on_is_told_with_what_to_do() {
+    let ended = launcher().variable("PORT", "5000").child(["exit 0"]).ends_with(0);
+    assert!(ended.complains("PORT=5000") && ended.complains("--port 5000"), "{:?}", ended.err);
+    let address = Address::new();
+    let ended = launcher().variable("PORT", "5000").flags(["--port", &address.to_string()]).child([""; 0]).ends_with(0);
+    assert!(!ended.complains("PORT=5000"), "{:?}", ended.err);
+}
+
+#[test]
 fn ports_are_told_by_variables() {
     let first = Address::new();
     let second = first.with_port(8081);
@@ -73,7 +82,7 @@ fn the_watchdog_is_told_by_variables() {
 #[test]
 fn no_descriptor_but_the_standard_ones_is_open() {
     let steps = ["dump-fds"];
-    let more = ["sh", "-c", "exec \"$@\" 7</dev/null 19</dev/null", "sh"];
+    let more = ["sh", "-c", "exec \"$@\" 7</dev/null 9</dev/null", "sh"];
     let lines = launcher().below(more).child(steps).ends_with(0).out;
     let numbers: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("fd ")?.split(' ').next()).collect();
     assert_eq!(numbers, ["0", "1", "2"], "{lines:?}");
@@ -95,7 +104,8 @@ fn standard_descriptors_that_are_closed_do_not_become_something_else() {
     let setup = launcher().below(closed);
     let list = setup.home().join("list");
     let script = format!("ls -l /proc/self/fd > {}", list.display());
-    setup.command(["sh", "-c", &script]).ends_with(0);
+    let mut run = setup.command(["sh", "-c", &script]);
+    run.ends_with(0);
     let list = std::fs::read_to_string(list).unwrap();
     assert!(!list.contains("socket:") && !list.contains("pidfd") && !list.contains("eventpoll"), "{list}");
 }
@@ -142,6 +152,17 @@ fn the_user_is_changed_whole() {
         assert!(lines.contains(&"CapEff: 0000000000000000".to_owned()), "{lines:?}");
         let groups = lines.iter().find(|line| line.starts_with("Groups:")).unwrap();
         assert!(!groups.split(' ').any(|group| group == "0"), "{groups}");
+    }
+}
+
+#[test]
+fn a_user_finds_its_own_home_and_name() {
+    if nix::unistd::geteuid().is_root() {
+        let setup =
+            launcher().flags(["--user", "daemon"]).with_copies().variable("HOME", "/root").variable("USER", "root");
+        let lines = setup.child(["dump-env"]).ends_with(0).out;
+        assert_eq!(value(&lines, "HOME"), Some("/usr/sbin"));
+        assert_eq!((value(&lines, "USER"), value(&lines, "LOGNAME")), (Some("daemon"), Some("daemon")));
     }
 }
 

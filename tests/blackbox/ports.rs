@@ -130,7 +130,7 @@ fn passed_sockets_listen_and_are_named() {
         "--port".into(),
         format!("local=unix:{},pass", path.display()),
         "--port".into(),
-        "six=[::1]:0,pass".into(),
+        "six=[::1]:auto,pass".into(),
     ];
     let lines = setup.flags(flags).child(["dump-listen"]).ends_with(0).out;
     assert_eq!(lines[0], "LISTEN_PID is right");
@@ -233,7 +233,9 @@ fn no_connection_is_refused_while_the_child_crashes_in_a_loop() {
         "--max-failures",
         "0",
     ];
-    let mut run = launcher().flags(flags).child(["listen-fds", "serve-one", "exit 1"]);
+    let mut run = launcher().flags(flags).child(["listen-fds", "generation 1", "say up", "end", "serve-one", "exit 1"]);
+    // Before the launcher holds the port, nothing can be promised.
+    run.said("up");
     let answers: Vec<String> = (0..30).map(|_| ask(address.0)).collect();
     for answer in &answers {
         assert!(answer.contains("200 OK"), "{answers:?}");

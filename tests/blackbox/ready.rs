@@ -255,6 +255,24 @@ fn services_start_in_order_and_stop_in_the_opposite_one() {
 }
 
 #[test]
+fn the_lines_of_several_services_have_their_names_before_them() {
+    let mut run = launcher().file(
+        r#"[service.db]
+        command = ["CHILD", "print one", "eprint two", "notify READY=1", "wait"]
+        ready = "notify"
+        [service.api]
+        command = ["CHILD", "print three", "print four", "wait"]
+        after = ["db"]
+        "#,
+    );
+    let lines = run.out_until("four");
+    assert_eq!(lines, ["db | one", "api | three"]);
+    run.err("db | two");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+}
+
+#[test]
 fn only_the_named_services_and_what_they_need_are_started() {
     let setup = launcher();
     let text = r#"[service.a]
