@@ -1,6 +1,6 @@
 //! The launcher's own signals. They are a matter of the whole process, so this is no test of the usual harness, which
 //! has threads of its own: this program starts itself in other roles.
-#![allow(clippy::disallowed_methods, reason = "a test looks at the real system")]
+#![allow(clippy::disallowed_methods, reason = "tests start processes")]
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::fd::{AsFd, AsRawFd};

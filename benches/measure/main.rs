@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "not part of the launcher")]
 
 mod child;
+mod parts;
 mod supervised;
 
 use std::process::{Command, Stdio};
@@ -36,6 +37,7 @@ fn main() {
     idle(&peers);
     ready();
     restarts();
+    parts::all();
 }
 
 /// All that are installed, and no one at all as the measure of the machine itself.

@@ -2,7 +2,7 @@
 //!
 //! Every step is judged (`watch.rs`, `subjects.rs`). A failure prints its seed and the whole run;
 //! `SIMULATOR_SEED=42 cargo test --test simulator` runs that one again.
-#![allow(clippy::disallowed_methods, reason = "a test looks at the real system")]
+#![allow(clippy::disallowed_methods, reason = "the seed comes from the environment")]
 
 mod generation;
 mod noise;

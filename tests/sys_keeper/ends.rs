@@ -1,7 +1,7 @@
 //! How a service ends, and that nothing of it is left, whoever dies.
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use launcher::core::exit::Ending;
 use launcher::core::signal::Signal;
@@ -84,7 +84,10 @@ fn when_the_launcher_is_killed_at_any_moment_nothing_is_left() {
         let mut launcher = play(&[], "launcher");
         let output = Output::of(&mut launcher);
         // Not a wait for anything: any moment will do, and each of them is another one.
-        std::thread::sleep(std::time::Duration::from_micros(delay * 250));
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros(delay * 250) {
+            std::hint::spin_loop();
+        }
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         output.rest();

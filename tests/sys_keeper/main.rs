@@ -1,9 +1,8 @@
 //! The keeper, against real processes: what a service gets, how its end is told, and that nothing of it is ever left.
-#![allow(clippy::disallowed_methods, reason = "a test looks at the real system")]
+#![allow(clippy::disallowed_methods, reason = "tests start processes, read files and look at the clock")]
 
 mod ends;
 mod gets;
 mod hostile;
 mod roles;
 mod support;
-mod timing;

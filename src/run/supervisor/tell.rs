@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::core::service::{State, Transition};
+use crate::core::signal::Signal;
 use crate::core::units::human_duration;
 
 /// Who is spoken of.
@@ -31,26 +32,7 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             let generation = generation.map_or(0, |generation| generation.0);
             state(subject, *to, generation, *attempt);
         }
-        Transition::SignalHeld { signal, limit } => {
-            let name = signal.to_string();
-            let limit = limit.map(human_duration).unwrap_or_default();
-            let hint = if subject.terminal { "; press Ctrl-C again to stop it now" } else { "" };
-            if limit.is_empty() {
-                info!(
-                    service,
-                    event = "signal-held",
-                    signal = name,
-                    "{service} is not ready: {name} is held until it is"
-                );
-            } else {
-                info!(
-                    service,
-                    event = "signal-held",
-                    signal = name,
-                    "{service} is not ready: {name} is held until it is, for at most {limit}{hint}"
-                );
-            }
-        }
+        Transition::SignalHeld { signal, limit } => signal_held(subject, *signal, *limit),
         Transition::SignalDelivered(signal) => {
             let name = signal.to_string();
             info!(service, event = "signal-delivered", signal = name, "{service} is sent the held {name}");
@@ -103,6 +85,14 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             );
         }
     }
+}
+
+fn signal_held(subject: &Subject<'_>, signal: Signal, limit: Option<Duration>) {
+    let service = subject.service;
+    let name = signal.to_string();
+    let hint = if subject.terminal { "; press Ctrl-C again to stop it now" } else { "" };
+    let limit = limit.map(|limit| format!(", for at most {}{hint}", human_duration(limit))).unwrap_or_default();
+    info!(service, event = "signal-held", signal = name, "{service} is not ready: {name} is held until it is{limit}");
 }
 
 fn state(subject: &Subject<'_>, to: State, generation: u64, attempt: u32) {

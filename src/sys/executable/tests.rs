@@ -294,20 +294,6 @@ fn a_noexec_mount_is_named() {
     }
 }
 
-/// Not a bound to be held, but a figure to look at: `cargo test -- --ignored --nocapture cost_of_a_look`.
-#[test]
-#[ignore = "prints a measurement"]
-fn cost_of_a_look() {
-    let path = std::env::var_os("PATH").unwrap();
-    for command in ["/bin/true", "true"] {
-        let started = std::time::Instant::now();
-        for _ in 0..1000 {
-            examine(OsStr::new(command), &path, None, None).unwrap();
-        }
-        println!("{command}: {:?} a look", started.elapsed() / 1000);
-    }
-}
-
 #[test]
 fn errors_are_called_by_the_kernels_names() {
     for number in 1..=133 {

@@ -190,15 +190,3 @@ fn a_dual_stack_listener_serves_both_families() {
         ["0.0.0.0", "127.0.0.1", "[::1]", "[::]"].map(|ip| Listen::Tcp(format!("{ip}:{port}").parse().unwrap()));
     assert_eq!(listening(&listens, me), [true; 4]);
 }
-
-/// Not a bound to be held, but a figure to look at: `cargo test -- --ignored --nocapture cost_of`.
-#[test]
-#[ignore = "prints a measurement"]
-fn cost_of_a_query() {
-    let free = Listen::Tcp(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let started = std::time::Instant::now();
-    for _ in 0..1000 {
-        listening(std::slice::from_ref(&free), me);
-    }
-    println!("{:?} a query", started.elapsed() / 1000);
-}

@@ -1,0 +1,157 @@
+//! Facts about a service at one moment, as `sys` and `run` found them: what the diagnosis reasons on and what the
+//! report shows. Nothing in here is a conclusion.
+//!
+//! What serialises is the report's own (DESIGN §8), and does so as it stands.
+
+mod descriptor;
+mod port;
+mod process;
+mod refusal;
+mod wait;
+mod written;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::exit::Ending;
+use super::settings::Ready;
+
+pub use descriptor::{FdFacts, FileFacts, FileKind, ListenerFacts, SocketFacts};
+pub use port::{HoldState, HolderFacts, ListeningFacts, OwnerFacts, PortFacts};
+pub use process::{AttemptFacts, FoundBy, Frame, ProcessFacts, ProcessName, Samples, TaskFacts, ThreadFacts};
+pub use refusal::{ExecFailure, ExecProblem, PortFailure, PortProblem, Refusal};
+pub use wait::{FutexFacts, FutexKind, WaitingOn, WatchedFacts};
+
+/// All that is known about one generation at the moment it is explained.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The service's name.
+    pub service: String,
+    /// Its command line.
+    pub command: Vec<String>,
+    /// Why it is looked at.
+    pub occasion: Occasion,
+    /// Since the generation's start.
+    pub elapsed: Duration,
+    /// Its start deadline.
+    pub start_timeout: Duration,
+    /// How it was to become ready.
+    pub ready: Ready,
+    /// Whether it was ready before.
+    pub was_ready: bool,
+    /// What it said on the notify socket.
+    pub notified: NotifyFacts,
+    /// Its declared ports.
+    pub ports: Vec<PortFacts>,
+    /// All sockets its processes listen on, declared or not.
+    pub listening: Vec<ListeningFacts>,
+    /// Its processes, the first one first, each parent before its children.
+    pub processes: Vec<ProcessFacts>,
+    /// What it wrote last, when the launcher could see it; lossy UTF-8, oldest first.
+    pub output_tail: String,
+    /// How long ago it wrote last, when the launcher could see it.
+    pub output_age: Option<Duration>,
+    /// How its main process ended, if it did.
+    pub ending: Option<Ending>,
+    /// Memory limit, peak and kills of its cgroup, where they could be read.
+    pub memory: Option<MemoryFacts>,
+    /// Why it could not be executed or failed preflight.
+    pub refusal: Option<Refusal>,
+    /// Whether the launcher asked it to end (so that the ending is no surprise).
+    pub stop_requested: bool,
+}
+
+impl Facts {
+    /// Facts of a service of which nothing is known yet but its name and why it is looked at.
+    pub fn new(service: impl Into<String>, occasion: Occasion) -> Facts {
+        Facts {
+            service: service.into(),
+            command: Vec::new(),
+            occasion,
+            elapsed: Duration::ZERO,
+            start_timeout: Duration::ZERO,
+            ready: Ready::Auto,
+            was_ready: false,
+            notified: NotifyFacts::default(),
+            ports: Vec::new(),
+            listening: Vec::new(),
+            processes: Vec::new(),
+            output_tail: String::new(),
+            output_age: None,
+            ending: None,
+            memory: None,
+            refusal: None,
+            stop_requested: false,
+        }
+    }
+}
+
+/// Why a service is looked at: the report's `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Occasion {
+    /// A preflight check failed.
+    Preflight,
+    /// A requirement did not answer.
+    Requirement,
+    /// It could not be executed.
+    ExecFailed,
+    /// It ended with a code before it was ready, or with a failure code after.
+    Exited,
+    /// A signal ended it.
+    Crashed,
+    /// The start deadline was missed.
+    StartTimeout,
+    /// WATCHDOG=1 did not come in time.
+    Watchdog,
+    /// The memory limit ended it.
+    OutOfMemory,
+    /// It did not stop in time.
+    StopTimeout,
+    /// Somebody asked (`launcher dump`).
+    Requested,
+}
+
+impl Occasion {
+    /// As a report writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Occasion::Preflight => "preflight",
+            Occasion::Requirement => "requirement",
+            Occasion::ExecFailed => "exec-failed",
+            Occasion::Exited => "exited",
+            Occasion::Crashed => "crashed",
+            Occasion::StartTimeout => "start-timeout",
+            Occasion::Watchdog => "watchdog",
+            Occasion::OutOfMemory => "out-of-memory",
+            Occasion::StopTimeout => "stop-timeout",
+            Occasion::Requested => "requested",
+        }
+    }
+}
+
+/// What a service said on the notify socket.
+#[derive(Debug, Clone, Default)]
+pub struct NotifyFacts {
+    /// READY=1 was accepted.
+    pub ready: bool,
+    /// The last STATUS=.
+    pub status: Option<String>,
+    /// The last ERRNO=.
+    pub errno: Option<i32>,
+    /// Messages by processes that do not belong to the service: pid, and what they said.
+    pub strangers: Vec<(i32, String)>,
+}
+
+/// Limits and use of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryFacts {
+    /// The limit, in bytes.
+    pub limit: Option<u64>,
+    /// The most that was used, in bytes.
+    pub peak: Option<u64>,
+    /// How many processes of the cgroup the kernel killed for it since the generation started.
+    pub kills: u64,
+}
