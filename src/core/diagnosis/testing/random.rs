@@ -185,7 +185,6 @@ impl Dice {
                 times: dice.roll(3) as u32,
             }),
             wchan: self.some(Dice::text),
-            ..ThreadFacts::default()
         }
     }
 
