@@ -291,10 +291,10 @@ fn unknown<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Candidate {
     };
     let serves = !listens.is_empty() && matches!(place.wait(), Some(WaitingOn::Poll { .. } | WaitingOn::Accept { .. }));
     let why = match facts.occasion {
-        Occasion::Requested if serves => "as a server does that nobody asks for anything",
+        Occasion::Requested if serves => "it seems to wait for requests",
         _ => "nothing shows what it waits for",
     };
-    let summary = format!("{} {doing}; {why}", place.who());
+    let summary = format!("{} {doing}: {why}", place.who());
     let candidate = Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, summary)
         .at(&place)
         .evidence(format!("{} {doing}", place.number()))
@@ -314,7 +314,7 @@ fn finish_unknown(view: &View<'_>, mut candidate: Candidate) -> Candidate {
         .evidence_all(view.facts.notified.status.as_ref().map(|status| format!("its last status: \"{status}\"")));
     match view.facts.occasion {
         // The stacks are in the same answer.
-        Occasion::Requested => candidate,
+        Occasion::Requested => candidate.advice("look again in a while: what has not moved by then is stuck"),
         _ => candidate
             .advice(format!("read the stacks of its threads: launcher report {}", view.facts.service))
             .advice("if it only takes long, raise start_timeout (--start-timeout)"),
