@@ -1,10 +1,41 @@
-//! Limits and use of memory, as the launcher's own cgroup tells them (`cgroups(7)`).
+//! Limits and use of memory, as the launcher's own cgroup tells them (`cgroups(7)`), and the launcher's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::core::facts::MemoryFacts;
+
+/// What segments are rounded to: no less than a page of any size that is in use.
+const PAGE: u64 = 64 * 1024;
+
+/// Lets go of the pages of the program itself: they are in the page cache, and those that are needed again are mapped
+/// again as they are touched (`madvise(2)`, `MADV_DONTNEED`). For a process that is going to wait for long.
+pub fn forget_program() {
+    // SAFETY: calls `forget` for each object of this process, with no data; `forget` does as it is asked to.
+    unsafe { libc::dl_iterate_phdr(Some(forget), std::ptr::null_mut()) };
+}
+
+unsafe extern "C" fn forget(object: *mut libc::dl_phdr_info, _: usize, _: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: libc passes a description that is valid during the call.
+    let object = unsafe { &*object };
+    if object.dlpi_phdr.is_null() {
+        return 0;
+    }
+    // SAFETY: these are the program headers of a loaded object, and so many.
+    let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+    for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0) {
+        // Whole pages of the segment alone.
+        let start = (object.dlpi_addr + header.p_vaddr).next_multiple_of(PAGE);
+        let end = (object.dlpi_addr + header.p_vaddr + header.p_memsz) / PAGE * PAGE;
+        if let Some(length) = end.checked_sub(start) {
+            // SAFETY: the segment is mapped from the file and was never written to, so that its pages are read back as
+            // they were.
+            unsafe { libc::madvise(start as *mut libc::c_void, length as usize, libc::MADV_DONTNEED) };
+        }
+    }
+    0
+}
 
 /// The launcher's own cgroup, of version 2 or 1 of the memory controller: it does not move to another one.
 struct Own {
@@ -74,4 +105,27 @@ fn number(path: &Path) -> Option<u64> {
 fn keyed(path: &Path, key: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resident() -> u64 {
+        let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let clean = |key: &str| -> u64 {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        clean("Rss:")
+    }
+
+    #[test]
+    fn a_program_that_was_forgotten_goes_on() {
+        let before = resident();
+        forget_program();
+        let after = resident();
+        assert!(after < before, "{before} KiB, then {after} KiB");
+        assert_eq!(format!("{:?}", std::time::Duration::from_millis(1500)), "1.5s");
+    }
 }

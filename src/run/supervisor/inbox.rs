@@ -32,6 +32,13 @@ pub enum Happening {
     Explained(ServiceId, Generation, Box<Explained>),
 }
 
+impl Happening {
+    /// Whether it comes a few times in the life of a generation at most, however much its service has to say.
+    pub fn is_rare(&self) -> bool {
+        matches!(self, Happening::KeeperReadable(..) | Happening::ProbeSucceeded(..) | Happening::Explained(..))
+    }
+}
+
 /// What came of looking at a failed generation.
 pub struct Explained {
     /// The report.

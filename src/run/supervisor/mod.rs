@@ -31,8 +31,8 @@ use crate::core::time::Moment;
 use crate::run::environment;
 use crate::run::output::Relays;
 use crate::run::reports::ReportStore;
-use crate::sys::clock;
 use crate::sys::signals::Signals;
+use crate::sys::{clock, memory};
 
 use console::Console;
 use inbox::{Happening, Task, watch};
@@ -41,6 +41,9 @@ use slot::Slot;
 /// How long the launcher waits, once all is over, for reports to be written and keepers to end: a file system that does
 /// not answer must not keep it from giving its exit code.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// When nothing has happened for so long, the launcher makes itself small: most likely nothing will for much longer.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// Everything that runs under one launcher.
 pub struct Supervisor {
@@ -108,6 +111,7 @@ impl Supervisor {
         if let Some(line) = environment::lost_port(&self.settings, std::env::var_os("PORT").as_deref()) {
             warn!("{line}");
         }
+        let mut quiet = Some(Instant::now() + QUIET);
         loop {
             let code = self.fleet.exit_code();
             if let Some(code) = code
@@ -121,9 +125,16 @@ impl Supervisor {
                 biased;
                 happening = self.inbox.recv() => happening,
                 () = sleep_to(deadline) => { self.feed(FleetEvent::TimePassed); continue }
+                () = sleep_until_some(quiet) => { quiet = None; memory::forget_program(); continue }
             };
             match happening {
-                Some(happening) => self.handle(happening),
+                Some(happening) => {
+                    // Not after every word of a service that says something each second.
+                    if quiet.is_some() || happening.is_rare() {
+                        quiet = Some(Instant::now() + QUIET);
+                    }
+                    self.handle(happening);
+                }
                 None => return code::INTERNAL,
             }
         }
@@ -161,6 +172,13 @@ impl Supervisor {
 async fn sleep_to(deadline: Option<Moment>) {
     match deadline {
         Some(deadline) => sleep_until(Instant::now() + deadline.since(clock::now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until_some(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
 }
