@@ -379,8 +379,8 @@ fn generations() {
     }
     // Those that were dropped end in their own time; their end is no message.
     while children() > 0 {
-        // Blocks until one of them has ended, and leaves it there.
-        waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        // Blocks until one of them, keepers too, has ended, and leaves it there.
+        waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL).unwrap();
         keeper::reap_orphans();
     }
     tell!("200 generations: {} descriptors more, {} children", open_fds() - before, children());
