@@ -124,6 +124,17 @@ fn open_descriptors(run: &Running) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", run.pid())).unwrap().count()
 }
 
+/// Waits until the launcher has no more descriptors open than this: it may have a file open for the moment of a look,
+/// but one that is lost stays.
+#[track_caller]
+fn has_at_most(run: &Running, count: usize) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while open_descriptors(run) > count {
+        assert!(std::time::Instant::now() < deadline, "{} instead of {count}", open_descriptors(run));
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn noise_on_the_notify_socket_does_no_harm() {
     let setup = launcher().flags(["--ready", "notify"]);
@@ -154,7 +165,7 @@ fn noise_on_the_notify_socket_does_no_harm() {
     let before = open_descriptors(&run);
     std::fs::write(gate, "").unwrap();
     run.said("over");
-    assert_eq!(open_descriptors(&run), before, "no descriptor is kept");
+    has_at_most(&run, before);
     run.out("ready");
     run.signal(Signal::SIGTERM);
     no_panic(&run.ends_with(0));
@@ -208,7 +219,7 @@ fn no_descriptor_is_lost_over_many_generations() {
     let before = open_descriptors(&run);
     std::fs::write(run.home().join("gate"), "").unwrap();
     run.out("up 60.");
-    assert_eq!(open_descriptors(&run), before);
+    has_at_most(&run, before);
     run.signal(Signal::SIGTERM);
     run.ended();
     run.leaves_nothing();

@@ -57,7 +57,7 @@ pub struct Supervisor {
     outbox: UnboundedSender<Happening>,
     /// Events that came out of performing actions, to be fed next.
     pending: VecDeque<FleetEvent>,
-    /// Transitions that were noted and not yet said, and how long the service ran then.
+    /// Transitions that were noted and not yet said, with how long the service ran then and whether it had been ready.
     unsaid: Vec<(ServiceId, Transition, Option<Duration>, bool)>,
     /// Reports that are being made.
     explaining: usize,
