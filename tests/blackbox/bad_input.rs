@@ -130,7 +130,13 @@ fn open_descriptors(run: &Running) -> usize {
 fn has_at_most(run: &Running, count: usize) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while open_descriptors(run) > count {
-        assert!(std::time::Instant::now() < deadline, "{} instead of {count}", open_descriptors(run));
+        let all =
+            || std::process::Command::new("ls").args(["-l", &format!("/proc/{}/fd", run.pid())]).output().unwrap();
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{count} were open before, now {:#?}",
+            String::from_utf8(all().stdout)
+        );
         std::thread::yield_now();
     }
 }

@@ -138,8 +138,8 @@ fn address(text: &str, nothing: Ipv4Addr) -> Result<SocketAddr, ValueError> {
 fn no_port(text: &str, host: &str) -> ValueError {
     let hint = match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(_)) => format!("write [{host}]:8080"),
-        _ if host.is_empty() => "write 127.0.0.1:8080".to_owned(),
-        _ => format!("write {host}:8080"),
+        Ok(IpAddr::V4(_)) => format!("write {host}:8080"),
+        Err(_) => "write 127.0.0.1:8080".to_owned(),
     };
     ValueError::new(format!("{text:?} has no port"), hint)
 }
@@ -207,6 +207,7 @@ mod tests {
         assert!(shown(&format!("unix:/{}", "x".repeat(107))).starts_with("the path of a Unix socket has at most 107"));
         for (text, part) in [
             ("", "\"\" has no port (write 127.0.0.1:8080)"),
+            ("nowhere", "has no port (write 127.0.0.1:8080)"),
             ("[::1]", "has no port (write [::1]:8080)"),
             ("127.0.0.1:", "unknown port \"\""),
             ("65536", "port 65536 is out of range"),
