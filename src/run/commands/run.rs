@@ -8,12 +8,13 @@ use crate::core::settings::Settings;
 use crate::run::log;
 use crate::run::supervisor::Supervisor;
 use crate::sys::signals::Signals;
-use crate::sys::{clock, keeper};
+use crate::sys::{clock, keeper, memory};
 
 /// Runs what the settings say until it has ended, and returns the launcher's exit code. `signals` were blocked as the
 /// very first thing the process did, so that none is lost.
 pub fn run(settings: Settings, signals: Signals) -> i32 {
     log::start(settings.launcher.log_format, settings.launcher.log_level);
+    memory::share_one_heap();
     keeper::become_subreaper();
     let fleet = match Fleet::new(&settings, seed()) {
         Ok(fleet) => fleet,

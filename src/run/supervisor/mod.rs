@@ -25,7 +25,7 @@ use tracing::warn;
 
 use crate::core::exit::code;
 use crate::core::fleet::{Fleet, FleetEvent, ServiceId};
-use crate::core::service::{Action, Transition};
+use crate::core::service::{Action, Generation, Transition};
 use crate::core::settings::Settings;
 use crate::core::time::Moment;
 use crate::run::environment;
@@ -59,7 +59,9 @@ pub struct Supervisor {
     pending: VecDeque<FleetEvent>,
     /// Transitions that were noted and not yet said, with how long the service ran then and whether it had been ready.
     unsaid: Vec<(ServiceId, Transition, Option<Duration>, bool)>,
-    /// Reports that are being made.
+    /// Failed generations whose reports are to be begun.
+    cases: Vec<(ServiceId, Generation, explain::Case)>,
+    /// Reports that are being made, or are to be begun.
     explaining: usize,
     /// When the launcher ends at the latest, once all is over.
     end: Option<Moment>,
@@ -95,6 +97,7 @@ impl Supervisor {
             outbox,
             pending: VecDeque::new(),
             unsaid: Vec::new(),
+            cases: Vec::new(),
             explaining: 0,
             end: None,
             console: settings.services.iter().any(|service| service.interactive).then(Console::open).flatten(),
@@ -153,9 +156,19 @@ impl Supervisor {
         code
     }
 
-    /// Tells the core what happened and performs what it answers, until it has nothing more to say.
+    /// Tells the core what happened and performs what it answers, until it has nothing more to say. Reports are begun
+    /// last: the next generation, where it need not wait for them, is on its way by then.
     fn feed(&mut self, event: FleetEvent) {
         self.pending.push_back(event);
+        while !self.pending.is_empty() {
+            self.step();
+            for (id, generation, case) in std::mem::take(&mut self.cases) {
+                self.explain_on_a_thread(id, generation, case);
+            }
+        }
+    }
+
+    fn step(&mut self) {
         let mut actions: Vec<(ServiceId, Action)> = Vec::new();
         while let Some(event) = self.pending.pop_front() {
             let now = clock::now();

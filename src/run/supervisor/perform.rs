@@ -163,15 +163,16 @@ impl Supervisor {
         };
         let pids = if awaited { pids } else { Vec::new() };
         let case = Case { facts, pids, meta, store, awaited, outlook: subject.outlook };
-        self.explain_on_a_thread(id, generation, case);
+        self.explaining += 1;
+        self.cases.push((id, generation, case));
         if !awaited {
             self.answer(id, Event::Explained(generation));
         }
     }
 
-    fn explain_on_a_thread(&mut self, id: ServiceId, generation: Generation, case: Case) {
+    pub(super) fn explain_on_a_thread(&mut self, id: ServiceId, generation: Generation, case: Case) {
         let outbox = self.outbox.clone();
-        self.explaining += 1;
+        let awaited = case.awaited;
         let work = move || {
             let explained = Box::new(case.explain());
             let _ = outbox.send(Happening::Explained(id, generation, explained));
@@ -179,7 +180,9 @@ impl Supervisor {
         if let Err(problem) = std::thread::Builder::new().name("explain".into()).spawn(work) {
             self.explaining -= 1;
             warn!("the report could not be made, there is no thread for it: {problem}");
-            self.answer(id, Event::Explained(generation));
+            if awaited {
+                self.answer(id, Event::Explained(generation));
+            }
         }
     }
 
