@@ -1,6 +1,5 @@
 //! Where the code that every start runs lies in the program.
 #![allow(clippy::disallowed_methods, reason = "cargo speaks to it by the environment")]
-#![allow(clippy::disallowed_methods, reason = "a build script asks cargo by the environment")]
 
 fn main() {
     println!("cargo::rerun-if-changed=start.ld");
