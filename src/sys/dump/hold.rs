@@ -44,6 +44,7 @@ impl Held {
             // A reaper in another thread of this process may have taken the notice of the stop.
             match files::Stat::of_thread(pid, tid) {
                 Some(stat) if stat.state == 't' => return Ok(held),
+                Some(stat) if matches!(stat.state, 'Z' | 'X') => return Err(Errno::ESRCH),
                 Some(_) => std::thread::sleep(Duration::from_micros(20)),
                 None => return Err(Errno::ESRCH),
             }
@@ -78,10 +79,15 @@ impl Drop for Held {
     }
 }
 
-/// The wait status of the thread, if there is one. `waitpid(2)` itself, because nix knows no real-time signals.
+/// The wait status of the thread, if it has stopped. Its end is left to its parent, which this process may be.
+/// `waitid(2)` itself, because nix knows no real-time signals.
 fn poll_stop(tid: i32) -> Option<i32> {
-    let mut status = 0;
-    // SAFETY: `status` is a valid place for the result for the whole call.
-    let got = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
-    (got == tid).then_some(status)
+    // SAFETY: all bytes zero are a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WSTOPPED | libc::__WALL | libc::WNOHANG;
+    // SAFETY: `info` is a valid place for the result for the whole call.
+    let result = unsafe { libc::waitid(libc::P_PID, tid.unsigned_abs(), &raw mut info, options) };
+    // SAFETY: the kernel, or the zeroes above, have filled in the members that a child's change has.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    (result == 0 && pid == tid).then_some(status << 8 | 0x7f)
 }
