@@ -2,7 +2,7 @@
 //!
 //! It does the processes no harm. A blocked thread is not stopped: its place comes from `/proc/PID/task/TID/syscall`,
 //! its stack from `process_vm_readv(2)`, and what changed in between is read again. Only a thread that is on a CPU is
-//! held by `ptrace(2)` while its registers and stack are copied; a missed deadline may follow a sleeping one ([`tries`]).
+//! held by `ptrace(2)` while its registers and stack are copied; a missed deadline may follow a sleeping one (`tries`).
 //! Names are looked up after that. Nothing here stops at
 //! memory that makes no sense, and everything is bounded.
 
@@ -58,7 +58,7 @@ pub struct Options {
     /// After how long the counters (CPU time, bytes, context switches) are read a second time.
     pub second_sample_after: Option<Duration>,
     /// Up to what time main threads that sleep are waited for to wake, and followed to see what they try in vain: see
-    /// [`tries`]. `None` leaves every blocked thread alone.
+    /// `tries`. `None` leaves every blocked thread alone.
     pub follow_sleepers: Option<Duration>,
     /// Whether frames get names.
     pub symbolise: bool,
