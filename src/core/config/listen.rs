@@ -136,8 +136,8 @@ fn address(text: &str, nothing: Ipv4Addr) -> Result<SocketAddr, ValueError> {
 
 /// What to say about an address without a port.
 fn no_port(text: &str, host: &str) -> ValueError {
-    let hint = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => format!("write [{host}]:8080"),
+    let hint = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V6(ip)) => format!("write [{ip}]:8080"),
         Ok(IpAddr::V4(_)) => format!("write {host}:8080"),
         Err(_) => "write 127.0.0.1:8080".to_owned(),
     };
