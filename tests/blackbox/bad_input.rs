@@ -119,24 +119,28 @@ fn files_that_are_no_configuration_give_78() {
     assert!(ended.complains("/no/such/launcher.toml"), "{:?}", ended.err);
 }
 
-/// How many descriptors the launcher has open.
+/// How many descriptors the launcher has open once it knows that the child runs: it holds a pidfd then.
+#[track_caller]
 fn open_descriptors(run: &Running) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", run.pid())).unwrap().count()
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let all = std::fs::read_dir(format!("/proc/{}/fd", run.pid())).unwrap();
+        let links: Vec<_> = all.map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap_or_default()).collect();
+        if links.iter().any(|link| link.to_string_lossy().contains("pidfd")) {
+            return links.len();
+        }
+        assert!(std::time::Instant::now() < deadline, "no pidfd: {links:?}");
+        std::thread::yield_now();
+    }
 }
 
-/// Waits until the launcher has no more descriptors open than this: it may have a file open for the moment of a look,
-/// but one that is lost stays.
+/// Waits until the launcher has no more descriptors open than this: it may have a file open for a moment, but one that
+/// is lost stays.
 #[track_caller]
 fn has_at_most(run: &Running, count: usize) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while open_descriptors(run) > count {
-        let all =
-            || std::process::Command::new("ls").args(["-l", &format!("/proc/{}/fd", run.pid())]).output().unwrap();
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{count} were open before, now {:#?}",
-            String::from_utf8(all().stdout)
-        );
+        assert!(std::time::Instant::now() < deadline, "{} instead of {count}", open_descriptors(run));
         std::thread::yield_now();
     }
 }

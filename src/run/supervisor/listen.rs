@@ -90,9 +90,8 @@ impl Supervisor {
         }
     }
 
-    /// Reads what the keeper says. What the service said before is read first, so that an exit is judged knowing it.
+    /// Reads what the keeper says.
     fn read_keeper(&mut self, id: ServiceId, generation: Generation) {
-        self.read_notify(id, generation);
         while let Some(keeper) = self.keeper_of(id, generation) {
             match keeper.receive() {
                 Some(message) => self.keeper_said(id, generation, message),
@@ -112,6 +111,8 @@ impl Supervisor {
                 slot.history.note(now, format!("executed as pid {pid}"));
                 slot.history.kills_before = crate::sys::memory::kills_in_own_cgroup();
                 self.tell(id, Event::Spawned(generation, pid));
+                // What it has said already was left until now.
+                self.read_notify(id, generation);
             }
             Message::ExecFailed { stage, errno } => {
                 let slot = &self.slots[id.0];
@@ -134,6 +135,12 @@ impl Supervisor {
 
     /// The main process, or the one followed in its place, has ended.
     fn main_ended(&mut self, id: ServiceId, generation: Generation, pid: i32, ending: Option<Ending>) {
+        // What it said before its end is heard first: it may have been ready, or have named another main process.
+        self.read_notify(id, generation);
+        let live = self.slots[id.0].live.as_ref().filter(|live| live.generation == generation);
+        if live.is_some_and(|live| live.main.is_some_and(|main| main != pid)) {
+            return;
+        }
         let now = clock::now();
         self.take_terminal_back(id, matches!(ending, Some(Ending::Code(_))));
         let ending = ending.unwrap_or_else(|| {
@@ -156,10 +163,15 @@ impl Supervisor {
         }
     }
 
+    /// Reads what the service says. A program may speak before the keeper has told that it was executed: that is left
+    /// in the socket until then, so that a barrier behind READY=1 opens after the service *is* ready.
     fn read_notify(&mut self, id: ServiceId, generation: Generation) {
         loop {
             let slot = &self.slots[id.0];
             let Some(live) = slot.live.as_ref().filter(|live| live.generation == generation) else { return };
+            if live.main.is_none() {
+                return;
+            }
             match live.notify.receive() {
                 Ok(Some(datagram)) => {
                     let sender = sender_of(live, slot.user, &datagram);

@@ -124,8 +124,12 @@ impl Supervisor {
     fn follow_main(&mut self, now: Moment, id: ServiceId, generation: Generation, pid: i32) {
         self.slots[id.0].history.note(now, format!("main process is pid {pid} now"));
         self.with_live(id, generation, |live| {
-            live.main = Some(pid);
-            warn_of(live.keeper.follow(pid).map(drop));
+            match live.keeper.follow(pid) {
+                Ok(true) => live.main = Some(pid),
+                // It has gone since it was named: the former one stays the main one.
+                Ok(false) => {}
+                Err(problem) => warn_of(Err(problem)),
+            }
         });
     }
 
