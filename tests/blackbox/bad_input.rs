@@ -229,7 +229,8 @@ fn no_descriptor_is_lost_over_many_generations() {
     let before = open_descriptors(&run);
     std::fs::write(run.home().join("gate"), "").unwrap();
     run.out("up 60.");
-    has_at_most(&run, before);
+    // What is opened once and kept is no loss: one descriptor lost in each generation would be fifty.
+    has_at_most(&run, before + 5);
     run.signal(Signal::SIGTERM);
     run.ended();
     run.leaves_nothing();
