@@ -97,11 +97,15 @@ impl Round {
     fn follow(mut self, until: Instant) -> Vec<AttemptFacts> {
         let thread = Pid::from_raw(self.tid);
         let mut seized = ptrace::seize(thread, ptrace::Options::PTRACE_O_TRACESYSGOOD);
-        // By now it may be in another call, which an interruption could be felt in.
-        if seized.is_ok() && sleeps(self.tid) {
+        // By now it may be in another call, which an interruption could be felt in: its next sleep is waited for.
+        while seized.is_ok() && !sleeps(self.tid) {
+            if Instant::now() >= until {
+                return Vec::new();
+            }
+            std::thread::sleep(LOOK);
+        }
+        if seized.is_ok() {
             seized = ptrace::interrupt(thread);
-        } else {
-            return Vec::new();
         }
         while seized.is_ok() {
             match stop_of(self.tid) {
