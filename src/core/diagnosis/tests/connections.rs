@@ -1,0 +1,131 @@
+//! Connections that do not come, and peers that say nothing.
+
+use super::*;
+
+#[test]
+fn a_remote_that_is_silent() {
+    let found = expect(&single(connecting("10.0.0.5:6379")), Cause::ConnectWait, Confidence::Certain);
+    assert_eq!(
+        found.summary,
+        "api (pid 4711) has waited 29.8 s in connect() to 10.0.0.5:6379 (tcp): SYN sent, no answer"
+    );
+    assert_eq!(found.target.as_deref(), Some("10.0.0.5:6379"));
+    assert_eq!((found.process, found.thread), (Some(4711), Some(4711)));
+    let frame = found.frame.unwrap();
+    assert_eq!((frame.function.as_str(), frame.line), ("init_redis", Some(42)));
+    says(&found.evidence.join("\n"), &["sent again 4 times", "usually Redis"]);
+    says(&found.advice.join("\n"), &["start what should listen on 10.0.0.5:6379 (usually Redis)", "firewall"]);
+}
+
+#[test]
+fn a_full_backlog_is_told_from_a_missing_listener() {
+    let to = |listener| {
+        let mut facts = single(connecting("127.0.0.1:6379"));
+        if let Some(WaitingOn::Connect { socket, .. }) = &mut facts.processes[0].threads[0].waiting_on {
+            socket.peer_listener = Some(listener);
+        }
+        expect(&facts, Cause::ConnectWait, Confidence::Certain)
+    };
+    let full = to(listener(129, 128, 900));
+    says(&full.summary, &["the backlog of redis-server (pid 900) is full, it does not accept"]);
+    says(&full.advice.join("\n"), &["launcher dump 900"]);
+    let missing = to(Default::default());
+    says(&missing.summary, &["SYN sent, no answer, and nothing listens there"]);
+    let room = to(listener(0, 128, 900));
+    says(&room.summary, &["though redis-server (pid 900) listens there"]);
+}
+
+#[test]
+fn a_unix_connect_waits_only_for_a_full_backlog() {
+    let unix = SocketFacts { protocol: "unix".to_owned(), ..socket("connecting", "/run/db.sock") };
+    let found = expect(&single(WaitingOn::Connect { fd: 3, socket: unix }), Cause::ConnectWait, Confidence::Certain);
+    says(&found.summary, &["connect() to /run/db.sock (unix): its listener's backlog is full"]);
+}
+
+#[test]
+fn a_pending_connection_behind_an_event_loop() {
+    let pending = watched(9, true, FdFacts::Socket(socket("syn-sent", "10.0.0.5:5432")));
+    let alone = expect(
+        &single(polling("epoll_wait", vec![eventfd(), pending.clone()])),
+        Cause::ConnectWait,
+        Confidence::Certain,
+    );
+    assert_eq!(alone.target.as_deref(), Some("10.0.0.5:5432"));
+    let other = watched(10, false, FdFacts::Socket(socket("established", "10.0.0.6:5672")));
+    expect(&single(polling("epoll_wait", vec![other, pending])), Cause::ConnectWait, Confidence::Likely);
+}
+
+#[test]
+fn a_pending_connection_that_no_thread_was_seen_to_watch() {
+    let mut facts = single(sleeping(1));
+    facts.processes[0].sockets = vec![socket("syn-sent", "10.0.0.5:5432")];
+    let found = expect(&facts, Cause::ConnectWait, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("10.0.0.5:5432"));
+}
+
+#[test]
+fn connect_retry_needs_the_outputs_word() {
+    let mut facts = single(sleeping(1));
+    expect(&facts, Cause::Unknown, Confidence::Possible);
+    facts.output_tail = "connecting\ndial tcp 127.0.0.1:5432: connect: connection refused\nretrying in 1s\n".to_owned();
+    let found = expect(&facts, Cause::ConnectRetry, Confidence::Likely);
+    says(&found.summary, &["api keeps trying to reach 127.0.0.1:5432, which refuses the connection"]);
+    assert_eq!(found.target.as_deref(), Some("127.0.0.1:5432"));
+    says(&found.advice[0], &["start what should listen on 127.0.0.1:5432 (usually PostgreSQL)"]);
+    // The same words of a service that now waits for something else are not the cause.
+    let mut later = single(connecting("10.0.0.5:6379"));
+    later.output_tail = facts.output_tail.clone();
+    expect(&later, Cause::ConnectWait, Confidence::Certain);
+}
+
+#[test]
+fn a_shell_that_sleeps_between_two_tries_retries() {
+    let shell = process(4711, 4700, "sh wait.sh", vec![thread(4711, "sh", Some(child(4712, "sleep")))]);
+    let sleep = process(4712, 4711, "sleep 1", vec![thread(4712, "sleep", Some(sleeping(1)))]);
+    let mut facts = facts(vec![shell, sleep]);
+    facts.output_tail = "nc: connect to db port 5432 (tcp) failed: Connection refused\n".repeat(5);
+    let found = expect(&facts, Cause::ConnectRetry, Confidence::Likely);
+    says(&found.evidence.join("\n"), &["5 times", "sh (pid 4711) waits in wait4() for the end of sleep (pid 4712)"]);
+}
+
+#[test]
+fn a_peer_that_says_nothing() {
+    let silent = SocketFacts {
+        last_received_ms: Some(29_900),
+        last_sent_ms: Some(29_700),
+        ..socket("established", "10.0.0.5:5432")
+    };
+    let found =
+        expect(&single(WaitingOn::Receive { fd: 5, socket: silent.clone() }), Cause::ReplyWait, Confidence::Certain);
+    says(&found.summary, &["for a reply from 10.0.0.5:5432 (tcp): connected, asked 29.7 s ago, nothing came back"]);
+    let poll = polling("poll", vec![watched(5, false, FdFacts::Socket(silent.clone()))]);
+    expect(&single(poll), Cause::ReplyWait, Confidence::Certain);
+    let other = watched(6, false, FdFacts::Socket(socket("established", "10.0.0.6:5672")));
+    let epoll = polling("epoll_wait", vec![eventfd(), other, watched(5, false, FdFacts::Socket(silent))]);
+    assert_eq!(expect(&single(epoll), Cause::ReplyWait, Confidence::Likely).target.as_deref(), Some("10.0.0.5:5432"));
+}
+
+#[test]
+fn an_idle_connection_of_a_pool_is_no_reply_that_is_missing() {
+    let idle = SocketFacts {
+        last_received_ms: Some(20_000),
+        last_sent_ms: Some(20_010),
+        ..socket("established", "10.0.0.5:5432")
+    };
+    let other = watched(6, false, FdFacts::Socket(SocketFacts { inode: 78, ..idle.clone() }));
+    let epoll = polling("epoll_wait", vec![eventfd(), other, watched(5, false, FdFacts::Socket(idle))]);
+    expect(&single(epoll), Cause::EventLoopIdle, Confidence::Likely);
+}
+
+#[test]
+fn a_name_that_does_not_resolve() {
+    let udp = SocketFacts { protocol: "udp".to_owned(), ..socket("established", "10.0.0.2:53") };
+    let mut facts = single(polling("poll", vec![watched(5, false, FdFacts::Socket(udp))]));
+    let found = expect(&facts, Cause::DnsWait, Confidence::Certain);
+    assert_eq!(found.target.as_deref(), Some("10.0.0.2:53"));
+    // By its frames alone, for example over nscd's socket.
+    let nscd = SocketFacts { protocol: "unix".to_owned(), ..socket("connected", "/run/nscd/socket") };
+    facts.processes[0].threads[0].waiting_on = Some(WaitingOn::Receive { fd: 3, socket: nscd });
+    facts.processes[0].threads[0].frames.insert(1, frame("getaddrinfo", "x.c", 1));
+    expect(&facts, Cause::DnsWait, Confidence::Likely);
+}

@@ -1,0 +1,95 @@
+//! Generations that could not start, and those that ended.
+
+use super::*;
+
+#[test]
+fn a_program_that_cannot_be_executed() {
+    let mut facts = Facts::new("api", Occasion::ExecFailed);
+    facts.command = vec!["./api".to_owned()];
+    facts.refusal = Some(Refusal::Exec(ExecFailure {
+        problem: ExecProblem::LoaderMissing,
+        summary: "./api needs the loader /lib/ld-musl-x86_64.so.1, which is missing".to_owned(),
+        advice: vec!["install musl".to_owned()],
+        errno: Some(2),
+    }));
+    let found = expect(&facts, Cause::ExecFailed, Confidence::Certain);
+    assert_eq!(found.target.as_deref(), Some("./api"));
+    says(&found.evidence[0], &["loader is missing (errno 2)"]);
+}
+
+fn owner() -> OwnerFacts {
+    let command = vec!["nginx".to_owned(), "-g".to_owned()];
+    let holder =
+        HolderFacts { pid: 812, command, running: Some(Duration::from_secs(7500)), leftover: true, launcher: None };
+    OwnerFacts { holders: vec![holder], uid: Some(0), ..OwnerFacts::default() }
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let mut facts = Facts::new("api", Occasion::Preflight);
+    facts.refusal = Some(Refusal::Port(PortFailure {
+        name: "http".to_owned(),
+        listen: Listen::Tcp("0.0.0.0:8080".parse().unwrap()),
+        problem: PortProblem::Taken,
+        owner: Some(owner()),
+        errno: Some(98),
+        summary: "port http (tcp://0.0.0.0:8080) is taken by nginx (pid 812)".to_owned(),
+        advice: vec!["stop it: kill 812".to_owned()],
+    }));
+    let found = expect(&facts, Cause::PortTaken, Confidence::Certain);
+    assert_eq!(found.target.as_deref(), Some("tcp://0.0.0.0:8080"));
+    says(&found.evidence.join("\n"), &["held by pid 812: nginx -g, running for 2 h 5 min, a leftover of this service"]);
+}
+
+#[test]
+fn a_bind_that_failed_in_the_program_itself() {
+    let mut facts = Facts::new("api", Occasion::Exited);
+    facts.ending = Some(Ending::Code(1));
+    facts.output_tail = "Error: listen EADDRINUSE: address already in use 0.0.0.0:8080\n".to_owned();
+    let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("0.0.0.0:8080"));
+    facts.ports = vec![port("0.0.0.0:8080", false)];
+    facts.ports[0].owner = Some(owner());
+    says(&expect(&facts, Cause::PortTaken, Confidence::Likely).summary, &["which pid 812 (nginx -g) holds"]);
+}
+
+fn ended(ending: Ending, tail: &str) -> Facts {
+    let mut facts = Facts::new("api", Occasion::Exited);
+    facts.elapsed = Duration::from_millis(1200);
+    facts.ending = Some(ending);
+    facts.output_tail = tail.to_owned();
+    facts.processes = vec![ProcessFacts { pid: 4711, zombie: true, ..ProcessFacts::default() }];
+    facts
+}
+
+#[test]
+fn exits_with_its_last_words() {
+    let found = expect(&ended(Ending::Code(3), "loading\nFATAL: no license\n"), Cause::Exited, Confidence::Certain);
+    assert_eq!(found.summary, "api exited with code 3 before it was ready, after 1.2 s: FATAL: no license");
+    let shell = expect(&ended(Ending::Code(139), ""), Cause::Exited, Confidence::Certain);
+    says(&shell.evidence.join("\n"), &["ended by SIGSEGV"]);
+    let python =
+        "Traceback (most recent call last):\n  File \"/srv/app.py\", line 5, in main\n    x\nKeyError: 'URL'\n";
+    let found = expect(&ended(Ending::Code(1), python), Cause::Exited, Confidence::Certain);
+    assert_eq!(found.frame.unwrap().file.as_deref(), Some("/srv/app.py"));
+}
+
+#[test]
+fn crashes_name_the_signal_and_memory_kills_need_the_counter() {
+    let found = expect(&ended(Ending::Signal(Signal::SEGV), ""), Cause::Crashed, Confidence::Certain);
+    assert_eq!(found.summary, "api was ended by SIGSEGV before it was ready, after 1.2 s (segmentation fault)");
+    let mut facts = ended(Ending::Signal(Signal::KILL), "");
+    says(&expect(&facts, Cause::Crashed, Confidence::Certain).evidence.join("\n"), &["who sent it is not known"]);
+    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1 });
+    let killed = expect(&facts, Cause::OutOfMemory, Confidence::Certain);
+    assert_eq!(killed.summary, "api was killed by the memory limit: limit 64.0 MiB, peak 64.0 MiB");
+}
+
+#[test]
+fn memory_at_its_limit_is_no_proof() {
+    let mut facts = ended(Ending::Signal(Signal::KILL), "");
+    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 0 });
+    let Diagnosis { verdict, alternatives } = diagnose(&facts);
+    let found = std::iter::once(&verdict).chain(&alternatives).find(|v| v.cause == Cause::OutOfMemory).unwrap();
+    assert_eq!(found.confidence, Confidence::Likely);
+}

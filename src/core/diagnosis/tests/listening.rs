@@ -1,0 +1,70 @@
+//! Servers that listen elsewhere, or never said that they are ready.
+
+use super::*;
+
+fn server(ready: Ready) -> Facts {
+    let mut facts = single(polling("epoll_wait", vec![eventfd()]));
+    facts.ready = ready;
+    facts
+}
+
+#[test]
+fn listens_on_another_address_or_port_than_declared() {
+    let mut facts = server(Ready::Listen);
+    facts.ports = vec![port("0.0.0.0:8080", false)];
+    facts.listening = vec![listening("127.0.0.1:8080", 4711)];
+    let found = expect(&facts, Cause::ListeningElsewhere, Confidence::Certain);
+    says(&found.summary, &["listens on tcp://127.0.0.1:8080, but tcp://0.0.0.0:8080 is declared"]);
+    facts.listening = vec![listening("0.0.0.0:3000", 4711)];
+    let found = expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("tcp://0.0.0.0:3000"));
+    facts.ready = Ready::Tcp("127.0.0.1:8080".parse().unwrap());
+    facts.ports.clear();
+    expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
+    // A port for metrics is open while the database does not answer.
+    facts.processes[0].threads[0].waiting_on = Some(connecting("10.0.0.5:5432"));
+    expect(&facts, Cause::ConnectWait, Confidence::Certain);
+}
+
+#[test]
+fn listens_but_never_said_so() {
+    let mut facts = server(Ready::Notify);
+    facts.ports = vec![port("0.0.0.0:8080", true)];
+    facts.listening = vec![listening("0.0.0.0:8080", 4711)];
+    let plain = expect(&facts, Cause::ListeningNotReady, Confidence::Likely);
+    says(&plain.summary, &["api listens, but never said READY=1"]);
+    facts.processes[0].has_notify_socket = Some(false);
+    let lost = expect(&facts, Cause::ListeningNotReady, Confidence::Certain);
+    says(&lost.summary, &["NOTIFY_SOCKET is not in the environment of api (pid 4711)"]);
+    facts.notified.strangers = vec![(900, "READY=1".to_owned())];
+    let stranger = expect(&facts, Cause::ListeningNotReady, Confidence::Certain);
+    says(&stranger.summary, &["READY=1 came from pid 900"]);
+    facts.ports.clear();
+    expect(&facts, Cause::ListeningNotReady, Confidence::Certain);
+}
+
+#[test]
+fn a_passed_socket_that_nobody_accepts_on_is_not_served() {
+    let mut facts = server(Ready::Notify);
+    facts.ports = vec![port("0.0.0.0:8080", true)];
+    facts.ports[0].mode = crate::core::settings::PortMode::Pass;
+    facts.listening = vec![listening("0.0.0.0:8080", 4711)];
+    expect(&facts, Cause::EventLoopIdle, Confidence::Likely);
+    let passed = SocketFacts { local: Some("0.0.0.0:8080".to_owned()), ..socket("listen", "") };
+    facts.processes[0].threads[0].waiting_on = Some(WaitingOn::Accept { fd: 3, socket: passed });
+    expect(&facts, Cause::ListeningNotReady, Confidence::Likely);
+}
+
+#[test]
+fn idle_in_its_event_loop() {
+    let mut facts = server(Ready::Listen);
+    facts.ports = vec![port("0.0.0.0:8080", false)];
+    let found = expect(&facts, Cause::EventLoopIdle, Confidence::Likely);
+    says(&found.evidence.join("\n"), &["epoll_wait() watches fd 4 (anon_inode:[eventfd])"]);
+    // Somebody dumps a healthy server: nothing is wrong with it.
+    facts.occasion = Occasion::Requested;
+    facts.ports.clear();
+    facts.listening = vec![listening("0.0.0.0:8080", 4711)];
+    let healthy = expect(&facts, Cause::Unknown, Confidence::Possible);
+    says(&healthy.summary, &["is idle in epoll_wait() and listens on tcp://0.0.0.0:8080"]);
+}
