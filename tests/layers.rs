@@ -33,8 +33,9 @@ const FORBIDDEN_IN_CORE: [&str; 15] = [
 const FORBIDDEN_IN_SYS: [&str; 3] = ["tokio", "crate::run", "clap"];
 
 /// Licences a dependency may have; of `A OR B` one is enough, of `A AND B` both are needed.
-const LICENCES: [&str; 13] = [
+const LICENCES: [&str; 14] = [
     "MIT",
+    "MIT-0",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-1-Clause",

@@ -1,19 +1,41 @@
 //! What decides. Nothing in here does I/O, reads a clock or draws a random number: time comes in as
 //! [`Moment`](time::Moment), randomness as a seed, and what is to be done goes out as data.
 
+pub mod above;
+pub mod adopt;
+pub mod awaited_line;
+pub mod backoff;
+pub mod capability;
+pub mod changes;
 pub mod config;
+pub mod control;
+pub mod debug;
 pub mod diagnosis;
+pub mod environment;
 pub mod errno;
 pub mod exec_words;
 pub mod exit;
 pub mod facts;
+pub mod fd_store;
+pub mod files;
+pub mod findings;
 pub mod fleet;
+pub mod go_limits;
+pub mod inherited;
+pub mod init;
+pub mod keys;
 pub mod listen;
 pub mod notify;
+pub mod output;
 pub mod port_words;
+pub mod reload;
 pub mod report;
+pub mod requirement;
 pub mod service;
 pub mod settings;
 pub mod signal;
+pub mod start_up;
+pub mod take_over;
 pub mod time;
 pub mod units;
+pub mod verify;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::settings::NotifyAccess;
+
 /// What one datagram says. Keys that are not known are ignored, as the protocol asks; so are values that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Message {
@@ -29,8 +31,33 @@ pub struct Message {
     pub watchdog_period: Option<Duration>,
     /// `EXTEND_TIMEOUT_USEC=`: from now on so long.
     pub extend_timeout: Option<Duration>,
+    /// `MAINPIDFD=1`: the main process is the one whose pidfd was sent along; counts before `MAINPID=`.
+    pub main_pidfd: bool,
+    /// `MAINPIDFDID=`: the inode of a pidfd of the process in `MAINPID=`, which tells it from one that has its number later.
+    pub main_pidfd_id: Option<u64>,
+    /// `NOTIFYACCESS=`.
+    pub access: Option<NotifyAccess>,
+    /// `FDSTORE=1`: the descriptors sent along are to be kept.
+    pub store: bool,
+    /// `FDSTOREREMOVE=1`: those of this name are not.
+    pub unstore: bool,
+    /// `FDNAME=`, when it is a name that LISTEN_FDNAMES can hold.
+    pub fd_name: Option<String>,
+    /// `FDPOLL=0`: they are kept even when their other side has gone.
+    pub unwatched: bool,
     /// `BARRIER=1`, alone in its datagram: the one descriptor sent along is closed when everything before is processed.
     pub barrier: bool,
+    /// What is not in the text: filled in by whoever received the message.
+    pub attached: Attached,
+}
+
+/// What came with a message, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attached {
+    /// The process that the message names as the main one, and whether it is one of the service.
+    pub main: Option<(i32, bool)>,
+    /// How many descriptors came along.
+    pub descriptors: usize,
 }
 
 /// `WATCHDOG=1` or `WATCHDOG=trigger`.
@@ -41,6 +68,9 @@ pub enum WatchdogPing {
     /// It asks to be treated as if it had missed its watchdog.
     Trigger,
 }
+
+/// The longest name of a stored descriptor (`sd_notify(3)`).
+const LONGEST_FD_NAME: usize = 255;
 
 /// A text in a message is cut after so many bytes.
 const LONGEST_TEXT: usize = 512;
@@ -82,14 +112,32 @@ impl Message {
                 },
             ),
             b"WATCHDOG_USEC" => {
-                first(&mut self.watchdog_period, microseconds(value).filter(|period| !period.is_zero()))
+                first(&mut self.watchdog_period, microseconds(value));
             }
             b"EXTEND_TIMEOUT_USEC" => {
                 first(&mut self.extend_timeout, microseconds(value).filter(|extension| !extension.is_zero()));
             }
+            b"MAINPIDFD" => self.main_pidfd |= value == b"1",
+            b"MAINPIDFDID" => first(&mut self.main_pidfd_id, digits(value)),
+            b"NOTIFYACCESS" => first(&mut self.access, access(value)),
+            b"FDSTORE" => self.store |= value == b"1",
+            b"FDSTOREREMOVE" => self.unstore |= value == b"1",
+            b"FDNAME" => first(&mut self.fd_name, fd_name(value)),
+            b"FDPOLL" => self.unwatched |= value == b"0",
             _ => {}
         }
     }
+}
+
+fn access(value: &[u8]) -> Option<NotifyAccess> {
+    NotifyAccess::NAMES.iter().find(|(name, _)| name.as_bytes() == value).map(|(_, access)| *access)
+}
+
+/// Printable ASCII without the colon that separates names in LISTEN_FDNAMES.
+fn fd_name(value: &[u8]) -> Option<String> {
+    let fits = |byte: &u8| (b' '..127).contains(byte) && *byte != b':';
+    let fits = !value.is_empty() && value.len() <= LONGEST_FD_NAME && value.iter().all(fits);
+    fits.then(|| String::from_utf8_lossy(value).into_owned())
 }
 
 fn first<T>(place: &mut Option<T>, value: Option<T>) {
@@ -146,7 +194,8 @@ mod tests {
         let message = Message::parse(
             b"READY=1\nRELOADING=1\nSTOPPING=1\nMONOTONIC_USEC=1500000\nSTATUS=Loading\xc3\xa9\nERRNO=2\n\
               BUSERROR=org.example.Error\nEXIT_STATUS=3\nMAINPID=4711\nWATCHDOG=1\nWATCHDOG_USEC=2000000\n\
-              EXTEND_TIMEOUT_USEC=3000000\n",
+              EXTEND_TIMEOUT_USEC=3000000\nMAINPIDFD=1\nMAINPIDFDID=77\nNOTIFYACCESS=exec\nFDSTORE=1\n\
+              FDSTOREREMOVE=1\nFDNAME=db pool\nFDPOLL=0\n",
         );
         let expected = Message {
             ready: true,
@@ -161,7 +210,15 @@ mod tests {
             watchdog: Some(WatchdogPing::Alive),
             watchdog_period: Some(Duration::from_secs(2)),
             extend_timeout: Some(Duration::from_secs(3)),
+            main_pidfd: true,
+            main_pidfd_id: Some(77),
+            access: Some(NotifyAccess::Exec),
+            store: true,
+            unstore: true,
+            fd_name: Some("db pool".into()),
+            unwatched: true,
             barrier: false,
+            attached: Attached::default(),
         };
         assert_eq!(message, expected);
     }
@@ -189,12 +246,19 @@ mod tests {
             "ERRNO=4096",
             "EXIT_STATUS=256",
             "WATCHDOG=yes",
-            "WATCHDOG_USEC=0",
             "WATCHDOG_USEC=18446744073709551616",
             "EXTEND_TIMEOUT_USEC=0",
             "EXTEND_TIMEOUT_USEC=1s",
             "BARRIER=0",
-            "FDSTORE=1",
+            "FDSTORE=0",
+            "FDSTOREREMOVE=yes",
+            "FDNAME=",
+            "FDNAME=a:b",
+            "FDNAME=\u{e9}",
+            "FDPOLL=1",
+            "NOTIFYACCESS=everyone",
+            "MAINPIDFD=0",
+            "MAINPIDFDID=x",
         ] {
             assert_eq!(Message::parse(text.as_bytes()), Message::default(), "{text:?}");
         }
@@ -247,7 +311,10 @@ mod tests {
             Just("ERRNO"),
             Just("EXIT_STATUS"),
             Just("MONOTONIC_USEC"),
-            Just("BUSERROR")
+            Just("BUSERROR"),
+            Just("FDNAME"),
+            Just("NOTIFYACCESS"),
+            Just("MAINPIDFDID")
         ];
         let value = prop_oneof![any::<i128>().prop_map(|n| n.to_string().into_bytes()), any::<Vec<u8>>()];
         let line = (key, value).prop_map(|(key, value)| [key.as_bytes(), b"=", &value, b"\n"].concat());
@@ -259,7 +326,7 @@ mod tests {
         let texts = [&message.status, &message.bus_error];
         texts.into_iter().flatten().all(|text| text.len() <= LONGEST_TEXT + 3 && !text.chars().any(char::is_control))
             && message.main_pid.is_none_or(|pid| pid > 0)
-            && message.watchdog_period.is_none_or(|period| !period.is_zero())
+            && message.fd_name.as_ref().is_none_or(|name| !name.is_empty() && !name.contains([':', '\n']))
             && message.extend_timeout.is_none_or(|extension| !extension.is_zero())
             && (!message.barrier || message == Message { barrier: true, ..Message::default() })
     }

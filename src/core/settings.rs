@@ -7,7 +7,32 @@ use std::time::Duration;
 
 use ::core::net::SocketAddr;
 
+use super::requirement::Target;
 use super::signal::Signal;
+
+mod debugged;
+mod group_limits;
+mod log;
+mod notify;
+mod on_stop;
+mod order;
+mod ports;
+mod process;
+mod ready;
+mod restart;
+mod watch;
+
+pub use debugged::Debugged;
+pub use group_limits::GroupLimits;
+pub use log::{FileLog, FileLogFormat, LogSettings, OnSlow};
+pub use notify::{NotifyAccess, NotifySettings};
+pub use on_stop::OnStop;
+pub use order::{After, OnFailure, Until};
+pub use ports::{HoldUntil, Listen, PortMode, PortSettings, TakeOver};
+pub use process::{Limit, ProcessSettings, Resource};
+pub use ready::{ExecProbe, HttpProbe, READY_FD, Ready};
+pub use restart::{Backoff, BreakerSettings, Jitter, OnOpen, RestartPolicy, RestartSettings};
+pub use watch::{OnChange, WatchSettings};
 
 /// Everything one launcher is told to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +58,24 @@ pub struct LauncherSettings {
     pub log_format: LogFormat,
     /// From which level on it writes them.
     pub log_level: LogLevel,
+    /// Where it answers HTTP; nowhere when absent. Port 0 stands for `auto`: a free one.
+    pub http: Option<SocketAddr>,
+    /// Where its control socket is.
+    pub control: ControlPlace,
+    /// The folder of launcher.toml, in full; the one it is started in when absent.
+    pub folder: Option<PathBuf>,
+}
+
+/// Where the control socket is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ControlPlace {
+    /// In a folder of the user's own where commands look for it.
+    #[default]
+    Usual,
+    /// At this path.
+    At(PathBuf),
+    /// There is none.
+    Off,
 }
 
 /// How the launcher writes its own lines.
@@ -72,10 +115,14 @@ pub struct ServiceSettings {
     pub environment: BTreeMap<String, String>,
     /// Files of `KEY=VALUE` lines read before each generation; later ones win, `environment` wins over all.
     pub environment_files: Vec<PathBuf>,
-    /// Services that must be ready before this one is started, and that are stopped after it.
-    pub after: Vec<String>,
+    /// Services that this one waits for, and that are stopped after it.
+    pub after: Vec<After>,
+    /// What happens to others when it has failed for good.
+    pub on_failure: OnFailure,
     /// The user, by name or number, it runs as; the launcher's own when absent.
     pub user: Option<String>,
+    /// With what its processes begin.
+    pub process: ProcessSettings,
     /// How it is known to be ready.
     pub ready: Ready,
     /// How long it may take to be ready. There always is a deadline.
@@ -86,34 +133,40 @@ pub struct ServiceSettings {
     pub stop_signal: Signal,
     /// How long it may take to stop before it is killed.
     pub stop_timeout: Duration,
+    /// What is done when it has come to rest.
+    pub on_stop: Option<OnStop>,
+    /// The signal by which it is asked to read its configuration again.
+    pub reload_signal: Signal,
+    /// How long it may take to end what it has begun, once another generation serves in its place.
+    pub drain_timeout: Duration,
     /// How often it must send WATCHDOG=1; off when absent.
     pub watchdog: Option<Duration>,
+    /// What is set about what it says of itself.
+    pub notify: NotifySettings,
+    /// Where it serves `net/http/pprof`: asked for its goroutines when its stacks are taken.
+    pub pprof: Option<SocketAddr>,
     /// Its ports, in the order in which they were written: `PORT` is the first.
     pub ports: Vec<PortSettings>,
+    /// What must answer before it is started.
+    pub requirements: Vec<RequirementSettings>,
+    /// By when all of them must answer; each has a deadline of its own beside it.
+    pub require_timeout: Option<Duration>,
+    /// The files it reads.
+    pub files: Vec<FileSettings>,
+    /// The variables it must have.
+    pub required_environment: Vec<RequiredVariable>,
     /// What happens to signals before it is ready.
     pub signals: SignalSettings,
     /// When and how it is started again.
     pub restart: RestartSettings,
+    /// Where its lines go.
+    pub log: LogSettings,
     /// Whether it gets the terminal's foreground (`-i`).
     pub interactive: bool,
-}
-
-/// How a service is known to be ready (DESIGN §6).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Ready {
-    /// READY=1 if the child sends it, else every declared port in LISTEN, else started.
-    #[default]
-    Auto,
-    /// READY=1 on the notify socket.
-    Notify,
-    /// Every declared port in LISTEN by a process of this service.
-    Listen,
-    /// A TCP connection to this address succeeds.
-    Tcp(SocketAddr),
-    /// The program was executed.
-    Started,
-    /// The program ended with a success code.
-    Exited,
+    /// Which files are watched for it, and what is done when they change.
+    pub watch: WatchSettings,
+    /// That it is run under a debugger (`--debug`): its command is that.
+    pub debugged: Option<Debugged>,
 }
 
 /// What happens when the start deadline is missed.
@@ -126,60 +179,91 @@ pub enum OnTimeout {
     Exit,
 }
 
-/// One `[[service.NAME.port]]`.
+/// One `[[service.NAME.require]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequirementSettings {
+    /// What must answer.
+    pub target: Target,
+    /// By when, from the end of the preflight.
+    pub timeout: Duration,
+    /// How long one try may take.
+    pub try_timeout: Duration,
+    /// How long is waited between two tries.
+    pub backoff: Backoff,
+    /// When it is tried less often; never when absent.
+    pub breaker: Option<RequirementBreaker>,
+    /// A file with the certificates of the authorities that are trusted; those of the system when absent.
+    pub ca: Option<PathBuf>,
+}
+
+/// The `breaker` of a requirement: too many failed tries in a row open it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequirementBreaker {
+    /// So many failed tries in a row open it…
+    pub failures: u32,
+    /// …and then it is tried once in this time.
+    pub cooldown: Duration,
+}
+
+/// One `[[service.NAME.file]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortSettings {
-    /// Its name: `{port.NAME}`, `PORT_<NAME>`, LISTEN_FDNAMES.
+pub struct FileSettings {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is; when absent it is not looked into.
+    pub format: Option<FileFormat>,
+    /// The keys that must be in it.
+    pub required: Vec<RequiredKey>,
+    /// The JSON Schema that it must keep to.
+    pub schema: Option<PathBuf>,
+    /// Whether `${NAME}` in it stands for a variable of the environment, which must be set.
+    pub placeholders: bool,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum FileFormat {
+    Yaml,
+    Json,
+    Toml,
+    Dotenv,
+    Properties,
+    Ini,
+}
+
+/// A key that must be in a file, and not null or empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredKey {
+    /// Its path: names joined by dots.
+    pub path: String,
+    /// What its value must be.
+    pub kind: Option<ValueType>,
+}
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ValueType {
+    String,
+    Integer,
+    Number,
+    Boolean,
+    Port,
+    Url,
+    List,
+    Table,
+}
+
+/// A variable that must be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredVariable {
+    /// Its name.
     pub name: String,
-    /// Where it listens.
-    pub listen: Listen,
-    /// What the launcher does with it.
-    pub mode: PortMode,
-    /// Until when a reserved port is held.
-    pub until: HoldUntil,
-}
-
-/// An address a service listens on. Port 0 stands for `auto`: a free one is picked once and kept.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Listen {
-    /// `tcp://ADDRESS:PORT`; an IPv6 wildcard is dual stack.
-    Tcp(SocketAddr),
-    /// `udp://ADDRESS:PORT`.
-    Udp(SocketAddr),
-    /// `unix:PATH`; a leading `@` stands for the abstract namespace.
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Listen::Tcp(address) => write!(f, "tcp://{address}"),
-            Listen::Udp(address) => write!(f, "udp://{address}"),
-            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// What the launcher does with a declared port (DESIGN §5). `share`, `capture` and `adopt` come later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PortMode {
-    /// Looked at, not held.
-    Check,
-    /// Bound but not listening until just before exec, or until ready.
-    #[default]
-    Reserve,
-    /// Bound, listening, held for the launcher's life, passed by LISTEN_FDS.
-    Pass,
-}
-
-/// Until when a reserved port is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum HoldUntil {
-    /// Released just before exec.
-    #[default]
-    Exec,
-    /// Released when the service is ready.
-    Ready,
+    /// What it is for, in words.
+    pub meaning: String,
+    /// What its value must be.
+    pub kind: Option<ValueType>,
 }
 
 /// The `[service.NAME.signals]` table.
@@ -203,81 +287,4 @@ pub enum SignalHoldUntil {
     Ready,
     /// Until the child has a handler for that signal (`SigCgt` of `/proc/PID/status`).
     Handled,
-}
-
-/// The `[service.NAME.restart]` table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RestartSettings {
-    /// After which endings it is started again.
-    pub policy: RestartPolicy,
-    /// How long is waited between one generation's end and the next one's start.
-    pub backoff: Backoff,
-    /// A service that was ready for so long has its counts reset.
-    pub reset_after: Duration,
-    /// Exit codes that count as success.
-    pub success_codes: Vec<i32>,
-    /// When it is not started again for a while; never when absent.
-    pub breaker: Option<BreakerSettings>,
-    /// After so many failed generations in a row it is given up; never when absent.
-    pub max_failures: Option<u32>,
-}
-
-/// After which endings a service is started again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RestartPolicy {
-    /// Never.
-    Never,
-    /// After anything but a success code.
-    #[default]
-    OnFailure,
-    /// After everything but a requested stop.
-    Always,
-}
-
-/// Exponential backoff.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Backoff {
-    /// Before the first restart.
-    pub initial: Duration,
-    /// At most.
-    pub max: Duration,
-    /// By how much each one is longer than the one before; at least 1.
-    pub factor: f64,
-    /// How much of it is left to chance.
-    pub jitter: Jitter,
-}
-
-/// How much of a backoff is left to chance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Jitter {
-    /// Anything from zero to the whole of it.
-    #[default]
-    Full,
-    /// Half of it and anything up to the other half.
-    Equal,
-    /// Exactly it.
-    None,
-}
-
-/// The `breaker` of a service: too many failures within a window open it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// So many failures…
-    pub failures: u32,
-    /// …within this window open it.
-    pub within: Duration,
-    /// How long it stays open before one trial.
-    pub cooldown: Duration,
-    /// What an opened breaker means.
-    pub on_open: OnOpen,
-}
-
-/// What an opened breaker means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnOpen {
-    /// Wait for the cooldown, then try once.
-    #[default]
-    Cooldown,
-    /// The service has failed for good.
-    Exit,
 }

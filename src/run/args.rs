@@ -3,28 +3,37 @@
 //! Flags are kept as text here. [`flags`] turns them into settings through the parsers that launcher.toml uses too, so
 //! that both take and refuse the same.
 
+mod completions;
 pub mod flags;
 mod help;
+mod init;
 pub mod load;
 pub mod man;
+mod notify;
+pub mod running;
 pub mod usage;
+mod verify;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use help::{
-    CHECK_HELP, COMPLETIONS_HELP, DUMP_HELP, HELP, NOTIFY_HELP, PORT_FLAG, PORT_HELP, READY_FLAG, RUN_ABOUT, RUN_HELP,
+    CHECK_HELP, COMPLETIONS_HELP, DUMP_HELP, HELP, INIT_HELP, LOGS_HELP, NOTIFY_HELP, PORT_FLAG, PORT_HELP, READY_FLAG,
+    RELOAD_HELP, RESTART_HELP, RUN_ABOUT, RUN_HELP, STATUS_HELP, STOP_HELP, VERIFY_HELP, WAIT_HELP,
 };
 
+pub use completions::completions;
 pub use flags::settings_from_flags;
+pub use init::InitArgs;
 pub use load::{LoadError, load};
+pub use notify::NotifyArgs;
+pub use running::{LogsArgs, ServiceArgs, SignalArgs, StatusArgs, WhichArgs};
 pub use usage::UsageError;
+pub use verify::VerifyArgs;
 
-use crate::core::config::value::not_available;
 use crate::core::exit::code;
 
 /// The whole command line.
@@ -58,18 +67,46 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Look at all that could keep a start from working, and start nothing
     #[command(after_help = CHECK_HELP)]
-    Check(Box<RunArgs>),
+    Check(Box<CheckArgs>),
+    /// Start everything, see it become ready, and stop it: a gate before a deploy
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Box<VerifyArgs>),
     /// Show the stacks of every thread of a process tree, and what it is waiting for
     #[command(after_help = DUMP_HELP)]
     Dump(DumpArgs),
+    /// Wait until servers, files, names or commands answer
+    #[command(after_help = WAIT_HELP)]
+    Wait(WaitArgs),
     /// Show who holds a port, and what to do about it
     #[command(after_help = PORT_HELP)]
     Port(PortArgs),
+    /// Show how the services of a running launcher are, and what each waits for
+    #[command(after_help = STATUS_HELP)]
+    Status(StatusArgs),
+    /// Show what services have written last
+    #[command(after_help = LOGS_HELP)]
+    Logs(LogsArgs),
+    /// Start a service that is stopped or has failed, and what it needs
+    Start(ServiceArgs),
+    /// Stop a service and what needs it; without one, all of them and launcher
+    #[command(after_help = STOP_HELP)]
+    Stop(ServiceArgs),
+    /// Restart a service, and say whether it is ready again
+    #[command(after_help = RESTART_HELP)]
+    Restart(ServiceArgs),
+    /// Read launcher.toml again, or have a service read its own configuration again
+    #[command(after_help = RELOAD_HELP)]
+    Reload(ServiceArgs),
+    /// Send a signal to the main process of a service
+    Signal(SignalArgs),
     /// Show the last report of a service: why it failed or hung
     Report(ReportArgs),
     /// Tell launcher, or systemd, how a service is doing
     #[command(after_help = NOTIFY_HELP)]
     Notify(NotifyArgs),
+    /// Write a launcher.toml from a compose file, a Procfile, a Dockerfile or a command
+    #[command(after_help = INIT_HELP)]
+    Init(InitArgs),
     /// Write a completion script for a shell to stdout
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
@@ -101,6 +138,9 @@ pub struct RunArgs {
     /// Where it listens.
     #[arg(long = "port", value_name = "[NAME=]ADDRESS[,MODE]", help = PORT_FLAG)]
     pub ports: Vec<String>,
+    /// End a process of your own that holds such a port; with =any, anybody's
+    #[arg(long, value_name = "any", num_args = 0..=1, require_equals = true, default_missing_value = "own")]
+    pub take_over: Option<String>,
     /// How it is known to be ready.
     #[arg(long, value_name = "KIND", help = READY_FLAG)]
     pub ready: Option<String>,
@@ -128,6 +168,12 @@ pub struct RunArgs {
     /// Give up after so many failed starts in a row, 0 for never [default: 5]
     #[arg(long, value_name = "N")]
     pub max_failures: Option<String>,
+    /// What must answer before it is started: tcp://HOST:PORT, postgres://… (launcher wait --help); repeatable
+    #[arg(long = "require", value_name = "URL", value_hint = clap::ValueHint::Url)]
+    pub require: Vec<String>,
+    /// By when all of that must answer [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    pub require_timeout: Option<String>,
     /// A file of KEY=VALUE lines for its environment; repeatable, later ones win
     #[arg(long = "env-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub env_files: Vec<PathBuf>,
@@ -140,6 +186,9 @@ pub struct RunArgs {
     /// Give it the terminal's foreground, as a shell would
     #[arg(short, long)]
     pub interactive: bool,
+    /// Run this service under the debugger of its language, which waits for you; repeatable
+    #[arg(long, value_name = "SERVICE")]
+    pub debug: Vec<String>,
     /// Where reports are kept [default: the user's state directory]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub report_dir: Option<PathBuf>,
@@ -149,15 +198,29 @@ pub struct RunArgs {
     /// From which level on: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// Planned, and refused until then.
-    #[arg(long, hide = true)]
-    pub require: Vec<OsString>,
-    /// Planned, and refused until then.
-    #[arg(long, hide = true)]
-    pub http: Option<OsString>,
-    /// Planned, and refused until then.
-    #[arg(long, hide = true)]
-    pub control: Option<OsString>,
+    /// Answer probes and status by HTTP: PORT on this host alone, or ADDRESS:PORT [default: off]
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Option<String>,
+    /// The socket by which it is controlled, or off [default: in a folder of the user's own]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    pub control: Option<String>,
+}
+
+/// `launcher check`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct CheckArgs {
+    /// What would be run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// As JSON, to stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Fail on warnings, too
+    #[arg(long)]
+    pub strict: bool,
+    /// Leave out what others must answer: requirements
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `launcher dump`.
@@ -169,9 +232,15 @@ pub struct DumpArgs {
     /// As JSON, in the form of a report
     #[arg(long)]
     pub json: bool,
-    /// Every thread and every frame, not only those that say most
+    /// Every thread and every frame for itself, also those that say little
     #[arg(long)]
     pub all: bool,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = COLORS, num_args = 0..=1, default_missing_value = COLORS[1])]
+    pub color: String,
+    /// Of which launcher the service is.
+    #[command(flatten)]
+    pub which: WhichArgs,
 }
 
 /// What is to be dumped.
@@ -214,6 +283,20 @@ pub struct PortArgs {
     pub json: bool,
 }
 
+/// `launcher wait`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct WaitArgs {
+    /// What must answer; all are waited for at the same time
+    #[arg(required = true, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    pub urls: Vec<String>,
+    /// By when all must answer [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Say nothing but what failed
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
 /// `launcher report`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReportArgs {
@@ -227,20 +310,8 @@ pub struct ReportArgs {
     pub report_dir: Option<PathBuf>,
 }
 
-/// `launcher notify`.
-#[derive(Debug, Clone, PartialEq, Args)]
-pub struct NotifyArgs {
-    /// What to tell, as sd_notify(3) has it: READY=1, STATUS=…
-    #[arg(required = true, value_name = "KEY=VALUE")]
-    pub assignments: Vec<OsString>,
-    /// Do not wait until it has been taken in
-    #[arg(long)]
-    pub no_block: bool,
-}
-
-/// Commands that DESIGN knows and this version does not have.
-const PLANNED: [&str; 10] =
-    ["verify", "wait", "status", "logs", "stop", "start", "restart", "reload", "signal", "init"];
+/// When to use colours.
+const COLORS: [&str; 3] = ["auto", "always", "never"];
 
 /// A command line that does not say what to do, or asks for help or the version.
 #[derive(Debug)]
@@ -268,20 +339,24 @@ impl ArgsError {
     }
 }
 
-impl From<clap::Error> for ArgsError {
-    fn from(error: clap::Error) -> ArgsError {
-        ArgsError::Clap(Box::new(error))
+/// `--color` without a word is `--color=always`, also in front of what is to be dumped.
+fn bare_color(arguments: &mut [OsString]) {
+    for index in 0..arguments.len() {
+        let next = arguments.get(index + 1).and_then(|next| next.to_str()).unwrap_or_default();
+        if arguments[index] == "--color" && !COLORS.contains(&next) {
+            arguments[index] = "--color=always".into();
+        }
     }
 }
 
 /// Reads the command line, the program's own name first.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let first = arguments.get(1).and_then(|first| first.to_str()).unwrap_or_default();
-    if PLANNED.contains(&first) {
-        let error = UsageError::new(not_available(first), "this version has run, check, dump, port, report and notify");
-        return Err(ArgsError::Usage(error));
+    if arguments.get(1).is_some_and(|first| first == "dump") {
+        bare_color(&mut arguments);
     }
+    let first = arguments.get(1).and_then(|first| first.to_str()).unwrap_or_default();
+    usage::not_yet(first).map_or(Ok(()), |error| Err(ArgsError::Usage(error)))?;
     let general = matches!(first, "-h" | "--help" | "-V" | "--version");
     if first.starts_with('-') && !general {
         arguments.insert(1, "run".into());
@@ -298,8 +373,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         return Ok(Command::Run(Box::new(run)));
     }
     let mut command = Cli::try_parse_from(&arguments)?.command;
-    if let Command::Check(run) = &mut command {
-        run.dashes = dashes;
+    match &mut command {
+        Command::Check(check) => check.run.dashes = dashes,
+        Command::Verify(verify) => verify.run.dashes = dashes,
+        _ => {}
     }
     Ok(command)
 }
@@ -307,30 +384,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
 /// The whole command line as clap has it, for completions and the manual page.
 fn described() -> clap::Command {
     Cli::command()
-}
-
-/// Writes the completion script of a shell.
-pub fn completions(shell: Shell, out: &mut dyn io::Write) {
-    // The words a flag takes are checked by the core; a shell is told them here.
-    let words: [(&str, &[&'static str]); 6] = [
-        ("ready", &["auto", "notify", "listen", "started", "exited"]),
-        ("on_timeout", &["restart", "exit"]),
-        ("restart", &["never", "on-failure", "always"]),
-        ("log_format", &["auto", "text", "json"]),
-        ("log_level", &["error", "warn", "info", "debug", "trace"]),
-        ("stop_signal", &["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "KILL"]),
-    ];
-    let mut command = described();
-    for name in ["run", "check"] {
-        command = command.mut_subcommand(name, |mut command| {
-            for (flag, words) in words {
-                command =
-                    command.mut_arg(flag, |arg| arg.value_parser(clap::builder::PossibleValuesParser::new(words)));
-            }
-            command
-        });
-    }
-    clap_complete::generate(shell, &mut command, "launcher", &mut &mut *out);
 }
 
 #[cfg(test)]

@@ -1,33 +1,14 @@
 //! What a child finds in its environment (DESIGN §4).
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use crate::core::environment::{is_set_by_launcher, variable_name};
 use crate::core::service::Generation;
 use crate::core::settings::{ServiceSettings, Settings};
-use crate::run::preflight;
 use crate::sys::users::Identity;
-
-/// Variables that speak of one process and its supervisor: those of the launcher's own parent are not the child's.
-const PRIVATE: [&str; 10] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "LISTEN_PIDFDID",
-    "LAUNCHER_SERVICE",
-    "LAUNCHER_GENERATION",
-    "PORT",
-];
-
-/// Whether a variable is one that the launcher sets for its children, and so never passes on from its own parent.
-pub fn is_private(name: &OsStr) -> bool {
-    PRIVATE.iter().any(|private| name == *private) || name.as_bytes().starts_with(b"PORT_")
-}
 
 /// What is special to one generation.
 #[derive(Debug, Default)]
@@ -36,7 +17,7 @@ pub struct Special<'a> {
     pub service: &'a str,
     /// Which start it is.
     pub generation: Option<Generation>,
-    /// The notify socket's address.
+    /// The notify socket's address; none when it is empty.
     pub notify_socket: &'a str,
     /// As whom it runs, when that is said.
     pub user: Option<&'a Identity>,
@@ -48,65 +29,97 @@ pub struct Special<'a> {
     pub watchdog: Option<std::time::Duration>,
 }
 
-/// The whole environment of a child: what the launcher inherited less what is private, then `set` in order, then what is
+/// One variable that is not inherited, or none in place of an inherited one.
+type Own = (Cow<'static, str>, Option<OsString>);
+
+/// The whole environment of a child: what the launcher inherited less what is its own, then `set` in order, then what is
 /// special to the generation. `LISTEN_PID` and `WATCHDOG_PID` are the child's own pid and are set after the fork.
+///
+/// # Errors
+/// The name of a variable with a NUL byte in it, which no variable can hold (`execve(2)`).
 pub fn build(
-    inherited: impl Iterator<Item = (OsString, OsString)>,
+    inherited: impl Iterator<Item = &'static CStr>,
     set: impl IntoIterator<Item = (String, String)>,
     special: &Special<'_>,
-) -> BTreeMap<OsString, OsString> {
-    let mut variables: BTreeMap<OsString, OsString> = inherited.filter(|(name, _)| !is_private(name)).collect();
-    if let Some(user) = special.user {
-        take_on(&mut variables, user);
+) -> Result<Vec<Cow<'static, CStr>>, String> {
+    let mut own: Vec<Own> = special.user.map(names_of).into_iter().flatten().collect();
+    own.extend(set.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
+    own.extend(special.variables());
+    let replaced = |name: &[u8]| own.iter().any(|(own, _)| own.as_bytes() == name);
+    let kept = |variable: &&CStr| {
+        let name = name_of(variable.to_bytes());
+        name.is_some_and(|name| !is_set_by_launcher(name) && !replaced(name))
+    };
+    let mut all: Vec<Cow<'static, CStr>> = inherited.filter(kept).map(Cow::Borrowed).collect();
+    for (index, (name, value)) in own.iter().enumerate() {
+        // Of several with one name the last one counts.
+        let is_last = own.iter().skip(index + 1).all(|(later, _)| later != name);
+        if let Some(value) = value.as_ref().filter(|_| is_last) {
+            all.push(assignment(name, value)?.into());
+        }
     }
-    variables.extend(set.into_iter().map(|(name, value)| (name.into(), value.into())));
-    let mut put = |name: String, value: String| variables.insert(name.into(), value.into());
-    put("LAUNCHER_SERVICE".into(), special.service.into());
-    if let Some(generation) = special.generation {
-        put("LAUNCHER_GENERATION".into(), generation.0.to_string());
+    Ok(all)
+}
+
+/// The name in `NAME=VALUE`; a name may begin with `=`.
+fn name_of(variable: &[u8]) -> Option<&[u8]> {
+    let end = variable.iter().skip(1).position(|byte| *byte == b'=')? + 1;
+    variable.get(..end)
+}
+
+fn assignment(name: &str, value: &OsStr) -> Result<CString, String> {
+    // Room for the NUL too: each is allocated once, on the way of every start.
+    let mut bytes = Vec::with_capacity(name.len() + value.len() + 2);
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(b'=');
+    bytes.extend_from_slice(value.as_bytes());
+    CString::new(bytes).map_err(|_| name.to_owned())
+}
+
+impl Special<'_> {
+    fn variables(&self) -> Vec<Own> {
+        let mut variables: Vec<Own> = Vec::new();
+        let mut put = |name: Cow<'static, str>, value: String| variables.push((name, Some(value.into())));
+        put("LAUNCHER_SERVICE".into(), self.service.into());
+        if let Some(generation) = self.generation {
+            put("LAUNCHER_GENERATION".into(), generation.0.to_string());
+        }
+        if !self.notify_socket.is_empty() {
+            put("NOTIFY_SOCKET".into(), self.notify_socket.into());
+        }
+        if let Some((_, port)) = self.ports.first() {
+            put("PORT".into(), port.to_string());
+        }
+        for (name, port) in &self.ports {
+            put(format!("PORT_{}", variable_name(name)).into(), port.to_string());
+        }
+        if !self.passed.is_empty() {
+            put("LISTEN_FDS".into(), self.passed.len().to_string());
+            put("LISTEN_FDNAMES".into(), self.passed.join(":"));
+        }
+        if let Some(period) = self.watchdog {
+            put("WATCHDOG_USEC".into(), period.as_micros().to_string());
+        }
+        variables
     }
-    put("NOTIFY_SOCKET".into(), special.notify_socket.into());
-    if let Some((_, port)) = special.ports.first() {
-        put("PORT".into(), port.to_string());
-    }
-    for (name, port) in &special.ports {
-        put(format!("PORT_{}", variable_name(name)), port.to_string());
-    }
-    if !special.passed.is_empty() {
-        put("LISTEN_FDS".into(), special.passed.len().to_string());
-        put("LISTEN_FDNAMES".into(), special.passed.join(":"));
-    }
-    if let Some(period) = special.watchdog {
-        put("WATCHDOG_USEC".into(), period.as_micros().to_string());
-    }
-    variables
 }
 
 /// The variables that name the user and its home, as systemd sets them with `User=`: those of the launcher's own user
 /// would send the service's files to a home that it may not enter. What the service's own settings say comes after and
 /// wins. A user without an entry in `/etc/passwd` gets the home `/`, as from Docker and gosu, and no name.
-fn take_on(variables: &mut BTreeMap<OsString, OsString>, user: &Identity) {
+fn names_of(user: &Identity) -> [Own; 3] {
     let home = user.home.clone().unwrap_or_else(|| PathBuf::from("/"));
-    variables.insert("HOME".into(), home.into());
-    for name in ["USER", "LOGNAME"] {
-        match &user.name {
-            Some(user) => variables.insert(name.into(), user.into()),
-            None => variables.remove(OsStr::new(name)),
-        };
-    }
+    let name = user.name.clone().map(OsString::from);
+    [("HOME".into(), Some(home.into())), ("USER".into(), name.clone()), ("LOGNAME".into(), name)]
 }
 
 /// A line about a `PORT` that the launcher inherited and passes on to nobody: platforms set it for a program that is now
 /// behind the launcher, which would listen elsewhere without a word. `None` when a service has a port or a `PORT` of its
-/// own, from where the launcher's is not missed.
+/// own, from where the launcher's is not missed, or has files that may set one.
 pub fn lost_port(settings: &Settings, inherited: Option<&OsStr>) -> Option<String> {
     let port = inherited?.to_string_lossy();
-    let in_file =
-        |file: &PathBuf| preflight::environment_file(file).is_ok_and(|all| all.iter().any(|(k, _)| k == "PORT"));
     let has_own = |service: &ServiceSettings| {
-        !service.ports.is_empty()
-            || service.environment.contains_key("PORT")
-            || service.environment_files.iter().any(in_file)
+        !service.ports.is_empty() || service.environment.contains_key("PORT") || !service.environment_files.is_empty()
     };
     let service = settings.services.first().filter(|_| !settings.services.iter().any(has_own))?;
     let number = if port.parse::<u16>().is_ok_and(|port| port > 0) { &*port } else { "8080" };
@@ -117,17 +130,27 @@ pub fn lost_port(settings: &Settings, inherited: Option<&OsStr>) -> Option<Strin
     Some(format!("PORT={port} was inherited and is not passed on, as no port is declared; to pass it on: {how}"))
 }
 
-/// A port's name as the end of a variable's name: `http-admin` gives `HTTP_ADMIN`.
-fn variable_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
-    fn built(inherited: &[(&str, &str)], special: &Special<'_>) -> BTreeMap<OsString, OsString> {
-        build(inherited.iter().map(|(name, value)| (name.into(), value.into())), [], special)
+    fn all(
+        inherited: &[(&str, &str)],
+        set: impl IntoIterator<Item = (String, String)>,
+        special: &Special<'_>,
+    ) -> BTreeMap<String, String> {
+        let text = |(name, value): &(&str, &str)| {
+            &*Box::leak(CString::new(format!("{name}={value}")).unwrap().into_boxed_c_str())
+        };
+        let built = build(inherited.iter().map(text), set, special).unwrap();
+        let pairs = built.iter().map(|variable| variable.to_str().unwrap().split_once('=').unwrap());
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn built(inherited: &[(&str, &str)], special: &Special<'_>) -> BTreeMap<String, String> {
+        all(inherited, [], special)
     }
 
     #[test]
@@ -135,9 +158,9 @@ mod tests {
         let inherited =
             [("PATH", "/bin"), ("NOTIFY_SOCKET", "/run/above"), ("LISTEN_FDS", "3"), ("PORT", "1"), ("PORT_HTTP", "1")];
         let variables = built(&inherited, &Special { service: "api", notify_socket: "@x", ..Special::default() });
-        let names: Vec<_> = variables.keys().map(|name| name.to_str().unwrap()).collect();
+        let names: Vec<&String> = variables.keys().collect();
         assert_eq!(names, ["LAUNCHER_SERVICE", "NOTIFY_SOCKET", "PATH"]);
-        assert_eq!(variables[OsStr::new("NOTIFY_SOCKET")], "@x");
+        assert_eq!(variables["NOTIFY_SOCKET"], "@x");
     }
 
     #[test]
@@ -146,16 +169,15 @@ mod tests {
         let known =
             Identity { uid: 7, gid: 7, groups: vec![7], name: Some("app".to_owned()), home: Some("/srv/app".into()) };
         let variables = built(&inherited, &Special { user: Some(&known), ..Special::default() });
-        let value = |name: &str| variables.get(OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(["HOME", "USER", "LOGNAME"].map(value).map(Option::unwrap), ["/srv/app", "app", "app"]);
+        assert_eq!(["HOME", "USER", "LOGNAME"].map(|name| &*variables[name]), ["/srv/app", "app", "app"]);
         let number = Identity { name: None, home: None, ..known.clone() };
         let variables = built(&inherited, &Special { user: Some(&number), ..Special::default() });
-        assert_eq!(variables[OsStr::new("HOME")], "/");
-        assert!(!variables.contains_key(OsStr::new("USER")) && !variables.contains_key(OsStr::new("LOGNAME")));
+        assert_eq!(variables["HOME"], "/");
+        assert!(!variables.contains_key("USER") && !variables.contains_key("LOGNAME"));
         // What the settings say wins.
         let set = [("HOME".to_owned(), "/data".to_owned())];
-        let variables = build(std::iter::empty(), set, &Special { user: Some(&known), ..Special::default() });
-        assert_eq!(variables[OsStr::new("HOME")], "/data");
+        let variables = all(&[], set, &Special { user: Some(&known), ..Special::default() });
+        assert_eq!(variables["HOME"], "/data");
     }
 
     #[test]
@@ -173,21 +195,32 @@ mod tests {
         assert_eq!(lost("", None), None);
         assert_eq!(lost("port = [{ name = 'http', listen = '127.0.0.1:80' }]", Some("5000")), None);
         assert_eq!(lost("environment = { PORT = '1' }", Some("5000")), None);
+        assert_eq!(lost("environment_files = ['.env']", Some("5000")), None);
     }
 
     #[test]
     fn ports_are_told_by_number_and_name() {
         let special = Special { ports: vec![("http", 8080), ("admin-api", 9000)], ..Special::default() };
         let variables = built(&[], &special);
-        assert_eq!(variables[OsStr::new("PORT")], "8080");
-        assert_eq!(variables[OsStr::new("PORT_HTTP")], "8080");
-        assert_eq!(variables[OsStr::new("PORT_ADMIN_API")], "9000");
+        assert_eq!(variables["PORT"], "8080");
+        assert_eq!(variables["PORT_HTTP"], "8080");
+        assert_eq!(variables["PORT_ADMIN_API"], "9000");
     }
 
     #[test]
     fn passed_sockets_are_counted_and_named() {
         let variables = built(&[], &Special { passed: vec!["http", "admin"], ..Special::default() });
-        assert_eq!(variables[OsStr::new("LISTEN_FDS")], "2");
-        assert_eq!(variables[OsStr::new("LISTEN_FDNAMES")], "http:admin");
+        assert_eq!(variables["LISTEN_FDS"], "2");
+        assert_eq!(variables["LISTEN_FDNAMES"], "http:admin");
+    }
+
+    #[test]
+    fn the_last_one_of_a_name_counts_and_none_with_a_nul_is_taken() {
+        let set = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let variables = all(&[("A", "0"), ("B", "0")], set(&[("A", "1"), ("A", "2")]), &Special::default());
+        assert_eq!((&*variables["A"], &*variables["B"]), ("2", "0"));
+        assert_eq!(build(std::iter::empty(), set(&[("A", "\0")]), &Special::default()), Err("A".to_owned()));
     }
 }

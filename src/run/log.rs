@@ -4,9 +4,10 @@
 //! `launcher: api is ready after 1.2 s`, JSON is `{"time":…,"level":"info","service":"api","event":"ready",…}`.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -16,7 +17,10 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::core::report::text::Style;
 use crate::core::settings::{LogFormat, LogLevel};
 use crate::core::units::utc_text;
+use crate::run::{output, screen};
 use crate::sys::terminal;
+
+pub use crate::run::screen::{clear as clear_progress, progress};
 
 /// The launcher's own lines are written to stderr, from `level` on.
 ///
@@ -28,6 +32,7 @@ pub fn start(format: LogFormat, level: LogLevel) {
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
+    TEXT.store(text, Ordering::Relaxed);
     let level = match level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -58,13 +63,42 @@ pub fn style(stream: &(impl IsTerminal + AsFd)) -> Style {
     Style { width: width.min(160), colour: !no_colour() }
 }
 
-fn no_colour() -> bool {
+/// The same with colours as somebody asked for: `always`, `never`, anything else as it is by itself.
+pub fn style_asked(stream: &(impl IsTerminal + AsFd), when: &str) -> Style {
+    let style = style(stream);
+    match when {
+        "always" => Style { colour: true, ..style },
+        "never" => Style { colour: false, ..style },
+        _ => style,
+    }
+}
+
+/// Whether the user has said `NO_COLOR`.
+pub fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// The time as reports and JSON lines write it: UTC with milliseconds, `2026-11-23T12:33:00.123Z`.
 pub fn utc_now() -> String {
-    utc_text(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default())
+    utc_text(now())
+}
+
+/// The time since 1970, UTC.
+pub fn now() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
+}
+
+/// The time so long ago, in the same form.
+pub fn utc_before(ago: std::time::Duration) -> String {
+    utc_text(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(ago))
+}
+
+/// Whether lines are written for a person.
+static TEXT: AtomicBool = AtomicBool::new(false);
+
+/// Whether the launcher's own lines are text for a person.
+pub fn is_text() -> bool {
+    TEXT.load(Ordering::Relaxed)
 }
 
 /// How one event becomes one line. There are no spans, and so nothing to remember of them: a whole registry of spans
@@ -86,8 +120,8 @@ impl Subscriber for Lines {
 
     fn event(&self, event: &Event<'_>) {
         let line = if self.text { self.text(event) } else { json(event) };
-        // Nobody is left to tell when stderr is gone.
-        let _ = io::stderr().write_all(line.as_bytes());
+        output::end_line();
+        screen::write_above(&line);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

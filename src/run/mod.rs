@@ -3,12 +3,19 @@
 
 pub mod args;
 pub mod commands;
+pub mod control;
+pub mod debugger;
 pub mod environment;
+pub mod files;
 pub mod log;
 pub mod output;
-pub mod preflight;
+pub mod pprof;
+mod preflight;
 pub mod reports;
+pub mod require;
+pub mod screen;
 pub mod supervisor;
+pub mod watch;
 
 use std::io::{self, Write as _};
 use std::panic::AssertUnwindSafe;
@@ -17,6 +24,7 @@ use crate::core::exit::code;
 use crate::sys::signals::{self, Signals};
 
 use args::Command;
+use commands::act::Act;
 
 /// The whole of the `launcher` binary: from the command line to the exit code.
 pub fn main() -> ! {
@@ -35,10 +43,11 @@ fn obey(signals: io::Result<Signals>) -> i32 {
     };
     match (command, signals) {
         (Command::Run(run), Ok(signals)) => start(&run, signals),
-        (Command::Run(_), Err(problem)) => {
+        (Command::Run(_) | Command::Verify(_), Err(problem)) => {
             eprintln!("launcher: signals cannot be received: {problem}");
             code::INTERNAL
         }
+        (Command::Verify(verify), Ok(signals)) => commands::verify::verify(&verify, signals),
         (command, signals) => {
             // Commands that look and go are ended by Ctrl-C like any other program.
             drop(signals);
@@ -50,7 +59,7 @@ fn obey(signals: io::Result<Signals>) -> i32 {
 
 fn start(run: &args::RunArgs, signals: Signals) -> i32 {
     match args::load(run) {
-        Ok(settings) => commands::run::run(settings, signals),
+        Ok(settings) => commands::run::run(settings, run, signals),
         Err(error) => {
             eprint!("{}", error.render(log::colour_wanted()));
             error.exit_code()
@@ -60,14 +69,8 @@ fn start(run: &args::RunArgs, signals: Signals) -> i32 {
 
 fn answer(command: Command) -> i32 {
     match command {
-        Command::Run(_) => code::INTERNAL,
-        Command::Check(run) => match args::load(&run) {
-            Ok(settings) => commands::check::check(&settings, &mut io::stderr()),
-            Err(error) => {
-                eprint!("{}", error.render(log::colour_wanted()));
-                error.exit_code()
-            }
-        },
+        Command::Run(_) | Command::Verify(_) => code::INTERNAL,
+        Command::Check(check) => commands::check::check(&check),
         Command::Dump(dump) => commands::dump::dump(&dump),
         Command::Port(port) => match commands::port::port(&port.address, port.json) {
             Ok(text) => {
@@ -80,10 +83,19 @@ fn answer(command: Command) -> i32 {
                 code::USAGE
             }
         },
+        Command::Wait(wait) => commands::wait::wait(&wait),
+        Command::Logs(logs) => commands::logs::logs(&logs),
+        Command::Start(args) => commands::act::act(Act::Start, &args),
+        Command::Stop(args) => commands::act::act(Act::Stop, &args),
+        Command::Restart(args) => commands::act::act(Act::Restart, &args),
+        Command::Reload(args) => commands::act::act(Act::Reload, &args),
+        Command::Signal(args) => commands::act::signal(&args),
+        Command::Status(status) => commands::status::status(&status),
         Command::Report(report) => {
             commands::report::report(report.service.as_deref(), report.report_dir.as_deref(), report.json)
         }
         Command::Notify(notify) => commands::notify::run(&notify),
+        Command::Init(init) => commands::init::init(&init),
         Command::Completions { shell } => {
             args::completions(shell, &mut io::stdout());
             0
@@ -98,6 +110,7 @@ fn answer(command: Command) -> i32 {
 
 /// A fault of the launcher's own is told as such, with where it is, not as a stack of Rust's.
 fn told_panic(info: &std::panic::PanicHookInfo<'_>) {
+    supervisor::keys::restore();
     let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
     eprintln!("launcher: a fault of launcher's own{place}: please report it");
 }

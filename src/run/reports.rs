@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,9 @@ use crate::core::report::{Report, name};
 
 /// Where Kubernetes looks for the last words of a container.
 const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// The most that is read of one report, in bytes: ten thousand goroutines take tens of megabytes.
+const LARGEST: u64 = 256 << 20;
 
 /// A folder of reports.
 #[derive(Debug, Clone)]
@@ -21,8 +24,8 @@ pub struct ReportStore {
 }
 
 impl ReportStore {
-    /// Reports below this folder, or below the user's state directory (`$XDG_STATE_HOME/launcher`,
-    /// `~/.local/state/launcher`; `/var/lib/launcher` when the user has no home).
+    /// Reports below this folder, or below the state directory that systemd made (`StateDirectory=`), or the user's
+    /// (`$XDG_STATE_HOME/launcher`, `~/.local/state/launcher`; `/var/lib/launcher` when the user has no home).
     pub fn at(root: Option<&Path>) -> ReportStore {
         ReportStore { root: root.map(Path::to_owned).unwrap_or_else(state_directory), newest: Arc::default() }
     }
@@ -95,6 +98,16 @@ impl ReportStore {
     }
 }
 
+/// A report as it was written. Its name may be a link, and nothing larger than any report is read.
+///
+/// # Errors
+/// Of reading it.
+pub fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Writes the first 4 KiB of a report's text where `kubectl describe pod` shows it. Nothing is created: outside
 /// Kubernetes there is no such file, and that is no error.
 pub fn write_termination_message(text: &str) {
@@ -106,6 +119,11 @@ pub fn write_termination_message(text: &str) {
 /// The user's state directory for the launcher.
 fn state_directory() -> PathBuf {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // `systemd.exec(5)`: several are separated by colons.
+    let of_unit = std::env::var("STATE_DIRECTORY").ok().and_then(|all| Some(PathBuf::from(all.split(':').next()?)));
+    if let Some(directory) = of_unit.filter(|path| path.is_absolute()) {
+        return directory.join("reports");
+    }
     match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
         (Some(state), _) => state.join("launcher"),
         (None, Some(home)) if home != Path::new("/") => home.join(".local/state/launcher"),

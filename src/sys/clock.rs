@@ -25,6 +25,12 @@ pub fn random() -> [u8; 16] {
     bytes
 }
 
+/// What chance begins with.
+pub fn seed() -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = random();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

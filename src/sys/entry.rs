@@ -13,6 +13,7 @@ macro_rules! entry {
         #[unsafe(no_mangle)]
         pub extern "C" fn main(_count: ::core::ffi::c_int, _arguments: *const *const ::core::ffi::c_char) -> i32 {
             $crate::sys::entry::open_standard_descriptors();
+            $crate::sys::entry::populate();
             $main()
         }
     };
@@ -35,3 +36,26 @@ pub fn open_standard_descriptors() {
         }
     }
 }
+
+/// The pages of stack and of heap that a start uses.
+const STACK: usize = 11 * PAGE;
+const HEAP: usize = 12 * PAGE;
+const PAGE: usize = 4096;
+
+/// Has the kernel hand out the pages that every start uses at once: one by one each takes a fault, and a fault takes
+/// longer than the page. Nothing is lost where the kernel does not know the question (before 5.14).
+pub fn populate() {
+    let here = 0_u8;
+    let stack = (&raw const here).addr() / PAGE * PAGE;
+    // SAFETY: only where the heap ends is asked for.
+    let heap_end = unsafe { libc::sbrk(0) }.addr();
+    // libc has taken its first piece of heap by now: what is used of it begins at its start.
+    let heap = heap_end.saturating_sub(FIRST_HEAP) / PAGE * PAGE;
+    for (start, length) in [(stack - STACK, STACK), (heap, HEAP)] {
+        // SAFETY: pages of this process's own stack and heap are read in, and keep what they hold.
+        unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
+    }
+}
+
+/// What malloc of glibc asks for first: 128 KiB and a page for what was asked of it.
+const FIRST_HEAP: usize = 33 * PAGE;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::core::facts::MemoryFacts;
 
 /// What segments are rounded to: no less than a page of any size that is in use.
-const PAGE: u64 = 64 * 1024;
+const PAGE: usize = 64 * 1024;
 
 /// Has all threads allocate from one heap (`mallopt(3)`): one of its own for each costs a start three calls and the
 /// launcher some pages, and its few threads hardly ever allocate at once.
@@ -16,32 +16,27 @@ pub fn share_one_heap() {
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
 
-/// Lets go of the pages of the program itself: they are in the page cache, and those that are needed again are mapped
-/// again as they are touched (`madvise(2)`, `MADV_DONTNEED`). For a process that is going to wait for long.
-pub fn forget_program() {
-    // SAFETY: calls `forget` for each object of this process, with no data; `forget` does as it is asked to.
-    unsafe { libc::dl_iterate_phdr(Some(forget), std::ptr::null_mut()) };
+unsafe extern "C" {
+    /// Where the program begins in memory, and where its code ends: both ld and lld define them. Constants and code lie
+    /// between, nothing that is ever written to.
+    #[link_name = "__executable_start"]
+    static PROGRAM_START: u8;
+    #[link_name = "etext"]
+    static CODE_END: u8;
 }
 
-unsafe extern "C" fn forget(object: *mut libc::dl_phdr_info, _: usize, _: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: libc passes a description that is valid during the call.
-    let object = unsafe { &*object };
-    if object.dlpi_phdr.is_null() {
-        return 0;
+/// Lets go of the pages of the program itself: they are in the page cache, and those that are needed again are mapped
+/// again as they are touched (`madvise(2)`, `MADV_DONTNEED`). For a process that is going to wait for long. It neither
+/// allocates nor locks.
+pub fn forget_program() {
+    // Only their addresses are of interest. Whole pages, of all the sizes that are in use.
+    let start = (&raw const PROGRAM_START).addr().next_multiple_of(PAGE);
+    let end = (&raw const CODE_END).addr() / PAGE * PAGE;
+    if let Some(length) = end.checked_sub(start) {
+        // SAFETY: what lies there is mapped from the program's file and was never written to, so that its pages are read
+        // back as they were.
+        unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
     }
-    // SAFETY: these are the program headers of a loaded object, and so many.
-    let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
-    for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0) {
-        // Whole pages of the segment alone.
-        let start = (object.dlpi_addr + header.p_vaddr).next_multiple_of(PAGE);
-        let end = (object.dlpi_addr + header.p_vaddr + header.p_memsz) / PAGE * PAGE;
-        if let Some(length) = end.checked_sub(start) {
-            // SAFETY: the segment is mapped from the file and was never written to, so that its pages are read back as
-            // they were.
-            unsafe { libc::madvise(start as *mut libc::c_void, length as usize, libc::MADV_DONTNEED) };
-        }
-    }
-    0
 }
 
 /// The launcher's own cgroup, of version 2 or 1 of the memory controller: it does not move to another one.
@@ -76,11 +71,34 @@ pub fn of_own_cgroup() -> Option<MemoryFacts> {
     Some(MemoryFacts { limit, peak: number(&folder.join(files.peak)), kills })
 }
 
+/// What the memory controller says of a service's own cgroup (version 2); `None` where it has none. All kills are of this
+/// generation.
+pub fn of_cgroup(folder: &Path) -> Option<MemoryFacts> {
+    let kills = keyed(&folder.join(VERSION_2.events), "oom_kill")?;
+    let limit = number(&folder.join(VERSION_2.limit));
+    Some(MemoryFacts { limit, peak: number(&folder.join(VERSION_2.peak)), kills })
+}
+
+/// Has the kills be counted where the launcher is now, in a group below its own one (version 2): those of groups beside
+/// it are counted there.
+pub fn count_kills_in(folder: &Path) {
+    let events = folder.join(VERSION_2.events);
+    if own().is_some_and(|own| std::ptr::eq(own.files, &VERSION_2)) && events.exists() {
+        let _ = KILLS.set(events);
+    }
+}
+
+/// Where kills are counted, when not where the limit is.
+static KILLS: OnceLock<PathBuf> = OnceLock::new();
+
 /// How many processes of the launcher's own cgroup the kernel has killed for want of memory so far. One file is read:
 /// it is asked for at every start.
 pub fn kills_in_own_cgroup() -> Option<u64> {
     let Own { folder, files } = own()?;
-    keyed(&folder.join(files.events), "oom_kill")
+    match KILLS.get() {
+        Some(events) => keyed(events, "oom_kill"),
+        None => keyed(&folder.join(files.events), "oom_kill"),
+    }
 }
 
 fn own() -> Option<&'static Own> {

@@ -1,5 +1,6 @@
 //! The socket of `sd_notify(3)`, both ends.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io;
@@ -7,7 +8,9 @@ use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock;
@@ -43,12 +46,14 @@ pub struct Credentials {
     pub gid: u32,
 }
 
-/// The receiving end of one generation. It is in the abstract namespace, so that no file is left of it, whatever
-/// happens; a service in a network namespace of its own does not reach it.
+/// The receiving end of one generation: in the abstract namespace, so that no file is left of it, whatever happens; or at
+/// a path, which a service in a network namespace of its own reaches, too.
 #[derive(Debug)]
 pub struct NotifySocket {
     socket: UnixDatagram,
     address: String,
+    /// The file, until it is removed.
+    file: RefCell<Option<PathBuf>>,
 }
 
 impl NotifySocket {
@@ -60,6 +65,38 @@ impl NotifySocket {
         let mut address = String::from("@launcher-notify-");
         let _ = write!(address, "{:032x}", u128::from_ne_bytes(clock::random()));
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&address.as_bytes()[1..])?)?;
+        NotifySocket::new(socket, address, None)
+    }
+
+    /// Binds a socket at this path, in the place of one that nobody answers at. Everybody may send to it: who is heard is
+    /// decided by the sender's credentials.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` when somebody answers there or it is no socket; `EINVAL` when the path is no UTF-8; those of
+    /// `bind(2)`.
+    pub fn bind_at(path: &Path) -> io::Result<NotifySocket> {
+        let address = path.to_str().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            let refused = |error: &io::Error| error.raw_os_error() == Some(libc::ECONNREFUSED);
+            let stale = UnixDatagram::unbound()?.connect(path).is_err_and(|error| refused(&error));
+            if !(found.file_type().is_socket() && stale) {
+                return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+            }
+            std::fs::remove_file(path)?;
+        }
+        let bound = NotifySocket::new(UnixDatagram::bind(path)?, address, Some(path.to_owned()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+        Ok(bound)
+    }
+
+    fn new(socket: UnixDatagram, address: String, file: Option<PathBuf>) -> io::Result<NotifySocket> {
+        let socket = NotifySocket { socket, address, file: RefCell::new(file) };
+        socket.ask_for_credentials()?;
+        Ok(socket)
+    }
+
+    fn ask_for_credentials(&self) -> io::Result<()> {
+        let socket = &self.socket;
         socket.set_nonblocking(true)?;
         let on: libc::c_int = 1;
         // SAFETY: the kernel reads one number, which lives through the call.
@@ -71,7 +108,14 @@ impl NotifySocket {
         if done != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(NotifySocket { socket, address })
+        Ok(())
+    }
+
+    /// Removes its file, if it has one: nobody is to send anything any more, and the next socket may have the same path.
+    pub fn unlink(&self) {
+        if let Some(file) = self.file.take() {
+            let _ = std::fs::remove_file(file);
+        }
     }
 
     /// The value of `NOTIFY_SOCKET`.
@@ -124,6 +168,12 @@ impl NotifySocket {
     }
 }
 
+impl Drop for NotifySocket {
+    fn drop(&mut self) {
+        self.unlink();
+    }
+}
+
 /// Aligned as `cmsg(3)` asks.
 #[repr(C, align(8))]
 struct Control([MaybeUninit<u8>; CONTROL]);
@@ -155,17 +205,48 @@ fn take_ancillary(header: &libc::msghdr, datagram: &mut Datagram) {
     }
 }
 
+/// The sending end, for a process that has much to say and may not wait.
+#[derive(Debug)]
+pub struct Client {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl Client {
+    /// A client of the address in `NOTIFY_SOCKET`.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is neither a path nor an abstract name.
+    pub fn new(address: &OsStr) -> io::Result<Client> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Client { socket, address: to_address(address)? })
+    }
+
+    /// Sends one message without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room; else what `sendto(2)` says.
+    pub fn send(&self, message: &[u8]) -> io::Result<()> {
+        self.socket.send_to_addr(message, &self.address).map(drop)
+    }
+}
+
+fn to_address(address: &OsStr) -> io::Result<SocketAddr> {
+    match address.as_bytes() {
+        [b'@', name @ ..] if !name.is_empty() => SocketAddr::from_abstract_name(name),
+        [b'/', ..] => SocketAddr::from_pathname(address),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither an absolute path nor an abstract name")),
+    }
+}
+
 /// Sends one message to the address in `NOTIFY_SOCKET`, a path or an abstract name with a leading `@`, waiting at most
 /// `limit` for room.
 ///
 /// # Errors
 /// `InvalidInput` when it is neither; else what `sendmsg(2)` says: `ECONNREFUSED` when nobody listens.
 pub fn send(address: &OsStr, message: &[u8], fds: &[BorrowedFd<'_>], limit: Duration) -> io::Result<()> {
-    let address = match address.as_bytes() {
-        [b'@', name @ ..] if !name.is_empty() => SocketAddr::from_abstract_name(name)?,
-        [b'/', ..] => SocketAddr::from_pathname(address)?,
-        _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither an absolute path nor an abstract name")),
-    };
+    let address = to_address(address)?;
     let socket = UnixDatagram::unbound()?;
     socket.set_write_timeout(Some(limit))?;
     socket.connect_addr(&address)?;
@@ -316,6 +397,22 @@ mod tests {
             let error = send(OsStr::new(address), b"READY=1", &[], LIMIT).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{address}");
         }
+    }
+
+    #[test]
+    fn a_path_is_taken_over_from_a_socket_that_nobody_answers_at_and_removed_after() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        drop(UnixDatagram::bind(&path).unwrap());
+        let socket = NotifySocket::bind_at(&path).unwrap();
+        send_to(&socket, b"READY=1", &[]);
+        assert_eq!(socket.receive().unwrap().unwrap().credentials.pid, std::process::id() as i32);
+        let taken = NotifySocket::bind_at(&path).unwrap_err();
+        assert_eq!(taken.raw_os_error(), Some(libc::EADDRINUSE));
+        drop(socket);
+        assert!(!path.exists());
+        std::fs::write(&path, "not mine").unwrap();
+        assert!(NotifySocket::bind_at(&path).is_err() && path.exists());
     }
 
     #[test]

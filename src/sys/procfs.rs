@@ -157,12 +157,16 @@ pub fn socket_inodes(pid: i32) -> io::Result<HashSet<u64>> {
 /// Calls `each` with the inode of each socket the process holds.
 ///
 /// # Errors
-/// As [`socket_inodes`].
+/// As [`socket_inodes`]. Root may list the descriptors of a process that it may not look into.
 pub fn for_each_socket(pid: i32, mut each: impl FnMut(u64)) -> io::Result<()> {
     let directory = format!("/proc/{pid}/fd");
     for entry in std::fs::read_dir(directory)?.flatten() {
-        // One that was closed in between is none.
-        let Ok(target) = std::fs::read_link(entry.path()) else { continue };
+        let target = match std::fs::read_link(entry.path()) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            // One that was closed in between is none.
+            Err(_) => continue,
+            Ok(target) => target,
+        };
         if let Some(inode) = socket_inode(target.as_os_str()) {
             each(inode);
         }
@@ -171,7 +175,7 @@ pub fn for_each_socket(pid: i32, mut each: impl FnMut(u64)) -> io::Result<()> {
 }
 
 /// The inode in `socket:[INODE]`.
-fn socket_inode(link: &OsStr) -> Option<u64> {
+pub(crate) fn socket_inode(link: &OsStr) -> Option<u64> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 

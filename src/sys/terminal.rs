@@ -84,6 +84,32 @@ pub fn set_modes(terminal: BorrowedFd<'_>, modes: &Modes) -> io::Result<()> {
     })
 }
 
+/// Sets the terminal's modes at once: output that is stopped (Ctrl-S) is not waited for.
+///
+/// # Errors
+/// `ENOTTY` when it is no terminal.
+pub fn set_modes_now(terminal: BorrowedFd<'_>, modes: &Modes) -> io::Result<()> {
+    without_ttou(|| {
+        // SAFETY: the structure lives through the call.
+        match unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSANOW, &modes.0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+impl Modes {
+    /// The same, but keys are read one by one, as soon as they are typed, and not shown. Ctrl-C and Ctrl-Z are signals as
+    /// before.
+    pub fn by_key(&self) -> Modes {
+        let mut modes = self.0;
+        modes.c_lflag &= !(libc::ICANON | libc::ECHO);
+        modes.c_cc[libc::VMIN] = 1;
+        modes.c_cc[libc::VTIME] = 0;
+        Modes(modes)
+    }
+}
+
 /// Whether one of the first three descriptors is a terminal that is gone: its window was closed, or its connection
 /// was lost (`tty_ioctl(4)` gives `EIO` then).
 pub fn is_hung_up() -> bool {
@@ -95,12 +121,24 @@ pub fn is_hung_up() -> bool {
     })
 }
 
-/// How many columns the terminal has (`TIOCGWINSZ`, `ioctl_tty(2)`), if it says so.
+/// Whether this process may draw on the terminal: it is in the foreground there, or the terminal controls nobody.
+pub fn is_ours(terminal: BorrowedFd<'_>) -> bool {
+    foreground_group(terminal).map_or(true, |group| group == own_group())
+}
+
+/// How many columns the terminal has, if it says so.
 pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
+    size(terminal).map(|(columns, _)| columns)
+}
+
+/// How many columns and rows the terminal has (`TIOCGWINSZ`, `ioctl_tty(2)`), if it says so; 24 rows when it says only
+/// its columns.
+pub fn size(terminal: BorrowedFd<'_>) -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one winsize, and `size` is one that outlives the call.
     let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (done == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    let rows = if size.ws_row > 0 { usize::from(size.ws_row) } else { 24 };
+    (done == 0 && size.ws_col > 0).then(|| (usize::from(size.ws_col), rows))
 }
 
 /// Stops this process as Ctrl-Z does, and comes back when it was continued. In an orphaned process group, where nobody
@@ -116,6 +154,31 @@ pub fn stop_self() {
         libc::kill(libc::getpid(), libc::SIGTSTP);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, stop.as_ptr(), former.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// Puts this process's own group into the terminal's foreground (`tcsetpgrp(3)`), which it is in already or for which the
+/// kernel stops the group (`SIGTTOU`) until somebody continues it there. The kernel looks and stops in one step: a `fg`
+/// of the shell cannot come in between, as it can before [`stop_self`].
+///
+/// # Errors
+/// `EIO` in an orphaned process group, which nobody could continue; `ENOTTY` when it is not this process's controlling
+/// terminal.
+pub fn await_foreground(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    let mut unblocked = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the sets are filled before they are used, and live through the calls. TTOU has its default disposition,
+    // or whatever the process chose.
+    unsafe {
+        libc::sigemptyset(unblocked.as_mut_ptr());
+        libc::sigaddset(unblocked.as_mut_ptr(), libc::SIGTTOU);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, unblocked.as_ptr(), former.as_mut_ptr());
+        let result = match libc::tcsetpgrp(terminal.as_raw_fd(), libc::getpgrp()) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
+        libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut());
+        result
     }
 }
 

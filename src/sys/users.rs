@@ -64,6 +64,45 @@ pub fn find(text: &str) -> Result<Identity, UserError> {
     find_in(text, &read("/etc/passwd"), &read("/etc/group"))
 }
 
+/// As [`find`], with the primary and the supplementary groups that are set beside the user. Without a user it is this
+/// process's own, and `None` when nothing is set at all.
+///
+/// # Errors
+/// See [`UserError`].
+pub fn resolve(
+    user: Option<&str>,
+    group: Option<&str>,
+    groups: Option<&[String]>,
+) -> Result<Option<Identity>, UserError> {
+    let group_file = || read("/etc/group");
+    let gid = |name: &str| find_group(name, &group_file()).ok_or_else(|| UserError::NoSuchGroup(name.to_owned()));
+    let mut identity = match (user, group) {
+        (None, None) if groups.is_none() => return Ok(None),
+        (Some(user), Some(group)) if !user.contains(':') => find(&format!("{user}:{group}"))?,
+        (Some(user), _) => find(user)?,
+        (None, _) => own_identity(),
+    };
+    if let Some(group) = group {
+        identity.gid = gid(group)?;
+        identity.groups = find(&format!("{}", identity.uid)).map_or(Vec::new(), |found| found.groups);
+    }
+    if let Some(groups) = groups {
+        identity.groups = groups.iter().map(|name| gid(name)).collect::<Result<_, _>>()?;
+    }
+    identity.groups.push(identity.gid);
+    identity.groups.sort_unstable();
+    identity.groups.dedup();
+    Ok(Some(identity))
+}
+
+/// Whoever this process runs as.
+fn own_identity() -> Identity {
+    // SAFETY: no memory is involved.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let groups = nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect();
+    Identity { uid, gid, groups, name: name_of(uid), home: None }
+}
+
 /// The name of a user, if `/etc/passwd` has it.
 pub fn name_of(uid: u32) -> Option<String> {
     let passwd = read("/etc/passwd");

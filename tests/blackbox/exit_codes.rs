@@ -34,6 +34,30 @@ for_subjects!(a_command_without_x_bit_gives_126: launcher, tini; |subject| {
     setup.command([file]).ends_with(126);
 });
 
+/// Without descriptors for an event loop, it can do nothing.
+#[test]
+fn a_launcher_without_descriptors_gives_125() {
+    let few = ["sh", "-c", "ulimit -n 4 && exec \"$@\"", "sh"];
+    let ended = launcher().below(few).child(["exit 0"]).ends_with(125);
+    assert!(ended.complains("EMFILE") || ended.complains("Too many open files"), "{:?}", ended.err);
+}
+
+/// Without a process for its service, neither: its user may have no more. Root has no such limit.
+#[test]
+fn a_launcher_without_processes_gives_125() {
+    if nix::unistd::geteuid().is_root() && needs(&["prlimit", "setpriv"]) {
+        // Its output goes to a file of the test's own device, so that it has no thread to carry it over.
+        for (output, words) in [("", "Resource temporarily unavailable"), ("2>/dev/null >/dev/null", "")] {
+            let script =
+                format!("exec setpriv --reuid 65534 --regid 65534 --clear-groups prlimit --nproc=1:1 \"$@\" {output}");
+            println!("with its output to {output:?}");
+            let setup = launcher().with_copies().below(["sh", "-c", &script, "sh"]);
+            let ended = setup.child(["exit 0"]).ends_with(125);
+            assert!(words.is_empty() || ended.complains(words), "{:?}", ended.err);
+        }
+    }
+}
+
 for_subjects!(output_and_input_pass_untouched: launcher, tini, dumb_init; |subject| {
     let mut run = subject.run().child(["print to out", "eprint to err", "read-line", "read-line", "exit 5"]);
     run.out("to out");

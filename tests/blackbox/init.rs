@@ -51,6 +51,16 @@ for_subjects!(as_pid_1_codes_and_signals_pass_too: launcher, tini, dumb_init; |s
     run.ends_with(9);
 });
 
+/// Every process and thread takes a number of a pid namespace: the start of a service without ports costs the launcher, a
+/// keeper, a thread for each of the two pipes of output, and nothing that only looks what the kernel would allow.
+#[test]
+fn a_start_makes_no_process_that_it_does_not_need() {
+    let mut run = launcher().being_pid_1().child(["print number {pid}.", "exit 0"]);
+    let line = run.out("number ");
+    assert!(["number 3.", "number 4.", "number 5."].iter().any(|said| line.contains(said)), "{line}");
+    run.ends_with(0);
+}
+
 for_subjects!(an_orphan_that_ends_with_a_code_does_not_change_ours: launcher, tini, dumb_init; |subject| {
     let steps = ["double-fork", "say orphan", "exit 77", "end", "read-line", "exit 3"];
     let mut run = subject.run().child(steps);

@@ -1,6 +1,9 @@
 //! How a service is known to be ready (DESIGN §6).
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::support::*;
@@ -90,6 +93,185 @@ fn ready_by_tcp_means_a_connection() {
     assert!(!run.says_within("api starts", QUIET));
     std::fs::write(gate, "").unwrap();
     run.said("api starts");
+}
+
+/// Answers each request with the status that is set, 503 at first. Whoever asks is told of.
+struct Endpoint {
+    address: Address,
+    status: Arc<AtomicU16>,
+    asked: std::sync::mpsc::Receiver<String>,
+}
+
+impl Endpoint {
+    fn start() -> Endpoint {
+        let address = Address::new();
+        let status = Arc::new(AtomicU16::new(503));
+        let (tell, asked) = std::sync::mpsc::channel();
+        let listener = std::net::TcpListener::bind(address.0).unwrap();
+        let answer = status.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut heard = [0; 1024];
+                let length = stream.read(&mut heard).unwrap_or(0);
+                let status = answer.load(Ordering::SeqCst);
+                let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+                if tell.send(String::from_utf8_lossy(&heard[..length]).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        Endpoint { address, status, asked }
+    }
+}
+
+#[test]
+fn ready_by_http_means_the_status_that_is_wanted() {
+    let endpoint = Endpoint::start();
+    let text = format!(
+        "command = [\"CHILD\", \"say up\", \"wait\"]\n\
+         ready.http = {{ url = \"http://{}/readyz\", status = 204 }}",
+        endpoint.address
+    );
+    let mut run = launcher().file(&with_follower(&text));
+    run.said("up");
+    assert!(endpoint.asked.recv().unwrap().starts_with("GET /readyz HTTP/1.1"));
+    endpoint.status.store(200, Ordering::SeqCst);
+    endpoint.asked.recv().unwrap();
+    assert!(!run.says_within("api starts", QUIET), "200 is not 204");
+    endpoint.status.store(204, Ordering::SeqCst);
+    run.said("api starts");
+}
+
+#[test]
+fn the_number_of_a_port_is_put_into_what_is_asked() {
+    let setup = launcher();
+    let flags = ["--port", "web=127.0.0.1:auto", "--ready", "http://127.0.0.1:{port.web}/"];
+    let mut run = setup.flags(flags).child(["listen 127.0.0.1:{env:PORT}", "serve"]);
+    run.is_ready("child");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+}
+
+#[test]
+fn a_service_that_answers_otherwise_than_is_wanted_is_told_so() {
+    let endpoint = Endpoint::start();
+    let own = Address::new();
+    let url = format!("http://{}/readyz", endpoint.address);
+    let flags = ["--ready", &url, "--start-timeout", "700ms", "--port", &own.to_string()];
+    let mut run = launcher().flags(flags).child([format!("listen {own}"), "wait".into()]);
+    run.ends_with(124);
+    let report = run.report();
+    assert_eq!(report.cause(), "listening-not-ready");
+    let other = format!("no process of child listens on {}: another one answers", endpoint.address);
+    assert!(report.verdict().contains(&other), "{}", report.verdict());
+    assert_eq!(report.text("/probe/wanted"), format!("{url} is answered"));
+    assert!(report.text("/probe/last_error").contains("it answers with status 503"), "{}", report.0["probe"]);
+}
+
+#[test]
+fn ready_by_a_line_on_a_descriptor() {
+    let setup = launcher();
+    let gate = setup.home().fifo("gate");
+    let text = r#"command = ["bash", "-c", "CHILD 'say up'; read -r line < gate; printf x >&3; CHILD 'say half'; printf '\n' >&3; exec CHILD wait"]
+        ready = "fd""#;
+    let mut run = setup.file(&with_follower(text));
+    run.said("up");
+    assert!(!run.says_within("api starts", QUIET));
+    std::fs::write(gate, "\n").unwrap();
+    run.said("half");
+    run.said("api starts");
+}
+
+#[test]
+fn a_descriptor_may_have_any_number_and_is_the_only_one_more() {
+    let mut run =
+        launcher().flags(["--ready", "fd:9"]).child(["dump-fds", "exec", "sh", "-c", "echo >&9; exec sleep 1000"]);
+    let fds: Vec<i32> = (0..4).map(|_| run.out("fd ").split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+    assert_eq!(fds, [0, 1, 2, 9]);
+    run.is_ready("child");
+}
+
+#[test]
+fn a_descriptor_that_is_closed_without_a_line_is_told_in_the_report() {
+    let flags = ["--ready", "fd", "--start-timeout", "500ms"];
+    run_sh(flags, "exec 3>&-; exec sleep 1000").ends_with_probe("it has closed that without a line");
+}
+
+#[test]
+fn ready_by_a_line_of_output() {
+    for stream in ["print", "eprint"] {
+        let setup = launcher();
+        let gate = setup.home().fifo("gate");
+        let text = r#"command = ["CHILD", "PRINT not listening on port 80 yet", "say up", "gate gate", "PRINT listening on port 8080", "wait"]
+            ready.log = '^listening on port \d+$'"#;
+        let mut run = setup.file(&with_follower(&text.replace("PRINT", stream)));
+        run.said("up");
+        assert!(!run.says_within("api starts", QUIET));
+        std::fs::write(gate, "").unwrap();
+        run.said("api starts");
+    }
+}
+
+#[test]
+fn a_line_of_a_generation_before_makes_no_other_ready() {
+    let mut run = launcher().file(&with_follower(
+        r#"command = ["CHILD", "generation 1", "print up", "exit 1", "end", "generation 2", "say second", "end", "wait"]
+        ready.log = "up"
+        start_timeout = "60s"
+        restart = { backoff = { initial = "1ms", max = "1ms" } }"#,
+    ));
+    run.said("second");
+    let line = run.err("child is starting (attempt 1)");
+    assert!(!line.is_empty());
+    assert!(!run.says_within("api starts again", QUIET));
+    let status = run.reports("child");
+    assert_eq!(status.len(), 1, "{}", run.show());
+}
+
+#[test]
+fn a_line_is_seen_on_a_terminal_too() {
+    let mut run = launcher().on_terminal().flags(["--ready", "log:^up"]).child(["print up", "wait"]);
+    run.out("child is ready");
+    run.input("\x03");
+    run.ends_with(0);
+}
+
+#[test]
+fn ready_by_a_command_runs_as_the_service_does() {
+    let setup = launcher();
+    let text = r#"command = ["CHILD", "say up", "wait"]
+        environment = { FLAG = "flag" }
+        ready.exec = ["sh", "-c", 'test -e "$FLAG" || { echo not yet; exit 3; }']"#;
+    let flag = setup.home().join("flag");
+    let mut run = setup.file(&with_follower(text));
+    run.said("up");
+    assert!(!run.says_within("api starts", QUIET));
+    std::fs::write(flag, "").unwrap();
+    run.said("api starts");
+}
+
+#[test]
+fn what_a_command_said_last_is_in_the_report() {
+    let flags = ["--ready", "exec:sh -c 'echo no database; exit 3'", "--start-timeout", "500ms"];
+    run_sh(flags, "exec sleep 1000").ends_with_probe("sh ended with exit code 3: no database");
+}
+
+/// A shell script that never becomes ready.
+fn run_sh(flags: [&str; 4], script: &str) -> NeverReady {
+    NeverReady(launcher().flags(["--name", "child", "--log-format", "text"]).flags(flags).command(["sh", "-c", script]))
+}
+
+struct NeverReady(Running);
+
+impl NeverReady {
+    #[track_caller]
+    fn ends_with_probe(mut self, error: &str) {
+        self.0.ends_with(124);
+        let report = self.0.report();
+        assert!(report.text("/probe/last_error").contains(error), "{}", report.0["probe"]);
+        assert!(self.0.show().contains("it is ready when"), "{}", self.0.show());
+    }
 }
 
 #[test]
@@ -261,7 +443,8 @@ fn services_start_in_order_and_stop_in_the_opposite_one() {
 #[test]
 fn the_lines_of_several_services_have_their_names_before_them() {
     let mut run = launcher().file(
-        r#"[service.db]
+        r#"log_format = "text"
+        [service.db]
         command = ["CHILD", "print one", "eprint two", "notify READY=1", "wait"]
         ready = "notify"
         [service.api]

@@ -69,6 +69,10 @@ fn being_ready_for_a_moment_does_not_break_the_row_of_failures() {
     let steps = ["print up {generation}", "generation 2", "notify READY=1", "barrier", "exit 5", "end", "exit 9"];
     let ended = launcher().flags(flags).flags(AT_ONCE).child(steps).ends_with(9);
     assert_eq!(ended.out, ["up 1", "up 2", "up 3"]);
+    // Attempts are counted since it was ready, failures are not.
+    for words in ["(attempt 2 of 3)", "(attempt 1, after 2 of 3 failures in a row)", "given up after 3 failed starts"] {
+        assert!(ended.complains(words), "{words}: {:#?}", ended.err);
+    }
 }
 
 #[test]
@@ -113,6 +117,28 @@ fn backoff_grows() {
         let gap = moments[index + 1] - moments[index];
         assert!(gap >= least, "between attempt {} and the next: {gap} ms, at least {least}", index + 1);
     }
+}
+
+/// The report of a crash is made while the next attempt is waited for, and is read first all the same.
+#[test]
+fn what_comes_next_is_said_after_the_failure() {
+    let mut run = launcher().file(
+        r#"log_format = "text"
+        [service.child]
+        command = ["CHILD", "exit 1"]
+        ready = "notify"
+        [service.child.restart]
+        max_failures = 2
+        backoff = { initial = "2s", max = "2s", jitter = "none" }
+        "#,
+    );
+    let ended = run.ends_with(1);
+    let at = |text: &str| {
+        let found = ended.err.iter().position(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("{text:?} in {:#?}", ended.err))
+    };
+    let order = ["ready (attempt 1 of 2)", "is started again in 2", "ready (attempt 2 of 2)", "is given up"].map(at);
+    assert!(order.is_sorted(), "{order:?}: {:#?}", ended.err);
 }
 
 #[test]

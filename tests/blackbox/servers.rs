@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 
 use crate::support::*;
 
@@ -49,22 +50,31 @@ fn a_go_server() {
     if needs(&["go"]) {
         let address = Address::new();
         let setup = launcher();
-        let source = setup.home().write("server.go", GO);
-        let program = setup.home().join("server");
-        let built = std::process::Command::new("go")
-            .args(["build", "-o"])
-            .args([&program, &source])
-            .env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go-cache"))
-            .env("GOFLAGS", "-mod=mod")
-            .env("GO111MODULE", "off")
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let program = go_program(&setup, "server", GO);
         serves(setup, address, &[&program.display().to_string(), &address.to_string()]);
     }
 }
 
-const GO: &str = r#"
+/// Builds a program of this source with the system's Go.
+pub fn go_program(setup: &Setup, name: &str, source: &str) -> PathBuf {
+    let source = setup.home().write(&format!("{name}.go"), source);
+    let program = setup.home().join(name);
+    let built = std::process::Command::new("go")
+        .args(["build", "-o"])
+        .args([&program, &source])
+        .env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go-cache"))
+        .env("GOFLAGS", "-mod=mod")
+        .env("GO111MODULE", "off")
+        // Where Debian's packages have their sources.
+        .env("GOPATH", "/usr/share/gocode")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    program
+}
+
+/// An HTTP server at the address that it is given.
+pub const GO: &str = r#"
 package main
 
 import (

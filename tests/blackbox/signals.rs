@@ -260,16 +260,22 @@ fn is_stopped(pid: i32, stopped: bool) {
     }
 }
 
-#[test]
-fn ctrl_z_stops_the_service_too_and_both_go_on_together() {
+/// Starts the child from a shell, and stops it and the launcher by Ctrl-Z; both go on in the foreground again.
+fn stopped_and_back(flags: &[&str], steps: &[&str]) -> Running {
     let script = r#"$LAUNCH -- "$0" "$@"; echo in the shell; read -r line; fg; echo code $?"#;
-    let mut run = from_a_shell(script, &[], &["print up {pid}", "wait"]);
+    let mut run = from_a_shell(script, flags, steps);
     let pid = run.out_number("up");
     run.input("\x1a");
     run.out("in the shell");
     is_stopped(pid, true);
     run.input("go on\n");
     is_stopped(pid, false);
+    run
+}
+
+#[test]
+fn ctrl_z_stops_the_service_too_and_both_go_on_together() {
+    let mut run = stopped_and_back(&[], &["print up {pid}", "wait"]);
     run.input("\x03");
     run.out("code 0");
     run.ended();
@@ -278,14 +284,7 @@ fn ctrl_z_stops_the_service_too_and_both_go_on_together() {
 
 #[test]
 fn ctrl_z_of_an_interactive_child_gives_the_terminal_back_until_both_go_on() {
-    let script = r#"$LAUNCH -- "$0" "$@"; echo in the shell; read -r line; fg; echo code $?"#;
-    let mut run = from_a_shell(script, &["-i"], &["print up {pid}", "read-line", "exit 4"]);
-    let pid = run.out_number("up");
-    run.input("\x1a");
-    run.out("in the shell");
-    is_stopped(pid, true);
-    run.input("go on\n");
-    is_stopped(pid, false);
+    let mut run = stopped_and_back(&["-i"], &["print up {pid}", "read-line", "exit 4"]);
     run.input("typed\n");
     run.out("read typed");
     run.out("code 4");
@@ -297,15 +296,69 @@ fn ctrl_z_of_an_interactive_child_gives_the_terminal_back_until_both_go_on() {
 fn an_interactive_child_of_a_launcher_in_the_background_leaves_the_terminal_to_the_shell() {
     let script = r#"$LAUNCH -- "$0" "$@" & read -r line; echo shell read $line; fg; echo code $?"#;
     let mut run = from_a_shell(script, &["-i"], &["print up {pid}", "read-line", "exit 4"]);
+    let job = run.out_number("[1]");
     let pid = run.out_number("up");
+    // It reads in the background, for which the kernel stops it, and launcher with it. A shell that is asked for `fg` before
+    // it knows that sends no CONT.
+    is_stopped(pid, true);
+    is_stopped(job, true);
     run.input("first\n");
     run.out("shell read first");
-    // It reads in the background, for which the kernel stops it; in the foreground it goes on.
     run.input("second\n");
     run.out("read second");
     run.out("code 4");
     run.ended();
     assert!(status_field(pid, "State").is_none());
+    run.leaves_nothing();
+}
+
+/// A shell below launcher is a shell: its jobs stop and go on, it follows the terminal's size, its exit code is passed on.
+#[test]
+fn an_interactive_shell_has_job_control() {
+    let mut run = launcher().flags(["-i"]).on_terminal().command(["bash", "--norc", "-i"]);
+    let child = child().display().to_string();
+    // The quotes tell what is printed from what is typed, and from what the shell's `fg` says.
+    run.input(&format!("PS1=; {child} 'on CONT print went o''n' 'print jo''b {{foreground}} {{pgid}} .' wait\n"));
+    let line = run.out("job ");
+    let mut words = line.split_whitespace().skip_while(|word| *word != "job").skip(1);
+    assert_eq!(words.next(), words.next(), "the job has the foreground: {line}");
+    run.input("\x1a");
+    run.out("Stopped");
+    run.resize(123, 45);
+    run.input("echo size $(stty size)\n");
+    run.out("size 45 123");
+    run.input("fg\n");
+    run.out("went on");
+    run.input("\x03");
+    run.input("exit 7\n");
+    run.ends_with(7);
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_launcher_in_the_background_does_not_take_the_terminal() {
+    let script = r#"$LAUNCH -- "$0" "$@" & read -r line; echo shell read $line; kill %1; wait %1; echo code $?"#;
+    let mut run = from_a_shell(script, &[], &["print up", "wait"]);
+    run.out("up");
+    run.input("typed\n");
+    run.out("shell read typed");
+    run.out("code 0");
+    run.ended();
+    run.leaves_nothing();
+}
+
+/// Ctrl-C reaches the outer launcher alone, which asks the inner one to stop.
+#[test]
+fn nested_launchers_stop_in_order_on_ctrl_c() {
+    let setup = launcher().flags(["--name", "outer"]).on_terminal();
+    let reports = setup.home().join("inner").display().to_string();
+    let child = child().display().to_string();
+    let inner = [env!("CARGO_BIN_EXE_launcher"), "run", "--report-dir", &reports, "--", &child];
+    let mut run = setup.command(inner.into_iter().chain(["on INT both 6 got INT", "say up", "wait"]));
+    run.said("up");
+    run.input("\x03");
+    run.said("got INT");
+    run.ends_with(6);
     run.leaves_nothing();
 }
 

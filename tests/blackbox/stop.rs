@@ -4,12 +4,76 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 
+/// A server that is told to quit: what it was asked, once.
+fn sidecar(answer: &'static [u8]) -> (Address, std::thread::JoinHandle<String>) {
+    use std::io::{Read as _, Write as _};
+    let address = Address::new();
+    let listener = std::net::TcpListener::bind(address.0).unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut heard = [0; 1024];
+        let length = stream.read(&mut heard).unwrap();
+        let _ = stream.write_all(answer);
+        String::from_utf8_lossy(&heard[..length]).into_owned()
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_sidecar_is_told_to_quit_when_the_service_has_stopped() {
+    let (address, asked) = sidecar(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let mut run = launcher().file(&format!(
+        "[service.api]\ncommand = [\"CHILD\", \"on TERM both 0 api stops\", \"say up\", \"wait\"]\nready = \"started\"\n\
+         on_stop = {{ http_post = \"http://{address}/quitquitquit\" }}\n"
+    ));
+    run.said("up");
+    run.signal(Signal::SIGTERM);
+    run.said("api stops");
+    let ended = run.ends_with(0);
+    assert!(ended.complains("on_stop is done"), "{:?}", ended.err);
+    let asked = asked.join().unwrap();
+    assert!(asked.starts_with("POST /quitquitquit HTTP/1.1\r\n") && asked.contains("Content-Length: 0"), "{asked}");
+}
+
+#[test]
+fn a_sidecar_that_says_nothing_does_not_keep_the_launcher() {
+    // It accepts and answers nothing: the launcher waits for it, but not beyond the stop budget.
+    let address = Address::new();
+    let _listener = std::net::TcpListener::bind(address.0).unwrap();
+    let mut run = launcher().file(&format!(
+        "stop_budget = \"1s\"\n[service.api]\ncommand = [\"CHILD\", \"say up\", \"wait\"]\nready = \"started\"\n\
+         on_stop = {{ http_post = \"http://{address}/quit\", timeout = \"10m\" }}\n"
+    ));
+    run.said("up");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_command_is_run_when_a_job_has_ended_and_not_between_its_restarts() {
+    let mut run = launcher().file(
+        r#"[service.job]
+        command = ["CHILD", "generation 1", "exit 3", "end", "say second", "exit 0"]
+        ready = "exited"
+        on_stop = { exec = ["CHILD", "say after"] }
+        restart = { backoff = { initial = "1ms", max = "1ms" } }
+        "#,
+    );
+    run.said("second");
+    run.said("after");
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
 #[test]
 fn a_child_that_ignores_the_stop_signal_is_killed_and_reported() {
     let mut run = launcher().flags(["--stop-timeout", "300ms"]).child(["on TERM ignore", "print up", "wait"]);
     run.out("up");
     let asked = Instant::now();
     run.signal(Signal::SIGTERM);
+    // What it is doing is said at once, and not only in the report.
+    run.err("\"event\":\"survivor\"");
     run.ends_with(137);
     assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
     run.leaves_nothing();
@@ -36,12 +100,7 @@ const DAEMONS: [&str; 8] =
 
 #[test]
 fn daemons_that_ignore_the_stop_signal_go_too() {
-    let steps = DAEMONS.iter().copied().chain(["wait"]);
-    let mut run = launcher().flags(["--stop-timeout", "300ms"]).child(steps);
-    run.saids(&["deep", "up"]);
-    run.signal(Signal::SIGTERM);
-    run.ended();
-    run.leaves_nothing();
+    leaves_no_daemons(launcher);
 }
 
 #[test]
@@ -68,17 +127,33 @@ fn a_leftover_that_honours_the_stop_signal_may_end_by_itself() {
     run.ends_with(0);
 }
 
-#[test]
-fn a_stopped_child_can_be_stopped() {
-    let flags = ["--stop-timeout", "500ms"];
-    let mut run = launcher().flags(flags).child(["print up {pid}", "stop-self"]);
-    let pid = run.out_number("up");
+/// Waits until a process is stopped by a signal.
+fn is_stopped(pid: i32) {
     while !status_field(pid, "State").unwrap().starts_with('T') {
         std::thread::yield_now();
     }
+}
+
+/// A stopped process takes no signal but KILL until it goes on: the stop lets it, so that it can end in its own way.
+#[test]
+fn a_stopped_child_can_be_stopped() {
+    let mut run = launcher().child(["on TERM exit 6", "print up {pid}", "stop-self", "wait"]);
+    let pid = run.out_number("up");
+    is_stopped(pid);
     run.signal(Signal::SIGTERM);
-    run.ended();
+    run.ends_with(6);
     run.leaves_nothing();
+}
+
+#[test]
+fn a_stopped_daemon_can_be_stopped() {
+    let steps = ["double-fork", "on TERM both 0 tidied up", "say deep {pid}", "stop-self", "wait", "end", "wait"];
+    let mut run = launcher().child(steps);
+    let pid = run.said_number("deep");
+    is_stopped(pid);
+    run.signal(Signal::SIGTERM);
+    run.out("tidied up");
+    run.ends_with(0);
 }
 
 #[test]
@@ -131,15 +206,6 @@ fn a_keeper_that_does_not_answer_does_not_keep_the_launcher_beyond_its_budget() 
         libc::waitpid(keeper, std::ptr::null_mut(), libc::__WALL);
         libc::ptrace(libc::PTRACE_DETACH, keeper, 0, 0);
     }
-    run.leaves_nothing();
-}
-
-#[test]
-fn sigkill_of_the_launcher_leaves_nothing() {
-    let mut run = launcher().child(DAEMONS.iter().copied().chain(["wait"]));
-    run.saids(&["deep", "up"]);
-    run.signal(Signal::SIGKILL);
-    run.ended();
     run.leaves_nothing();
 }
 
@@ -209,18 +275,22 @@ fn sigkill_of_a_launcher_with_a_file_leaves_nothing_of_any_service() {
     run.leaves_nothing();
 }
 
+/// Starts daemons, ends them by TERM and by SIGKILL of the launcher, and looks for what is left.
+fn leaves_no_daemons(setup: impl Fn() -> Setup) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let mut run = setup().flags(["--stop-timeout", "300ms"]).child(DAEMONS.iter().copied().chain(["wait"]));
+        run.saids(&["deep", "up"]);
+        run.signal(signal);
+        run.ended();
+        run.leaves_nothing();
+    }
+}
+
 /// As a user without privilege there is no cgroup to be killed, and nothing may be left all the same.
 #[test]
 fn nothing_is_left_without_privilege_either() {
     if nix::unistd::geteuid().is_root() {
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let setup = launcher().being_nobody().flags(["--stop-timeout", "300ms"]);
-            let mut run = setup.child(DAEMONS.iter().copied().chain(["wait"]));
-            run.saids(&["deep", "up"]);
-            run.signal(signal);
-            run.ended();
-            run.leaves_nothing();
-        }
+        leaves_no_daemons(|| launcher().being_nobody());
     }
 }
 
@@ -228,14 +298,7 @@ fn nothing_is_left_without_privilege_either() {
 #[test]
 fn nothing_is_left_of_another_user() {
     if nix::unistd::geteuid().is_root() {
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let setup = launcher().with_copies().flags(["--stop-timeout", "300ms", "--user", "nobody"]);
-            let mut run = setup.child(DAEMONS.iter().copied().chain(["wait"]));
-            run.saids(&["deep", "up"]);
-            run.signal(signal);
-            run.ended();
-            run.leaves_nothing();
-        }
+        leaves_no_daemons(|| launcher().with_copies().flags(["--user", "nobody"]));
     }
 }
 

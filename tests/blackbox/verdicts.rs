@@ -55,7 +55,9 @@ fn connect_wait_of_a_python_program() {
         let address = Address::new();
         let _full = full_listener(address.0);
         let code = format!("import socket\nsocket.create_connection(('{}', 8080))\n", address.0.ip());
-        let mut run = launcher().flags(SHORT).flags(["--name", "child"]).command(["python3", "-c", &code]);
+        // Time for its start, on a machine that does other things.
+        let flags = ["--ready", "notify", "--start-timeout", "3s", "--name", "child"];
+        let mut run = launcher().flags(flags).command(["python3", "-c", &code]);
         run.ends_with(124);
         is(&run.report(), "connect-wait", &address.to_string());
     }
@@ -114,8 +116,28 @@ fn child_wait_is_followed_into_the_child() {
 
 #[test]
 fn busy_loop_with_the_hottest_function() {
-    let report = hang(launcher(), ["busy"]);
-    is(&report, "busy-loop", "spin");
+    // Time to be given a CPU on a machine that does other things.
+    let mut run = launcher().flags(["--ready", "notify", "--start-timeout", "1500ms"]).child(["busy"]);
+    run.ends_with(124);
+    is(&run.report(), "busy-loop", "spin");
+}
+
+#[test]
+fn event_loop_idle_of_python_and_node() {
+    let programs = [
+        ["python3", "-c", "import asyncio\nasyncio.new_event_loop().run_forever()"],
+        ["node", "-e", "setInterval(() => {}, 1e9)"],
+    ];
+    for words in programs {
+        if needs(&words[..1]) {
+            let address = Address::new().to_string();
+            // Time for its start: what it is idle after.
+            let flags = ["--name", "child", "--ready", "listen", "--start-timeout", "4s", "--port", &address];
+            let mut run = launcher().flags(flags).command(words);
+            run.ends_with(124);
+            is(&run.report(), "event-loop-idle", "");
+        }
+    }
 }
 
 #[test]
@@ -267,7 +289,12 @@ fn a_noexec_mount_is_named() {
 #[test]
 fn a_running_program_is_dumped_without_harm() {
     let mut run = launcher().child(["on USR1 print got USR1", "print up {pid}", "wait"]);
-    let pid = run.out_number("up").to_string();
+    let pid = run.out_number("up");
+    // On a busy machine it may not have come to where it waits yet.
+    while !status_field(pid, "State").unwrap().starts_with('S') {
+        std::thread::yield_now();
+    }
+    let pid = pid.to_string();
     let ended = launcher().verb(["dump", &pid, "--json"]).ends_with(0);
     let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
     assert_eq!(json["kind"], "requested");

@@ -71,11 +71,13 @@ fn perform(step: &Step, state: &mut State) -> Result<(), Failure> {
         "stop-self" => signals::stop_self()?,
         "fork" | "double-fork" | "setsid" | "setpgid" | "orphans" | "orphans-wait" | "wait-child" | "wait-children"
         | "fork-storm" | "lock-file" | "close-fds" | "hog-memory" => processes::perform(step, &rest, state)?,
-        "notify" | "barrier" | "flood-notify" | "notify-fds" | "notify-storm" => notify::perform(step, &rest)?,
-        "listen" | "listen-fds" | "bind" | "udp" | "serve" | "serve-one" | "connect" | "retry" | "ask" => {
+        "notify" | "notify-by-crate" | "barrier" | "flood-notify" | "notify-fds" | "notify-storm" | "store"
+        | "store-socket" | "notify-pidfd" => notify::perform(step, &rest)?,
+        "listen" | "listen-fds" | "listen-polled" | "listen-twice" | "listen-v6only" | "close-listeners"
+        | "own-network" | "undumpable" | "bind" | "udp" | "serve" | "serve-one" | "connect" | "retry" | "ask" => {
             sockets::perform(step, &rest, state)?;
         }
-        "dump-env" | "dump-fds" | "dump-signals" | "dump-ids" | "dump-listen" => dumps::perform(step)?,
+        "dump-env" | "dump-fds" | "dump-signals" | "dump-ids" | "dump-listen" | "dump-stored" => dumps::perform(step)?,
         "generation" if text::variable("LAUNCHER_GENERATION") != rest => {}
         "first" if std::fs::File::create_new(&rest).is_err() => {}
         "generation" | "first" => run(&step.block, state)?,

@@ -16,6 +16,7 @@ pub fn perform(step: &Step) -> Result<(), Failure> {
             write_line(1, &expand("pid {pid}\\nppid {ppid}\\npgid {pgid}\\nsid {sid}\\ncwd {cwd}"));
         }
         "dump-listen" => passed()?,
+        "dump-stored" => stored()?,
         other => return Err(Failure(format!("{other} is no step that shows something"))),
     }
     write_line(1, &format!("end of {}", step.verb));
@@ -44,6 +45,22 @@ fn status(keys: &[&str]) -> Result<(), Failure> {
         if keys.iter().any(|key| line.split(':').next() == Some(key)) {
             write_line(1, &line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
+    }
+    Ok(())
+}
+
+/// What was passed by LISTEN_FDS: number, name, and what is in it when it is a file.
+fn stored() -> Result<(), Failure> {
+    let names = variable("LISTEN_FDNAMES");
+    let count = variable("LISTEN_FDS").parse().unwrap_or(0);
+    for (index, name) in names.split(':').enumerate().take(count) {
+        let fd = 3 + index as i32;
+        let mut text = [0; 256];
+        // SAFETY: the kernel writes no more than the buffer's length.
+        let length = unsafe { libc::pread(fd, text.as_mut_ptr().cast(), text.len(), 0) };
+        let text =
+            String::from_utf8_lossy(text.get(..usize::try_from(length).unwrap_or(0)).unwrap_or_default()).into_owned();
+        write_line(1, &format!("stored {fd} {name} {text}"));
     }
     Ok(())
 }

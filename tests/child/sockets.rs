@@ -19,6 +19,12 @@ pub fn perform(step: &Step, rest: &str, state: &mut State) -> Result<(), Failure
         "bind" => state.held.push(bind(rest)?),
         "udp" => state.held.push(std::net::UdpSocket::bind(rest)?.into()),
         "listen-fds" => take_over(state)?,
+        "listen-polled" => state.listeners.push(listen_polled(rest)?),
+        "listen-twice" => state.listeners.extend(listen_twice(rest)?),
+        "listen-v6only" => state.listeners.push(listen_v6only(rest)?),
+        "close-listeners" => state.listeners.clear(),
+        "own-network" => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?,
+        "undumpable" => nix::sys::prctl::set_dumpable(false)?,
         "serve" => loop {
             serve_one(state)?;
         },
@@ -44,6 +50,43 @@ fn bind(address: &str) -> Result<OwnedFd, Failure> {
     let address: SocketAddr = address.parse()?;
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn stream(address: &str) -> Result<(socket2::Socket, socket2::SockAddr), Failure> {
+    let address: SocketAddr = address.parse()?;
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    Ok((socket, address.into()))
+}
+
+/// Listens with a socket that is in an epoll set before it is bound. The set is never closed.
+fn listen_polled(address: &str) -> Result<OwnedFd, Failure> {
+    use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+    let (socket, address) = stream(address)?;
+    let set = Epoll::new(EpollCreateFlags::empty())?;
+    set.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+    std::mem::forget(set);
+    socket.bind(&address)?;
+    socket.listen(5)?;
+    Ok(socket.into())
+}
+
+/// Listens with a socket that has two descriptors before it is bound.
+fn listen_twice(address: &str) -> Result<[OwnedFd; 2], Failure> {
+    let (socket, address) = stream(address)?;
+    let copy = socket.try_clone()?;
+    socket.bind(&address)?;
+    socket.listen(5)?;
+    Ok([copy.into(), socket.into()])
+}
+
+/// Listens on IPv6 alone.
+fn listen_v6only(address: &str) -> Result<OwnedFd, Failure> {
+    let (socket, address) = stream(address)?;
+    socket.set_only_v6(true)?;
+    socket.bind(&address)?;
+    socket.listen(5)?;
     Ok(socket.into())
 }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use launcher::core::facts::AttemptFacts;
+use launcher::core::facts::{AttemptFacts, Tried};
 use launcher::sys::dump::{self, Options};
 
 use crate::victim::{Victim, dumped, options};
@@ -33,7 +33,7 @@ fn is_seen_to_retry(more: &[&str]) {
             break process.threads[0].attempts.clone();
         }
     };
-    assert_eq!(attempts, [AttemptFacts { address, errno: libc::ECONNREFUSED, times: 1 }]);
+    assert_eq!(attempts, [AttemptFacts { address, errno: libc::ECONNREFUSED, times: 1, ..AttemptFacts::default() }]);
     // It goes on as if nothing had been, and no sleep was cut short.
     socket.listen(1).unwrap();
     assert_eq!(victim.line(), "connected");
@@ -48,4 +48,34 @@ fn a_refused_connection() {
 #[test]
 fn a_refused_connection_of_a_program_that_does_not_block() {
     is_seen_to_retry(&["nonblocking"]);
+}
+
+#[test]
+fn a_refused_connection_of_a_program_that_would_notice_an_interruption() {
+    is_seen_to_retry(&["epoll"]);
+}
+
+#[test]
+fn a_lock_that_another_process_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock");
+    let file = std::fs::File::create(&path).unwrap();
+    file.lock().unwrap();
+    let mut victim = Victim::start_with("tries_lock.c", &["-g"], |command| {
+        command.arg(&path);
+    })
+    .ready(1);
+    let follow = Options { follow_sleepers: Some(Duration::from_secs(1)), ..options() };
+    // It may be on its way just then: that is no sleep.
+    let seen = loop {
+        let process = dump::dump(&[victim.pid()], &follow).remove(0);
+        if let Some(seen) = process.threads[0].attempts.first() {
+            break seen.clone();
+        }
+    };
+    assert_eq!((seen.what, seen.errno, seen.address), (Tried::FileLock, libc::EWOULDBLOCK, path.display().to_string()));
+    assert_eq!(seen.holders.iter().map(|holder| holder.pid).collect::<Vec<_>>(), [std::process::id() as i32]);
+    drop(file);
+    assert_eq!(victim.line(), "locked");
+    assert!(victim.end().success());
 }

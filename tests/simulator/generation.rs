@@ -1,8 +1,12 @@
 //! What the judge knows of one generation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use launcher::core::notify::{Message, WatchdogPing};
+use launcher::core::service::Sender;
+use launcher::core::settings::NotifyAccess;
+use launcher::core::settings::ServiceSettings;
 use launcher::core::time::Moment;
 
 use crate::watch::{REPORT, SLACK};
@@ -11,7 +15,12 @@ use crate::watch::{REPORT, SLACK};
 #[derive(Default)]
 pub struct Generation {
     pub number: u64,
-    pub passed: bool,
+    /// Since when its preflight has passed.
+    pub passed: Option<Moment>,
+    /// Requirements that are being tried, and those that have answered.
+    pub tries: BTreeSet<usize>,
+    pub met: BTreeSet<usize>,
+    pub requiring: bool,
     pub spawn: bool,
     pub spawned: bool,
     pub exited: bool,
@@ -38,6 +47,8 @@ pub struct Generation {
     pub watchdog: Option<Moment>,
     pub period: Option<Duration>,
     pub winding_down: bool,
+    /// Who is heard.
+    pub access: NotifyAccess,
     /// Then it must have been killed, or be gone.
     pub kill_by: Option<Moment>,
 }
@@ -51,9 +62,43 @@ impl Generation {
         !self.down && !self.exited && self.gone.is_none()
     }
 
+    /// When the first requirement that has not answered must have.
+    pub fn required_by(&self, settings: &ServiceSettings) -> Option<Moment> {
+        let began = self.passed?;
+        let missing = settings.requirements.iter().enumerate().filter(|(index, _)| !self.met.contains(index));
+        let limit = missing.map(|(_, of)| settings.require_timeout.unwrap_or(of.timeout).min(of.timeout)).min();
+        limit.map(|limit| began + limit)
+    }
+
+    /// A requirement was tried. What is heard for the second time says nothing.
+    pub fn tried(&mut self, now: Moment, index: usize, answers: bool, settings: &ServiceSettings) {
+        if self.tries.remove(&index) {
+            self.met.extend(answers.then_some(index));
+            self.require(now, settings);
+        }
+    }
+
+    /// A requirement that is not met by its deadline is a failure, of a generation that then is over.
+    pub fn require(&mut self, now: Moment, settings: &ServiceSettings) {
+        let missed = self.required_by(settings).is_some_and(|by| by <= now);
+        if missed && !self.spawn && self.gone.is_none() {
+            self.gone = Some(now);
+            self.failed = true;
+        }
+    }
+
     pub fn arm(&mut self, now: Moment) {
         if self.ready && self.up() && !self.winding_down {
             self.watchdog = self.period.map(|period| now + period);
+        }
+    }
+
+    /// Whether this sender may speak for it.
+    pub fn hears(&self, sender: Sender) -> bool {
+        match sender {
+            Sender::Main(_) => self.access != NotifyAccess::None,
+            Sender::Member(_) => self.access == NotifyAccess::All,
+            Sender::Stranger(_) => false,
         }
     }
 
@@ -75,5 +120,7 @@ impl Generation {
             Some(WatchdogPing::Trigger) => self.failed |= self.spawn && self.up() && !excused,
             None => {}
         }
+        // It is heard from its spawn on.
+        self.access = message.access.filter(|_| self.spawn).unwrap_or(self.access);
     }
 }

@@ -4,12 +4,16 @@
 //! `SIMULATOR_SEED=42 cargo test --test simulator` runs that one again.
 #![allow(clippy::disallowed_methods, reason = "the seed comes from the environment")]
 
+mod coverage;
 mod generation;
 mod noise;
 mod processes;
 mod random;
 mod script;
+mod seats;
+mod step;
 mod subjects;
+mod times;
 mod watch;
 mod world;
 
@@ -17,9 +21,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use coverage::Coverage;
 use random::Random;
 use subjects::{Several, Single};
-use watch::Coverage;
 use world::{Subject, World};
 
 /// Lives through the run of one seed.

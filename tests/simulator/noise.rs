@@ -1,12 +1,13 @@
 //! Not a world but noise: any event at any time, of any generation. Nothing may panic, and what can be said of a
 //! service without knowing its world must hold.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
-use launcher::core::facts::{ExecFailure, ExecProblem, Refusal};
-use launcher::core::fleet::{Fleet, FleetEvent, ServiceId};
+use launcher::core::facts::{ExecFailure, ExecProblem, Refusal, RequirementProblem, Trouble};
+use launcher::core::fleet::{Fleet, FleetEvent, Percent, ServiceId};
 use launcher::core::notify::Message;
 use launcher::core::service::{Action, Event, EventKind, Generation, Sender, Service, State, StopCause};
 use launcher::core::settings::{LauncherSettings, LogFormat, LogLevel, Settings};
@@ -14,7 +15,7 @@ use launcher::core::signal::{Signal, SignalSet};
 use launcher::core::time::Moment;
 
 use crate::random::Random;
-use crate::script::{SIGNALS, ending, message, ms, settings};
+use crate::script::{SIGNALS, ending, message, ms, settings, wait_for};
 
 fn failure() -> ExecFailure {
     ExecFailure { problem: ExecProblem::NotFound, summary: String::new(), advice: vec![], errno: None }
@@ -31,9 +32,14 @@ fn event(random: &mut Random, kind: EventKind, generation: Generation) -> Event 
         EventKind::SignalReceived => Event::SignalReceived(signal),
         EventKind::PreflightPassed => Event::PreflightPassed(generation),
         EventKind::PreflightFailed => Event::PreflightFailed(generation, Box::new(Refusal::Exec(failure()))),
+        EventKind::RequirementTried => {
+            let trouble = Trouble::new(RequirementProblem::Refused, "");
+            let outcome = if random.percent(50) { Ok(()) } else { Err(trouble) };
+            Event::RequirementTried(generation, random.below(3) as usize, outcome)
+        }
         EventKind::Spawned => Event::Spawned(generation, 7),
         EventKind::SpawnFailed => Event::SpawnFailed(generation, Box::new(failure())),
-        EventKind::Notified => Event::Notified(generation, sender(random), said(random)),
+        EventKind::Notified => Event::Notified(generation, sender(random), Box::new(said(random))),
         EventKind::ProbeSucceeded => Event::ProbeSucceeded(generation),
         EventKind::HandlersSeen => Event::HandlersSeen(generation, SignalSet(random.next())),
         EventKind::Exited => Event::Exited(generation, exit(random)),
@@ -55,7 +61,7 @@ fn exit(random: &mut Random) -> Ending {
 fn said(random: &mut Random) -> Message {
     let mut message = message(random);
     if random.percent(5) {
-        message.main_pid = Some(random.next() as i32);
+        message.attached.main = Some((random.next() as i32, true));
         message.extend_timeout = Some(Duration::from_nanos(random.next()));
         message.watchdog_period = Some(Duration::MAX);
     }
@@ -69,7 +75,7 @@ fn some_event(random: &mut Random, newest: u64) -> Event {
 }
 
 /// What can be said of any service after any step.
-fn check(service: &Service, actions: &[Action], checked: &mut u64, explained: &mut u64) {
+fn check(service: &Service, actions: &[Action], checked: &mut u64, explained: &mut BTreeSet<u64>) {
     if service.state().is_at_rest() {
         assert_eq!(service.next_deadline(), None, "a deadline is left at rest");
     }
@@ -80,10 +86,11 @@ fn check(service: &Service, actions: &[Action], checked: &mut u64, explained: &m
                 *checked = generation.0;
             }
             Action::Explain { generation, .. } => {
-                assert!(generation.0 > *explained, "a second report on {generation:?}");
-                *explained = generation.0;
+                assert!(explained.insert(generation.0), "a second report on {generation:?}");
             }
-            Action::Spawn { .. } => assert_eq!(service.state(), State::Starting),
+            Action::Spawn { generation, .. } if service.generation() == Some(*generation) => {
+                assert_eq!(service.state(), State::Starting);
+            }
             _ => {}
         }
     }
@@ -107,7 +114,7 @@ pub fn one_service(seed: u64) {
     let mut random = Random::new(seed);
     let settings = settings(&mut random, "api".to_owned(), vec![]);
     let mut service = Service::new(Arc::new(settings), seed);
-    let (mut now, mut checked, mut explained) = (Moment::ZERO, 0, 0);
+    let (mut now, mut checked, mut explained) = (Moment::ZERO, 0, BTreeSet::new());
     for _ in 0..150 {
         let limit = random.pick(&[ms(5), ms(500), ms(60_000)]);
         now = now + random.delay(limit);
@@ -125,7 +132,8 @@ pub fn one_service(seed: u64) {
 pub fn several_services(seed: u64) {
     let mut random = Random::new(seed);
     let services = (0..4).map(|index| {
-        let after = (0..index).filter(|_| random.percent(50)).map(|need| format!("s{need}")).collect();
+        let after = (0..index).filter(|_| random.percent(50)).collect::<Vec<_>>();
+        let after = after.into_iter().map(|need| wait_for(&mut random, need)).collect();
         settings(&mut random, format!("s{index}"), after)
     });
     let services = services.collect();
@@ -135,14 +143,19 @@ pub fn several_services(seed: u64) {
         report_dir: None,
         log_format: LogFormat::Auto,
         log_level: LogLevel::Info,
+        ..LauncherSettings::new(String::new())
     };
     let mut fleet = Fleet::new(&Settings { launcher, services, single_command: false }, seed).unwrap();
-    let (mut now, mut newest) = (Moment::ZERO, [(0, 0); 4]);
+    let (mut now, mut newest) = (Moment::ZERO, [(); 4].map(|()| (0, BTreeSet::new())));
     for _ in 0..200 {
         let limit = random.pick(&[ms(5), ms(500), ms(60_000)]);
         now = now + random.delay(limit);
         let index = random.below(5) as usize; // one more than there are
-        let event = match random.below(40) {
+        let event = match random.below(44) {
+            43 => FleetEvent::PortNotKept(ServiceId(index), "1".to_owned()),
+            40 => FleetEvent::CanaryRequested(ServiceId(index), Percent::new(10).unwrap()),
+            41 => FleetEvent::PromoteRequested(ServiceId(index)),
+            42 => FleetEvent::RollbackRequested(ServiceId(index)),
             0 => FleetEvent::StopRequested(StopCause::Signal(Signal::TERM)),
             1 => FleetEvent::SignalReceived(random.pick(&SIGNALS)),
             2..=5 => FleetEvent::StartAll,

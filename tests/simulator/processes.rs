@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
-use launcher::core::facts::Refusal;
+use launcher::core::facts::{Refusal, RequirementProblem, Trouble};
 use launcher::core::notify::Message;
 use launcher::core::service::{Event, Generation, Sender};
 use launcher::core::signal::Signal;
 use launcher::core::time::Moment;
 
-use crate::script::{Script, script};
+use crate::script::{Script, ms, script};
 use crate::world::{Occurrence, Stimulus, Subject, World};
 
 /// The processes of one generation.
@@ -17,6 +17,9 @@ pub struct Processes {
     pub script: Script,
     /// `Spawn` was performed, and its main process has not begun.
     pub coming: bool,
+    /// When its preflight was asked for, and whether its requirements are being tried.
+    pub checked: Moment,
+    pub trying: bool,
     pub main: bool,
     pub members: Vec<bool>,
     pub killed: bool,
@@ -80,7 +83,7 @@ impl<S: Subject> World<S> {
             _ => (Sender::Stranger(99), true),
         };
         if alive {
-            self.soon(index, Event::Notified(generation, sender, message));
+            self.soon(index, Event::Notified(generation, sender, Box::new(message)));
         }
     }
 
@@ -90,6 +93,8 @@ impl<S: Subject> World<S> {
         let processes = Processes {
             script,
             coming: false,
+            checked: self.now,
+            trying: false,
             main: false,
             members: vec![],
             killed: false,
@@ -105,11 +110,24 @@ impl<S: Subject> World<S> {
         self.at(after, Occurrence::Reaches { stimulus: Stimulus::Service(index, event), genuine: true });
     }
 
-    /// At most one live generation of a service: told by the processes themselves.
+    /// A requirement is tried: it answers, refuses, or says nothing until the try has taken too long.
+    pub fn try_requirement(&mut self, index: usize, generation: Generation, requirement: usize, limit: Duration) {
+        let takes = if self.random.percent(10) { limit } else { self.random.delay(ms(20)).min(limit) };
+        let Some(processes) = self.processes.get_mut(&(index, generation)) else { return };
+        processes.trying = true;
+        let there = processes.script.requirements.get(requirement).copied().flatten();
+        let answers = there.is_some_and(|after| self.now + takes >= processes.checked + after);
+        let trouble = Trouble::new(RequirementProblem::Refused, "connection refused");
+        let outcome = if answers && takes < limit { Ok(()) } else { Err(trouble) };
+        self.at(takes, Occurrence::Tried(index, Event::RequirementTried(generation, requirement, outcome)));
+    }
+
+    /// At most one live generation of a service, and two while they overlap: told by the processes themselves.
     pub fn spawn(&mut self, index: usize, generation: Generation) -> Result<(), String> {
         let all = (index, Generation(0))..=(index, Generation(u64::MAX));
-        if let Some((other, _)) = self.processes.range(all).find(|(_, of)| of.alive() || of.coming) {
-            return Err(format!("{generation:?} of service {index} is started while {other:?} lives"));
+        let others = self.processes.range(all).filter(|(_, of)| of.alive() || of.coming).count();
+        if others > usize::from(self.subject.beside(index).is_some()) {
+            return Err(format!("{generation:?} of service {index} is started while {others} others live"));
         }
         let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
         processes.coming = true;
@@ -119,7 +137,7 @@ impl<S: Subject> World<S> {
     }
 
     pub fn signal(&mut self, index: usize, generation: Generation, signal: Signal) {
-        let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+        let ends = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::ABRT].contains(&signal);
         let Some(processes) = self.processes.get(&(index, generation)).filter(|of| of.main && ends) else { return };
         if let Some((after, ending)) = processes.script.stops {
             let ending = ending.unwrap_or(Ending::Signal(signal));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use launcher::core::exit::Ending;
 use launcher::core::facts::{ExecFailure, ExecProblem, PortFailure, PortProblem, Refusal};
 use launcher::core::notify::{Message, WatchdogPing};
+use launcher::core::requirement::Target;
 use launcher::core::settings::*;
 use launcher::core::signal::{Signal, SignalSet};
 
@@ -20,16 +21,18 @@ pub const SIGNALS: [Signal; 6] = [Signal::HUP, Signal::USR1, Signal::USR2, Signa
 
 fn port(mode: PortMode) -> PortSettings {
     let listen = Listen::Tcp("127.0.0.1:8080".parse().unwrap());
-    PortSettings { name: "http".to_owned(), listen, mode, until: HoldUntil::Exec }
+    PortSettings { mode, ..PortSettings::new("http".to_owned(), listen) }
 }
 
 fn ready(random: &mut Random) -> Ready {
-    match random.below(10) {
+    match random.below(12) {
         0..=2 => Ready::Auto,
         3..=5 => Ready::Notify,
         6 => Ready::Listen,
         7 => Ready::Tcp("127.0.0.1:1".parse().unwrap()),
         8 => Ready::Started,
+        9 => Ready::Fd(3),
+        10 => Ready::Log("up".to_owned()),
         _ => Ready::Exited,
     }
 }
@@ -63,9 +66,47 @@ fn restart(random: &mut Random) -> RestartSettings {
     }
 }
 
+fn notify(random: &mut Random) -> NotifySettings {
+    let access = random.pick(&[NotifyAccess::All, NotifyAccess::All, NotifyAccess::Main, NotifyAccess::None]);
+    NotifySettings { access, fd_store: random.pick(&[0, 64]), ..NotifySettings::default() }
+}
+
+fn requirements(random: &mut Random) -> Vec<RequirementSettings> {
+    let count = random.pick(&[0, 0, 1, 2]);
+    let one = |_| {
+        let target = Target::parse("tcp://db:5432").unwrap();
+        let breaker = random.maybe(50, |random| RequirementBreaker {
+            failures: 1 + random.below(5) as u32,
+            cooldown: random.pick(&[ms(0), ms(300), ms(1000)]),
+        });
+        let backoff =
+            Backoff { initial: random.pick(&[ms(1), ms(100)]), max: ms(500), factor: 2.0, jitter: Jitter::Full };
+        let timeout = random.pick(&[ms(300), ms(2000)]);
+        RequirementSettings { timeout, try_timeout: ms(200), backoff, breaker, ..RequirementSettings::new(target) }
+    };
+    (0..count).map(one).collect()
+}
+
+/// An entry of `after`.
+pub fn wait_for(random: &mut Random, need: usize) -> After {
+    After { service: format!("s{need}"), until: random.pick(&[Until::Ready, Until::Ready, Until::Exited]) }
+}
+
+fn on_stop(url: &str) -> OnStop {
+    OnStop::new(Target::parse(url).expect("a good URL"))
+}
+
 /// A service that is set at random.
-pub fn settings(random: &mut Random, name: String, after: Vec<String>) -> ServiceSettings {
-    let modes = [vec![], vec![], vec![PortMode::Reserve], vec![PortMode::Pass], vec![PortMode::Pass, PortMode::Check]];
+pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> ServiceSettings {
+    let modes = [
+        vec![],
+        vec![],
+        vec![PortMode::Reserve],
+        vec![PortMode::Pass],
+        vec![PortMode::Pass, PortMode::Check],
+        vec![PortMode::Share],
+        vec![PortMode::Pass, PortMode::Share],
+    ];
     ServiceSettings {
         name,
         command: vec!["program".into()],
@@ -73,23 +114,39 @@ pub fn settings(random: &mut Random, name: String, after: Vec<String>) -> Servic
         environment: BTreeMap::new(),
         environment_files: vec![],
         after,
+        on_failure: random.pick(&[OnFailure::StopAll, OnFailure::StopDependents, OnFailure::Keep]),
         user: None,
+        process: ProcessSettings::default(),
         ready: ready(random),
         start_timeout: random.pick(&[ms(300), ms(2000), ms(10_000)]),
         on_timeout: random.pick(&[OnTimeout::Restart, OnTimeout::Restart, OnTimeout::Exit]),
         stop_signal: random.pick(&[Signal::TERM, Signal::TERM, Signal::QUIT]),
         stop_timeout: random.pick(&[ms(0), ms(500), ms(3000)]),
+        on_stop: random.pick(&[None, Some("http://127.0.0.1:1/quit")]).map(on_stop),
+        reload_signal: Signal::HUP,
+        pprof: None,
+        log: launcher::core::settings::LogSettings::default(),
+        drain_timeout: random.pick(&[ms(0), ms(700), ms(9000)]),
         watchdog: random.pick(&[None, None, Some(ms(700))]),
+        notify: notify(random),
         ports: random.pick(&modes).into_iter().map(port).collect(),
+        requirements: requirements(random),
+        files: vec![],
+        required_environment: vec![],
+        require_timeout: random.pick(&[None, None, Some(ms(400))]),
         signals: signals(random),
         restart: restart(random),
         interactive: false,
+        debugged: None,
+        watch: WatchSettings::default(),
     }
 }
 
 /// How one generation behaves.
 pub struct Script {
     pub preflight: (Duration, Option<Refusal>),
+    /// Its requirements answer so long after its preflight; never when absent.
+    pub requirements: [Option<Duration>; 2],
     pub spawn: (Duration, Option<ExecFailure>),
     /// What its processes say, after the spawn; the flag tells whether it is the main one, another one, or a stranger.
     pub says: Vec<(Duration, u8, Message)>,
@@ -143,15 +200,24 @@ pub fn ending(random: &mut Random) -> Ending {
 pub fn message(random: &mut Random) -> Message {
     let mut message = Message::default();
     for _ in 0..=random.below(2) {
-        match random.below(11) {
+        match random.below(15) {
             0 | 1 => message.ready = true,
             2 => message.reloading = true,
             3 => message.stopping = true,
             4 => message.status = Some(random.pick(&["", "connecting", "serving"]).to_owned()),
-            5 => message.main_pid = Some(random.below(4) as i32),
+            5 => message.attached.main = Some((random.below(4) as i32, random.percent(80))),
             6 | 7 => message.watchdog = Some(WatchdogPing::Alive),
             8 => message.watchdog = Some(WatchdogPing::Trigger),
             9 => message.watchdog_period = Some(random.pick(&[ms(0), ms(500), Duration::MAX])),
+            10 => {
+                message.store = true;
+                message.attached.descriptors = random.below(3) as usize;
+            }
+            11 => {
+                message.unstore = true;
+                message.fd_name = random.pick(&[None, Some("stored".to_owned())]);
+            }
+            12 => message.access = Some(random.pick(&NotifyAccess::NAMES).1),
             _ => message.extend_timeout = Some(random.pick(&[ms(0), ms(1000), ms(4000)])),
         }
     }
@@ -174,6 +240,7 @@ pub fn script(random: &mut Random) -> Script {
     }
     Script {
         preflight: (random.delay(ms(100)), random.maybe(8, refusal)),
+        requirements: [(); 2].map(|()| random.maybe(85, |random| random.delay(ms(1000)))),
         spawn: (random.delay(ms(50)), random.maybe(5, |_| exec_failure())),
         says,
         listens: random.maybe(80, |random| random.delay(ms(3000))),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use launcher::core::fleet::{Fleet, FleetEvent, ServiceId};
-use launcher::core::service::{Action, Event, OutcomeCause, Service, State, Transition};
+use launcher::core::fleet::{Fleet, FleetEvent, Percent, ServiceId};
+use launcher::core::service::{Action, Event, Generation, OutcomeCause, Service, State, Transition};
 use launcher::core::settings::*;
 use launcher::core::time::Moment;
 
 use crate::random::Random;
-use crate::script::{ms, settings};
+use crate::script::{ms, settings, wait_for};
 use crate::world::{Stimulus, Subject};
 
 /// A service by itself.
@@ -58,6 +58,7 @@ impl Subject for Single {
             Stimulus::Stop(cause) => Event::StopRequested(*cause),
             Stimulus::Signal(signal) => Event::SignalReceived(*signal),
             Stimulus::TimePassed => Event::TimePassed,
+            Stimulus::Canary(..) | Stimulus::Promote(_) | Stimulus::RollBack(_) | Stimulus::NotKept(_) => return None,
         })
     }
 
@@ -80,9 +81,13 @@ pub struct Several {
     /// Since when all are going down because somebody asked.
     going_down: Option<Moment>,
     /// Generations that were killed, and those of which something may run.
-    running: BTreeMap<usize, bool>,
+    running: BTreeMap<(usize, Generation), bool>,
+    /// The newest generation of each service that was started beside another one.
+    successors: Vec<Generation>,
     /// Services that somebody wants restarted: they stop for themselves.
     restarted: Vec<bool>,
+    /// Services that wait for what they require; in the same state they may wait for others.
+    requiring: Vec<bool>,
 }
 
 impl Several {
@@ -92,7 +97,7 @@ impl Several {
         let mut services = Vec::new();
         for index in 0..count {
             let needs: Vec<usize> = (0..index).filter(|_| random.percent(40)).collect();
-            let names = needs.iter().map(|need| format!("s{need}")).collect();
+            let names = needs.iter().map(|need| wait_for(random, *need)).collect();
             services.push(settings(random, format!("s{index}"), names));
             after.push(needs);
         }
@@ -103,37 +108,47 @@ impl Several {
             report_dir: None,
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
+            ..LauncherSettings::new("shop".to_owned())
         };
         let mut fleet = Fleet::new(&Settings { launcher, services, single_command: false }, random.next()).unwrap();
         let only = random.maybe(20, |random| random.below(count as u64) as usize);
         if let Some(only) = only {
             fleet.only(&[format!("s{only}")]).unwrap();
         }
-        let restarted = vec![false; count];
-        Several { fleet, only, after, budget, going_down: None, running: BTreeMap::new(), restarted }
+        let (restarted, requiring) = (vec![false; count], vec![false; count]);
+        let (running, successors) = (BTreeMap::new(), vec![Generation(0); count]);
+        Several { fleet, only, after, budget, going_down: None, running, successors, restarted, requiring }
     }
 
     /// What is started has what it needs; what is told to stop has nothing above it that runs.
     fn check_order(&self, stimulus: &Stimulus, actions: &[(usize, Action)]) -> Result<(), String> {
         for (index, action) in actions {
-            let Action::Tell(Transition::State { from, to, .. }) = action else { continue };
-            if (*from, *to) == (State::Waiting, State::Checking) {
+            let Action::Tell(of, Transition::State { from, to, .. }) = action else { continue };
+            let beside = self.successors[*index] == *of;
+            if (*from, *to) == (State::Waiting, State::Checking) && !self.requiring[*index] && !beside {
                 // In the same step a need may have gone on, but then it served in between.
-                let unmet = self.after[*index].iter().find(|need| {
+                let untils = self.service(*index).settings().after.iter().map(|after| after.until);
+                let unmet = self.after[*index].iter().zip(untils).find(|(need, until)| {
                     let service = self.service(**need);
                     let completed = service.outcome().is_some_and(|of| of.cause == OutcomeCause::Completed);
-                    !(service.state() == State::Ready || completed || service.settings().ready == Ready::Exited)
+                    let ready = *until == Until::Ready && service.state() == State::Ready;
+                    !(ready || completed || service.settings().ready == Ready::Exited)
                 });
-                if let Some(need) = unmet {
+                if let Some((need, _)) = unmet {
                     return Err(format!("{index} is started before {need} is ready"));
                 }
             }
             let of_its_own = match stimulus {
                 Stimulus::Service(of, event) => of == index && !matches!(event, Event::StopRequested(_)),
+                Stimulus::RollBack(of) | Stimulus::Promote(of) | Stimulus::Canary(of, _) | Stimulus::NotKept(of) => {
+                    of == index
+                }
                 Stimulus::TimePassed => true,
                 _ => false,
             };
             let told = *to == State::Stopping && self.service(*index).may_run();
+            // One that comes up beside another is nobody's need yet.
+            let told = told && !(beside && self.service(*index).generation() != Some(*of));
             if told && !of_its_own && !self.restarted[*index] && !self.is_killed(*index, actions) {
                 let mut above = (0..self.after.len()).filter(|above| self.after[*above].contains(index));
                 if let Some(above) = above.find(|above| self.service(*above).may_run()) {
@@ -160,7 +175,8 @@ impl Several {
         let margin = (self.budget / 10).min(ms(250));
         let alive = self.running.iter().find(|(_, killed)| !**killed);
         if let Some((index, _)) = alive.filter(|_| now > since + (self.budget - margin) + late) {
-            return Err(format!("{index} outlives the stop budget"));
+            let (index, of) = index;
+            return Err(format!("{of:?} of {index} outlives the stop budget"));
         }
         if now > since + self.budget + late && self.fleet.exit_code().is_none() {
             return Err("the stop budget is over and the launcher does not end".to_owned());
@@ -176,6 +192,10 @@ impl Subject for Several {
             Stimulus::StartAll => FleetEvent::StartAll,
             Stimulus::Stop(cause) => FleetEvent::StopRequested(cause),
             Stimulus::Signal(signal) => FleetEvent::SignalReceived(signal),
+            Stimulus::Canary(index, part) => FleetEvent::CanaryRequested(ServiceId(index), Percent::new(part).unwrap()),
+            Stimulus::Promote(index) => FleetEvent::PromoteRequested(ServiceId(index)),
+            Stimulus::NotKept(index) => FleetEvent::PortNotKept(ServiceId(index), "http".to_owned()),
+            Stimulus::RollBack(index) => FleetEvent::RollbackRequested(ServiceId(index)),
             Stimulus::TimePassed => FleetEvent::TimePassed,
         };
         let mut of_fleet = Vec::new();
@@ -189,6 +209,10 @@ impl Subject for Several {
 
     fn service(&self, index: usize) -> &Service {
         self.fleet.service(ServiceId(index)).unwrap()
+    }
+
+    fn beside(&self, index: usize) -> Option<&Service> {
+        self.fleet.beside(ServiceId(index)).map(|(beside, ..)| beside)
     }
 
     fn count(&self) -> usize {
@@ -208,24 +232,35 @@ impl Subject for Several {
         }
         for (index, action) in actions {
             match action {
-                Action::Spawn { .. } => {
+                Action::Tell(of, Transition::Restarting { .. }) => self.successors[*index] = *of,
+                Action::Spawn { generation, .. } => {
                     if self.going_down.is_some() {
                         return Err(format!("{index} is started while all go down"));
                     }
-                    self.running.insert(*index, false);
+                    self.running.insert((*index, *generation), false);
                 }
-                Action::Kill(_) => {
-                    self.running.insert(*index, true);
+                Action::Kill(generation) => {
+                    self.running.insert((*index, *generation), true);
                 }
-                Action::Tell(Transition::State { to: State::Ready | State::Starting | State::Stopping, .. }) => {}
-                Action::Tell(Transition::State { .. }) => {
-                    self.running.remove(index);
+                Action::Tell(_, Transition::State { to: State::Ready | State::Starting | State::Stopping, .. }) => {}
+                Action::Tell(of, Transition::State { .. }) => {
+                    // It is over, or another one of the same machine begins.
+                    let (main, beside) = (self.service(*index), self.beside(*index));
+                    let there = [main.generation(), beside.and_then(Service::generation)];
+                    self.running.retain(|(other, number), _| {
+                        other != index || (number != of && there.contains(&Some(*number)))
+                    });
                     self.restarted[*index] = false;
                 }
                 _ => {}
             }
         }
         self.check_order(stimulus, actions)?;
+        for (index, action) in actions {
+            if let Action::Tell(_, Transition::State { from, to, .. }) = action {
+                self.requiring[*index] = (*from, *to) == (State::Checking, State::Waiting);
+            }
+        }
         self.check_budget(now)
     }
 
@@ -245,6 +280,11 @@ impl Subject for Several {
             Stimulus::Service(of, event) => Some(event.clone()).filter(|_| *of == index),
             Stimulus::Signal(signal) => Some(Event::SignalReceived(*signal)),
             Stimulus::TimePassed => Some(Event::TimePassed),
+            Stimulus::Canary(of, part) => {
+                let can = self.fleet.can_have_canary(ServiceId(*of)).is_ok() && Percent::new(*part).is_some();
+                Some(Event::StartRequested).filter(|_| can && *of != index && self.needs(*of, index))
+            }
+            Stimulus::Promote(_) | Stimulus::RollBack(_) | Stimulus::NotKept(_) => None,
         }
     }
 

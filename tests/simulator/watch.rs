@@ -4,67 +4,43 @@
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
-use launcher::core::service::{Action, Event, EventKind, Sender, Service, State, Transition};
+use launcher::core::service::{Action, Event, Service, State, Transition};
 use launcher::core::settings::{Ready, ServiceSettings, SignalHoldUntil};
 use launcher::core::signal::Signal;
 use launcher::core::time::Moment;
 
+use crate::coverage::Coverage;
 use crate::generation::Generation;
+use crate::step::Step;
 
 /// How long a report may be waited for.
 pub const REPORT: Duration = Duration::from_secs(4);
 /// What late timers may add.
 pub const SLACK: Duration = Duration::from_millis(30);
 
-/// How often each event that can be of use was met in each state.
-#[derive(Clone)]
-pub struct Coverage(pub [[u64; EventKind::ALL.len()]; State::ALL.len()]);
+pub type Judged = Result<(), String>;
 
-impl Default for Coverage {
-    fn default() -> Coverage {
-        Coverage([[0; EventKind::ALL.len()]; State::ALL.len()])
-    }
-}
-
-impl Coverage {
-    pub fn add(&mut self, other: &Coverage) {
-        for (row, more) in self.0.iter_mut().zip(&other.0) {
-            row.iter_mut().zip(more).for_each(|(count, more)| *count += more);
-        }
-    }
-}
-
-type Judged = Result<(), String>;
-
-fn require(holds: bool, rule: &str) -> Judged {
+pub fn require(holds: bool, rule: &str) -> Judged {
     if holds { Ok(()) } else { Err(rule.to_owned()) }
 }
 
 /// The books on one service.
 pub struct Watch {
-    settings: ServiceSettings,
-    last: u64,
-    state: State,
-    live: Option<Generation>,
+    pub(crate) settings: ServiceSettings,
+    pub(crate) last: u64,
+    pub(crate) state: State,
+    pub(crate) live: Option<Generation>,
     /// What was told to be held, in order; the flag tells a stop request.
-    held: Vec<(Signal, bool)>,
-    open_until: Option<Moment>,
+    pub(crate) held: Vec<(Signal, bool)>,
+    pub(crate) open_until: Option<Moment>,
     /// Stop requests since it was last wanted, and since when.
-    stops: Option<(u32, Moment)>,
-}
-
-/// One step.
-struct Step<'a> {
-    now: Moment,
-    event: Option<&'a Event>,
-    before: State,
-    actions: &'a [&'a Action],
-}
-
-impl Step<'_> {
-    fn has(&self, matches: impl Fn(&Action) -> bool) -> bool {
-        self.actions.iter().any(|action| matches(action))
-    }
+    pub(crate) stops: Option<(u32, Moment)>,
+    /// Descriptors of it are kept.
+    pub(crate) stores: bool,
+    /// The generation after which `on_stop` was done.
+    pub(crate) left: u64,
+    /// Another generation serves in its place.
+    pub(crate) leaves: bool,
 }
 
 impl Watch {
@@ -77,7 +53,37 @@ impl Watch {
             held: vec![],
             open_until: None,
             stops: None,
+            stores: false,
+            left: 0,
+            leaves: false,
         }
+    }
+
+    /// It comes up beside this one.
+    pub fn succeed(&mut self, old: &Watch) {
+        self.last = old.last;
+        self.state = State::Waiting;
+        self.stores = old.stores;
+    }
+
+    /// It takes the place of this one.
+    pub fn replace(&mut self, old: &Watch) {
+        self.last = self.last.max(old.last);
+        self.stores |= old.stores;
+        self.stops = old.stops;
+    }
+
+    /// It has `drain_timeout` to stop from now on.
+    pub fn leave(&mut self) {
+        self.leaves = self.state != State::Stopping;
+    }
+
+    pub fn inherit_store(&mut self, old: &Watch) {
+        self.stores |= old.stores;
+    }
+
+    pub fn is_at_rest(&self) -> bool {
+        self.state.is_at_rest()
     }
 
     /// Judges one step, event by event and action by action.
@@ -87,11 +93,12 @@ impl Watch {
         now: Moment,
         event: Option<&Event>,
         genuine: bool,
-        before: State,
         actions: &[&Action],
-        after: &Service,
+        after: Option<&Service>,
+        sole: bool,
         coverage: &mut Coverage,
     ) -> Judged {
+        let before = self.state;
         let step = Step { now, event, before, actions };
         if let Some(event) = event {
             let of_live = event.generation().is_none_or(|of| self.live.as_ref().is_some_and(|g| g.number == of.0));
@@ -114,15 +121,19 @@ impl Watch {
         }
         self.judge_signals(&step)?;
         self.judge_times(&step)?;
-        require(after.state() == self.state, "the state is not what was told")?;
+        require(after.is_none_or(|after| after.state() == self.state), "the state is not what was told")?;
         if let Some(live) = &self.live {
             require(live.reports == u32::from(live.failed), "a failed generation has one report, another none")?;
         }
         if self.state.is_at_rest() {
-            require(after.next_deadline().is_none(), "a deadline is left at rest")?;
-            require(self.last == 0 || after.outcome().is_some(), "it is at rest without an outcome")?;
+            require(after.is_none_or(|after| after.next_deadline().is_none()), "a deadline is left at rest")?;
+            let ended = after.is_none_or(|after| after.outcome().is_some());
+            require(self.last == 0 || ended, "it is at rest without an outcome")?;
             self.held.clear();
             self.stops = None;
+            require(!self.stores || !sole, "what was stored is closed at rest")?;
+            let left = self.settings.on_stop.is_none() || self.left == self.last || !sole;
+            require(left, "on_stop is done at rest")?;
         }
         Ok(())
     }
@@ -146,12 +157,13 @@ impl Watch {
         let settings = &self.settings;
         let hold_pending = self.held.iter().any(|(_, stop)| *stop);
         // When a held stop request comes to its end first, the stop begins and a deadline does not matter any more.
-        let stops = |action: &Action| matches!(action, Action::Tell(Transition::State { to: State::Stopping, .. }));
+        let stops = |action: &Action| matches!(action, Action::Tell(_, Transition::State { to: State::Stopping, .. }));
         let excused = hold_pending && step.has(stops) && !step.has(|action| matches!(action, Action::Explain { .. }));
         let Some(live) = &mut self.live else { return };
         match step.event {
-            Some(Event::PreflightPassed(_)) if step.before == State::Checking => live.passed = true,
-            Some(Event::PreflightFailed(..)) if !live.passed && live.gone.is_none() => {
+            Some(Event::PreflightPassed(_)) if step.before == State::Checking => live.passed = Some(step.now),
+            Some(Event::RequirementTried(_, index, outcome)) => live.tried(step.now, *index, outcome.is_ok(), settings),
+            Some(Event::PreflightFailed(..)) if live.passed.is_none() && live.gone.is_none() => {
                 live.gone = Some(step.now);
                 live.failed = true;
             }
@@ -173,6 +185,7 @@ impl Watch {
                 live.failed |= !live.exited && !live.down;
             }
             Some(Event::TimePassed) => {
+                live.require(step.now, settings);
                 let missed = |deadline: Option<Moment>| deadline.is_some_and(|deadline| deadline <= step.now);
                 let up = live.up() && !excused;
                 // A stop budget that ends at the same time comes first or not: either is right.
@@ -180,7 +193,7 @@ impl Watch {
                 live.failed |= up && !live.ready && missed(live.start_deadline);
                 live.failed |= up && live.ready && missed(live.watchdog);
             }
-            Some(Event::Notified(_, sender, message)) if !matches!(sender, Sender::Stranger(_)) => {
+            Some(Event::Notified(_, sender, message)) if live.hears(*sender) => {
                 live.listen_to(step.now, message, excused);
             }
             _ => {}
@@ -193,17 +206,37 @@ impl Watch {
         if let Action::Check(generation) = action {
             return self.judge_check(step, generation.0);
         }
-        if let Action::Tell(transition) = action {
+        if let Action::Tell(_, transition) = action {
             return self.judge_told(step, transition);
+        }
+        if *action == Action::CloseDescriptors {
+            return require(std::mem::take(&mut self.stores), "nothing was stored");
+        }
+        if *action == Action::Farewell {
+            let over = self.live.as_ref().is_none_or(|live| !live.spawn || live.gone.is_some());
+            require(over, "something of it is left")?;
+            return require(std::mem::replace(&mut self.left, self.last) != self.last, "on_stop is done once");
         }
         let live = self.live.as_mut().ok_or("there is no live generation")?;
         match action {
             Action::Spawn { generation, .. } => {
-                require(generation.0 == live.number && live.passed && !live.spawn, "nothing to spawn")?;
+                require(generation.0 == live.number && live.passed.is_some() && !live.spawn, "nothing to spawn")?;
+                require(live.met.len() == self.settings.requirements.len(), "a requirement is not met")?;
+                require(live.gone.is_none(), "it has failed already")?;
                 require(self.open_until.is_none(), "an open breaker never spawns")?;
                 live.spawn = true;
                 live.start_deadline = Some(now + self.settings.start_timeout);
                 live.period = self.settings.watchdog;
+            }
+            Action::Try { requirement, limit, .. } => {
+                require(live.passed.is_some() && !live.spawn && live.gone.is_none(), "nothing to wait for")?;
+                require(!live.met.contains(requirement) && !limit.is_zero(), "it has answered")?;
+                require(live.tries.insert(*requirement), "it is being tried")?;
+                live.requiring = true;
+            }
+            Action::StopTrying(_) => {
+                require(std::mem::take(&mut live.requiring), "nothing was tried")?;
+                live.tries.clear();
             }
             Action::Probe(_) => {
                 require(live.runs() && !live.probed, "nothing to probe")?;
@@ -218,8 +251,8 @@ impl Watch {
             Action::ReleasePorts(_) => {
                 require(!std::mem::replace(&mut live.ports_released, true), "ports are released once")?;
             }
-            Action::Signal(..) => require(live.runs() && !live.killed, "there is no main process")?,
-            Action::FollowMain(_, pid) => require(live.runs() && *pid > 0, "there is no main process")?,
+            Action::Signal(..) | Action::Stop(..) => require(live.runs() && !live.killed, "there is no main process")?,
+            Action::FollowMain(_, pid) => require(live.runs() && step.names_main(*pid), "no such main process")?,
             Action::SignalRest(..) => require(live.exited && !live.killed, "the main process is there")?,
             Action::Kill(_) => {
                 require(live.spawn && live.gone.is_none(), "nothing to kill")?;
@@ -229,7 +262,13 @@ impl Watch {
                 live.reports += 1;
                 live.down = true;
             }
-            Action::Check(_) | Action::Tell(_) => {}
+            Action::StoreDescriptors { .. } => {
+                require(live.spawn && step.sends_descriptors(), "nothing to store")?;
+                self.stores = true;
+            }
+            Action::ForgetDescriptors(..) => require(self.stores, "nothing was stored")?,
+            Action::Steer { .. } | Action::Farewell => {}
+            Action::Check(_) | Action::Tell(..) | Action::CloseDescriptors => {}
         }
         Ok(())
     }
@@ -243,7 +282,8 @@ impl Watch {
             require(asked || step.now >= until, "an open breaker waits for its cooldown")?;
         }
         self.close()?;
-        self.live = Some(Generation { number, trial, ..Generation::default() });
+        let access = self.settings.notify.access;
+        self.live = Some(Generation { number, trial, access, ..Generation::default() });
         Ok(())
     }
 
@@ -252,7 +292,7 @@ impl Watch {
         let Some(live) = self.live.take() else { return Ok(()) };
         require(!live.spawn || live.gone.is_some(), "at most one generation lives")?;
         require(live.ports_released, "the ports of a generation are released")?;
-        require(!live.probing, "what was probed is left")?;
+        require(!live.probing && !live.requiring, "what was probed is left")?;
         require(live.reports == u32::from(live.failed), "a failed generation has one report, another none")
     }
 
@@ -271,7 +311,8 @@ impl Watch {
                 let in_order = self.settings.signals.hold_until == SignalHoldUntil::Handled || at == 0;
                 require(in_order, "held signals are delivered in order of arrival")?;
                 self.held.remove(at);
-                let sent = step.has(|action| matches!(action, Action::Signal(_, sent) if sent == signal));
+                let delivers = |action: &Action| matches!(action, Action::Signal(_, sent) | Action::Stop(_, sent) if sent == signal);
+                let sent = step.has(delivers);
                 require(sent, "a delivered signal is sent")?;
             }
             Transition::Survived { .. } => {
@@ -283,7 +324,8 @@ impl Watch {
                 let proven = live.ready_at.is_some_and(|at| step.now >= at + self.settings.restart.reset_after);
                 require(!live.trial || !live.failed || proven, "a failed trial opens the breaker again")?;
             }
-            Transition::GivenUp { .. } | Transition::Status(_) | Transition::StrangerIgnored { .. } => {}
+            // Words for people.
+            _ => {}
         }
         Ok(())
     }
@@ -292,8 +334,8 @@ impl Watch {
         use State::*;
         let possible: &[State] = match from {
             Stopped | Failed => &[Waiting],
-            Waiting => &[Checking, Stopped],
-            Checking => &[Starting, Stopping, Stopped, BackingOff, Open, Failed],
+            Waiting => &[Checking, Starting, Stopping, Stopped, BackingOff, Open, Failed],
+            Checking => &[Waiting, Starting, Stopping, Stopped, BackingOff, Open, Failed],
             Starting => &[Ready, Stopping, Stopped, BackingOff, Open, Failed, Checking],
             Ready => &[Stopping],
             Stopping => &[Stopped, Failed, BackingOff, Open, Checking],
@@ -318,60 +360,12 @@ impl Watch {
             }
             Stopping => {
                 live.down = true;
-                live.kill_by = Some(step.now + self.settings.stop_timeout + REPORT + SLACK);
+                let limit = if self.leaves { self.settings.drain_timeout } else { self.settings.stop_timeout };
+                live.kill_by = Some(step.now + limit + REPORT + SLACK);
                 self.held.retain(|(_, stop)| !stop);
             }
             _ => {}
         }
         Ok(())
-    }
-
-    /// What becomes of a signal that arrives: held, sent, or dropped for a reason.
-    fn judge_signals(&mut self, step: &Step) -> Judged {
-        let becomes_ready =
-            |action: &Action| matches!(action, Action::Tell(Transition::State { to: State::Ready, .. }));
-        if step.has(becomes_ready) {
-            require(self.held.is_empty(), "what is held is delivered when it is ready")?;
-        }
-        let Some(Event::SignalReceived(arrived)) = step.event else { return Ok(()) };
-        let signals = &self.settings.signals;
-        let sent = *signals.rewrite.get(arrived).unwrap_or(arrived);
-        let listed = signals.hold.contains(arrived) || signals.hold.contains(&sent);
-        let ready = self.live.as_ref().is_some_and(|live| live.ready);
-        let waits = !matches!(step.before, State::Failed | State::Stopped | State::Stopping | State::Ready);
-        if listed && !ready && waits && signals.hold_until == SignalHoldUntil::Ready {
-            return require(self.held.contains(&(sent, false)), "a signal in `hold` is held");
-        }
-        let runs = self.live.as_ref().is_some_and(|live| live.runs() && !live.killed);
-        let passed = step.has(|action| matches!(action, Action::Signal(_, signal) if *signal == sent));
-        require(!runs || (listed && !ready) || passed, "a signal that is not held is sent at once")
-    }
-
-    /// Nothing is put off for longer than its limit.
-    fn judge_times(&mut self, step: &Step) -> Judged {
-        let now = step.now;
-        let late = |by: Option<Moment>| by.is_some_and(|by| now > by);
-        self.judge_stop(step)?;
-        if let Some((count, since)) = self.stops {
-            let begun = self.state == State::Stopping || self.state.is_at_rest();
-            let limit = self.settings.signals.hold_limit.max(REPORT) + SLACK;
-            require(begun || now <= since + limit, "a stop request waits no longer than its limit")?;
-            let killed = self.live.as_ref().is_none_or(|live| live.killed || live.gone.is_some());
-            require(count < 3 || killed, "a third stop request kills")?;
-        }
-        let Some(live) = &self.live else { return Ok(()) };
-        if live.gone.is_some() {
-            return require(!late(live.gone.map(|at| at + REPORT + SLACK)), "a generation that is gone is over");
-        }
-        require(live.killed || !late(live.kill_by), "every stop ends within its ladder")
-    }
-
-    /// Whoever is to stop is told so, as soon as there is somebody to tell, and looked at no more.
-    fn judge_stop(&mut self, step: &Step) -> Judged {
-        let Some(live) = self.live.as_mut().filter(|_| self.state == State::Stopping) else { return Ok(()) };
-        require(!live.probing, "what is stopping is not probed")?;
-        live.told |= step.has(|action| matches!(action, Action::Signal(..)));
-        // With a report it may be that its stacks are taken first.
-        require(live.told || live.killed || live.reports > 0 || !live.runs(), "what is to stop is told so")
     }
 }

@@ -11,16 +11,21 @@ use launcher::core::service::{Action, Event, Generation, Service, State, StopCau
 use launcher::core::signal::{Signal, SignalSet};
 use launcher::core::time::Moment;
 
+use crate::coverage::Coverage;
 use crate::processes::Processes;
 use crate::random::Random;
 use crate::script::{SIGNALS, ms};
-use crate::watch::{Coverage, Watch};
+use crate::seats::Seats;
 
 /// What is simulated: one service, or a fleet of them.
 pub trait Subject {
     fn step(&mut self, now: Moment, stimulus: Stimulus, actions: &mut Vec<(usize, Action)>);
     fn next_deadline(&self) -> Option<Moment>;
     fn service(&self, index: usize) -> &Service;
+    /// The generation beside the one that serves.
+    fn beside(&self, _: usize) -> Option<&Service> {
+        None
+    }
     fn count(&self) -> usize;
     /// Whether `DependenciesReady` has to come from outside.
     fn needs_dependencies(&self) -> bool;
@@ -38,6 +43,10 @@ pub trait Subject {
 #[derive(Debug, Clone)]
 pub enum Stimulus {
     Service(usize, Event),
+    Canary(usize, u8),
+    Promote(usize),
+    RollBack(usize),
+    NotKept(usize),
     StartAll,
     Stop(StopCause),
     Signal(Signal),
@@ -52,6 +61,8 @@ pub enum Occurrence {
         stimulus: Stimulus,
         genuine: bool,
     },
+    /// A requirement was tried; nobody hears of it when the trying was left off.
+    Tried(usize, Event),
     Begins(usize, Generation),
     MainEnds(usize, Generation, Ending),
     MemberEnds(usize, Generation, usize),
@@ -70,7 +81,7 @@ pub struct World<S> {
     queue: BinaryHeap<Reverse<(Moment, u64, usize)>>,
     occurrences: Vec<Option<Occurrence>>,
     pub processes: BTreeMap<(usize, Generation), Processes>,
-    watches: Vec<Watch>,
+    seats: Vec<Option<Seats>>,
     /// The deadline that is waited for, and when the timer goes off: a little late at times.
     timer: Option<(Moment, Moment)>,
     /// How often in a row time has passed and a deadline was left behind.
@@ -81,7 +92,7 @@ pub struct World<S> {
 
 impl<S: Subject> World<S> {
     pub fn new(subject: S, random: Random, trace: bool) -> World<S> {
-        let watches = (0..subject.count()).map(|index| Watch::new(subject.service(index).settings())).collect();
+        let seats = (0..subject.count()).map(|index| Some(Seats::new(subject.service(index).settings()))).collect();
         World {
             subject,
             random,
@@ -89,7 +100,7 @@ impl<S: Subject> World<S> {
             queue: BinaryHeap::new(),
             occurrences: Vec::new(),
             processes: BTreeMap::new(),
-            watches,
+            seats,
             timer: None,
             left_behind: 0,
             coverage: Coverage::default(),
@@ -126,7 +137,7 @@ impl<S: Subject> World<S> {
     fn end(&self) -> Result<(), String> {
         for index in 0..self.subject.count() {
             let state = self.subject.service(index).state();
-            if !state.is_at_rest() {
+            if !state.is_at_rest() || self.subject.beside(index).is_some() {
                 return Err(format!("service {index} is left in {state:?}"));
             }
         }
@@ -140,14 +151,18 @@ impl<S: Subject> World<S> {
     fn somebodys_wish(&mut self) -> Stimulus {
         let index = self.random.below(self.subject.count() as u64) as usize;
         let signal = self.random.pick(&SIGNALS);
-        let event = match self.random.below(10) {
-            0 => Event::StartRequested,
-            1 | 2 => Event::RestartRequested,
-            3 => Event::StopRequested(self.stop_cause()),
-            4 => Event::KillRequested,
-            5 | 6 => Event::SignalReceived(signal),
-            7 => return Stimulus::Stop(self.stop_cause()),
-            8 => return Stimulus::TimePassed,
+        let event = match self.random.below(27) {
+            26 => return Stimulus::NotKept(index),
+            10 | 14 => return Stimulus::Canary(index, 1 + self.random.below(99) as u8),
+            11 | 15 => return Stimulus::Promote(index),
+            12 | 16 => return Stimulus::RollBack(index),
+            0 | 13 => Event::StartRequested,
+            1 | 2 | 17 | 18 => Event::RestartRequested,
+            3 | 19 => Event::StopRequested(self.stop_cause()),
+            4 | 20 => Event::KillRequested,
+            5 | 6 | 21 | 22 => Event::SignalReceived(signal),
+            7 | 23 => return Stimulus::Stop(self.stop_cause()),
+            8 | 24 => return Stimulus::TimePassed,
             _ => return Stimulus::Signal(signal),
         };
         Stimulus::Service(index, event)
@@ -212,6 +227,12 @@ impl<S: Subject> World<S> {
     fn happen(&mut self, occurrence: Occurrence) -> Result<(), String> {
         match occurrence {
             Occurrence::Reaches { stimulus, genuine } => return self.reach(stimulus, genuine),
+            Occurrence::Tried(index, event) => {
+                let of = event.generation().and_then(|of| self.processes.get(&(index, of)));
+                if of.is_some_and(|of| of.trying) {
+                    return self.reach(Stimulus::Service(index, event), true);
+                }
+            }
             Occurrence::Begins(index, generation) => self.begin(index, generation),
             Occurrence::MainEnds(index, generation, ending) => self.main_ends(index, generation, ending),
             Occurrence::MemberEnds(index, generation, member) => {
@@ -256,9 +277,8 @@ impl<S: Subject> World<S> {
 
     /// Something reaches the subject: it takes a step, which is judged and performed.
     fn reach(&mut self, stimulus: Stimulus, genuine: bool) -> Result<(), String> {
-        let before: Vec<State> = (0..self.subject.count()).map(|index| self.subject.service(index).state()).collect();
         if let Stimulus::Service(index, Event::DependenciesReady) = stimulus
-            && before[index] != State::Waiting
+            && !self.subject.service(index).waits_for_others()
         {
             return Ok(()); // whoever orders services looks first
         }
@@ -266,17 +286,17 @@ impl<S: Subject> World<S> {
         if self.trace {
             eprintln!("{:?} {stimulus:?}{}", self.now, if genuine { "" } else { " (again)" });
         }
-        let events: Vec<_> = (0..before.len()).map(|index| self.subject.event_for(index, &stimulus)).collect();
+        let events: Vec<_> = (0..self.seats.len()).map(|index| self.subject.event_for(index, &stimulus)).collect();
         self.subject.step(self.now, stimulus.clone(), &mut actions);
         if self.trace {
             actions.iter().for_each(|(index, action)| eprintln!("      {index}: {action:?}"));
         }
-        for (index, (watch, event)) in self.watches.iter_mut().zip(&events).enumerate() {
+        for (index, (seats, event)) in self.seats.iter_mut().zip(&events).enumerate() {
             let mine: Vec<&Action> = actions.iter().filter(|(of, _)| *of == index).map(|(_, action)| action).collect();
-            let service = self.subject.service(index);
-            watch
-                .observe(self.now, event.as_ref(), genuine, before[index], &mine, service, &mut self.coverage)
-                .map_err(|why| format!("service {index}: {why}"))?;
+            let after = (self.subject.service(index), self.subject.beside(index));
+            let observed = seats.take().ok_or("nobody watches")?;
+            let observed = observed.observe(self.now, event.as_ref(), genuine, &mine, after, &mut self.coverage);
+            *seats = Some(observed.map_err(|why| format!("service {index}: {why}"))?);
         }
         self.subject.check(self.now, &stimulus, &actions)?;
         if let Stimulus::Service(index, event) = &stimulus
@@ -291,6 +311,18 @@ impl<S: Subject> World<S> {
         actions.into_iter().try_for_each(|(index, action)| self.perform(index, action))
     }
 
+    /// New connections go only where somebody serves.
+    fn steer(&self, index: usize, to: Generation, canary: Option<(Generation, u8)>) -> Result<(), String> {
+        let service = self.subject.service(index);
+        let beside = self.subject.beside(index).map(|beside| (beside.generation(), beside.state()));
+        // In the same step it may have been told to stop.
+        let served = matches!(service.state(), State::Ready | State::Stopping);
+        let serves = service.generation() == Some(to) && served;
+        let shares =
+            canary.is_none_or(|(of, part)| beside == Some((Some(of), State::Ready)) && (1..100).contains(&part));
+        if serves && shares { Ok(()) } else { Err(format!("connections to {to:?} and {canary:?} are lost")) }
+    }
+
     fn perform(&mut self, index: usize, action: Action) -> Result<(), String> {
         match action {
             Action::Check(generation) => self.check(index, generation),
@@ -301,6 +333,13 @@ impl<S: Subject> World<S> {
                 if let Some(after) = processes.script.listens {
                     self.at(after, Occurrence::Listens(index, generation));
                 }
+            }
+            Action::Try { generation, requirement, limit } => {
+                self.try_requirement(index, generation, requirement, limit);
+            }
+            Action::StopTrying(generation) => {
+                let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                processes.trying = false;
             }
             Action::WatchHandlers(generation) => {
                 let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
@@ -314,7 +353,9 @@ impl<S: Subject> World<S> {
                 processes.probing = false;
                 processes.watching = false;
             }
-            Action::Signal(generation, signal) => self.signal(index, generation, signal),
+            Action::Signal(generation, signal) | Action::Stop(generation, signal) => {
+                self.signal(index, generation, signal)
+            }
             Action::SignalRest(generation, _) => self.signal_rest(index, generation),
             Action::Kill(generation) => {
                 let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
@@ -329,10 +370,17 @@ impl<S: Subject> World<S> {
                     self.at(after, Occurrence::Reaches { stimulus, genuine: true });
                 }
             }
-            Action::Tell(Transition::State { to: State::Waiting, .. }) if self.subject.needs_dependencies() => {
+            Action::Tell(_, Transition::State { to: State::Waiting, .. }) if self.subject.needs_dependencies() => {
                 self.soon(index, Event::DependenciesReady);
             }
-            Action::ReleasePorts(_) | Action::FollowMain(..) | Action::Tell(_) => {}
+            Action::Steer { to, canary } => return self.steer(index, to, canary),
+            Action::ReleasePorts(_)
+            | Action::FollowMain(..)
+            | Action::StoreDescriptors { .. }
+            | Action::ForgetDescriptors(..)
+            | Action::CloseDescriptors
+            | Action::Farewell
+            | Action::Tell(..) => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use launcher::core::exit::Ending;
 use launcher::core::signal::Signal;
-use launcher::sys::keeper::{Keeper, Message, Stdio};
+use launcher::sys::keeper::{self, Keeper, Message, Stdio};
 
 use super::support::*;
 
@@ -50,6 +50,20 @@ fn what_outlives_the_main_process_is_kept_told_apart_and_ended() {
     keeper.signal_rest(Signal::TERM).unwrap();
     gone(&keeper);
     assert_eq!(output.rest(), "bye\n");
+}
+
+#[test]
+fn the_end_of_the_main_process_is_seen_beside_the_keeper() {
+    let keeper = start(shell("exit 5"));
+    assert!(keeper.main_end().is_none(), "nothing is known of it before it was told of");
+    spawned(&keeper);
+    wait_readable(keeper.main_end().unwrap());
+    keeper.give_way();
+    assert_eq!(exited(&keeper), Ending::Code(5));
+    let pid = keeper.pid().unwrap();
+    gone(&keeper);
+    keeper::await_ended();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "the keeper is not reaped");
 }
 
 #[test]

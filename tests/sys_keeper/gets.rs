@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use launcher::core::exit::Ending;
 use launcher::core::signal::Signal;
-use launcher::sys::cgroup::Cgroup;
+use launcher::sys::cgroup::Delegated;
 use launcher::sys::keeper::{Message, SpawnPlan, Stage, Stdio};
 use launcher::sys::users::Identity;
 
@@ -24,7 +24,7 @@ fn every_exit_code_and_signal_is_told() {
 #[test]
 fn it_gets_its_arguments_and_its_environment_and_no_other() {
     let mut plan = SpawnPlan::new(c("/usr/bin/env"), vec![c("anything")]);
-    plan.envp = vec![c("A=1"), c("B=two words")];
+    plan.envp = vec![c("A=1").into(), c("B=two words").into()];
     assert_eq!(run(plan).1, "A=1\nB=two words\n");
     let mut plan = shell("echo \"$0/$1/$2\"");
     plan.argv.extend([c("zero"), c(""), c("a b")]);
@@ -35,7 +35,7 @@ fn it_gets_its_arguments_and_its_environment_and_no_other() {
 fn variables_of_its_own_pid_are_right() {
     let mut plan = shell("echo $$ $LISTEN_PID $WATCHDOG_PID $LAST");
     plan.pid_variables = vec!["LISTEN_PID", "WATCHDOG_PID"];
-    plan.envp.push(c("LAST=x"));
+    plan.envp.push(c("LAST=x").into());
     let output = with_output(&mut plan);
     let keeper = start(plan);
     let pid = spawned(&keeper);
@@ -73,7 +73,7 @@ fn it_has_the_first_three_descriptors_and_the_passed_ones_and_no_other() {
     fds.sort_unstable();
     assert_eq!(fds, [0, 1, 2, 3, 4, 5]);
     // The keeper has none of them: it has its socket, its signals and the launcher.
-    let keeper_fds = std::fs::read_dir(format!("/proc/{}/fd", keeper.pid().unwrap())).unwrap().count();
+    let keeper_fds = std::fs::read_dir(format!("/proc/{}/fd", settled(&keeper))).unwrap().count();
     assert_eq!(keeper_fds, 3);
     answer.write_all(b"go\n").unwrap();
     exited(&keeper);
@@ -97,8 +97,8 @@ fn it_is_in_its_own_group_and_its_keeper_in_another() {
     // SAFETY: no memory is involved.
     let group = |pid| unsafe { libc::getpgid(pid) };
     assert_eq!(group(pid), pid);
-    assert_eq!(group(keeper.pid().unwrap()), keeper.pid().unwrap());
-    assert_eq!(status_field(keeper.pid().unwrap(), "Name").as_deref(), Some("launcher-keeper"));
+    let keeper_pid = settled(&keeper);
+    assert_eq!(group(keeper_pid), keeper_pid);
     assert_eq!(keeper.main_pid(), Some(pid));
     keeper.signal_main(Signal::TERM).unwrap();
     assert_eq!(exited(&keeper), Ending::Signal(Signal::TERM));
@@ -173,7 +173,7 @@ fn a_user_that_may_not_be_taken_on_is_told_by_stage() {
 #[test]
 fn it_is_put_in_its_cgroup_which_is_removed_after_it() {
     let name = format!("launcher-test-{}", std::process::id());
-    let Ok(cgroup) = Cgroup::create(&name) else {
+    let Some(Ok(cgroup)) = Delegated::prepare(&[]).0.map(|delegated| delegated.create(&name, &[])) else {
         eprintln!("no cgroup v2 can be made here: not tested");
         return;
     };
@@ -190,6 +190,9 @@ fn it_is_put_in_its_cgroup_which_is_removed_after_it() {
     keeper.kill().unwrap();
     assert_eq!(exited(&keeper), Ending::Signal(Signal::KILL));
     gone(&keeper);
+    // It is there until the launcher has looked into it for the last time.
+    assert!(directory.exists());
+    drop(keeper);
     assert!(!directory.exists());
     assert_eq!(output.rest(), "");
 }

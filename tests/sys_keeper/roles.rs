@@ -14,6 +14,7 @@ use launcher::sys::signals::Signals;
 use launcher::sys::terminal;
 use launcher::sys::users::Identity;
 
+use super::callers;
 use super::ends::STUBBORN;
 use super::hostile::{deny, exploding, orphaning};
 use super::support::*;
@@ -25,6 +26,8 @@ macro_rules! tell {
         std::io::stdout().write_all(line.as_bytes()).unwrap();
     }};
 }
+
+pub(crate) use tell;
 
 #[test]
 fn play() {
@@ -45,21 +48,30 @@ fn play() {
         "foreign-proc" => stubborn_is_killed(),
         "terminal" => with_terminal(),
         "generations" => generations(),
+        "serve" => callers::serve(),
+        "odd-binds" => callers::odd_binds(),
+        "bad-addresses" => callers::bad_addresses(),
+        "interrupted" => callers::interrupted(),
+        "below-a-listener" => callers::below_a_listener(),
+        "below-a-killer" => callers::below_a_killer(),
+        "tells-ability" => callers::tells_ability(),
         other => panic!("there is no role {other}"),
     }
 }
 
 /// A plan for this program in another role.
-fn plan_for(role: &str) -> SpawnPlan {
+pub fn plan_for(role: &str) -> SpawnPlan {
     let own = std::env::current_exe().unwrap();
     let own = own.to_str().unwrap();
     let words = [own, "--exact", "roles::play", "--nocapture", "--test-threads=1"];
     let mut plan = SpawnPlan::new(c(own), words.into_iter().map(c).collect());
-    plan.envp = vec![c(&format!("KEEPER_ROLE={role}"))];
+    plan.envp = vec![c(&format!("KEEPER_ROLE={role}")).into()];
     plan
 }
 
 fn children() -> usize {
+    // As the launcher does where it ends: a keeper may be giving back its memory still.
+    keeper::await_ended();
     keeper::members_below(std::process::id() as i32).len()
 }
 
@@ -270,7 +282,7 @@ fn old_kernel() {
     tell!("spawned");
     assert_eq!(std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), 3);
     // Its socket and its signals.
-    assert_eq!(std::fs::read_dir(format!("/proc/{}/fd", keeper.pid().unwrap())).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(format!("/proc/{}/fd", settled(&keeper))).unwrap().count(), 2);
     tell!("own fds only");
     keeper.signal_main(Signal::USR1).unwrap();
     assert_eq!(exited(&keeper), Ending::Signal(Signal::USR1));

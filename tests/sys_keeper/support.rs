@@ -20,7 +20,7 @@ pub fn c(text: &str) -> CString {
 /// A plan for `sh -c SCRIPT` whose standard input is /dev/null.
 pub fn shell(script: &str) -> SpawnPlan {
     let mut plan = SpawnPlan::new(c("/bin/sh"), vec![c("sh"), c("-c"), c(script)]);
-    plan.envp = vec![c("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")];
+    plan.envp = vec![c("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").into()];
     plan.stdio[0] = Stdio::Null;
     plan
 }
@@ -167,6 +167,18 @@ pub fn open_fds() -> usize {
 }
 
 /// One field of a process's status.
+/// Waits until a keeper has let go of what it does not need, which it does beside the start of the service: the last of
+/// it is its name. Its pid.
+pub fn settled(keeper: &Keeper) -> i32 {
+    let pid = keeper.pid().unwrap();
+    let end = Instant::now() + LIMIT;
+    while status_field(pid, "Name").as_deref() != Some("launcher-keeper") {
+        assert!(Instant::now() < end, "the keeper has no name of its own within {LIMIT:?}");
+        std::thread::yield_now();
+    }
+    pid
+}
+
 pub fn status_field(pid: i32, field: &str) -> Option<String> {
     let mut text = String::new();
     File::open(format!("/proc/{pid}/status")).ok()?.read_to_string(&mut text).ok()?;

@@ -1,17 +1,17 @@
 //! What contradicts something else: services that need each other, ports that overlap, placeholders without a port.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
 use ::core::net::{IpAddr, SocketAddr};
 
 use super::expand;
 use super::listen::is_auto;
+use super::log;
+use super::order;
+use super::ready;
 use super::suggest;
 use super::tables::Draft;
 use super::value::{self, ValueError};
 use super::walk::Walk;
-use crate::core::settings::{Listen, PortMode, PortSettings, Ready, ServiceSettings};
+use crate::core::settings::{Listen, PortMode, PortSettings};
 
 /// Checks everything that concerns more than one key.
 pub(super) fn services(walk: &mut Walk, drafts: &[Draft]) {
@@ -25,24 +25,18 @@ pub(super) fn services(walk: &mut Walk, drafts: &[Draft]) {
                 walk.value(place.clone(), placeholders(word, &service.ports));
             }
             if let Some(place) = &draft.ready {
-                walk.value(place.clone(), ready(service));
+                walk.value(place.clone(), ready::possible(service));
             }
         }
     }
     ports_of_others(walk, drafts);
     one_interactive(walk, drafts);
-    after(walk, drafts);
-}
-
-/// Refuses a readiness that could never come.
-pub fn ready(service: &ServiceSettings) -> Result<(), ValueError> {
-    match service.ready {
-        Ready::Listen if service.ports.is_empty() => Err(ValueError::new(
-            "ready by listening, but no port is declared",
-            "declare the port it listens on, or choose another kind of ready",
-        )),
-        _ => Ok(()),
-    }
+    let files = drafts.iter().filter_map(|draft| {
+        let path = &draft.settings.log.file.as_ref()?.path;
+        Some((draft.settings.name.as_str(), path.as_path(), draft.log.clone()?))
+    });
+    log::files_of_others(walk, &files.collect::<Vec<_>>());
+    order::check(walk, drafts);
 }
 
 /// Refuses `{port.NAME}` when no port of this name has a number.
@@ -128,69 +122,4 @@ fn one_interactive(walk: &mut Walk, drafts: &[Draft]) {
         let message = format!("service {:?} already has the terminal", first.settings.name);
         walk.error(place, message, "only one service can be interactive");
     }
-}
-
-/// Refuses `after` when it names no service, the service itself, one twice, or a circle.
-fn after(walk: &mut Walk, drafts: &[Draft]) {
-    let names: Vec<&str> = drafts.iter().map(|draft| draft.settings.name.as_str()).collect();
-    for draft in drafts {
-        let own = draft.settings.name.as_str();
-        for (index, (name, place)) in draft.settings.after.iter().zip(&draft.after).enumerate() {
-            if name == own {
-                walk.error(place.clone(), format!("service {own:?} cannot wait for itself"), "leave it out");
-            } else if draft.settings.after[..index].contains(name) {
-                walk.error(place.clone(), format!("{name:?} is here a second time"), "leave it out");
-            } else if !names.contains(&name.as_str()) {
-                let others = names.iter().copied().filter(|other| *other != own);
-                let message = suggest::unknown("service", name, others.clone());
-                let listed = others.collect::<Vec<_>>().join(", ");
-                let hint =
-                    if listed.is_empty() { "there is no other service".into() } else { format!("there are {listed}") };
-                walk.missing(place.clone(), message, hint);
-            }
-        }
-    }
-    circles(walk, drafts);
-}
-
-/// Names every circle of services that wait for each other once, where it closes.
-fn circles(walk: &mut Walk, drafts: &[Draft]) {
-    let index: BTreeMap<&str, usize> =
-        drafts.iter().enumerate().map(|(index, draft)| (draft.settings.name.as_str(), index)).collect();
-    // 0: not seen, 1: on the path, 2: done. The path is a list, not the call stack: a file may hold many services.
-    let mut seen = vec![0_u8; drafts.len()];
-    for start in 0..drafts.len() {
-        if seen[start] != 0 {
-            continue;
-        }
-        let mut path = vec![(start, 0)];
-        seen[start] = 1;
-        while let Some((at, next)) = path.last_mut() {
-            let (at, turn) = (*at, *next);
-            *next += 1;
-            let Some(name) = drafts[at].settings.after.get(turn) else {
-                seen[at] = 2;
-                path.pop();
-                continue;
-            };
-            match index.get(name.as_str()) {
-                Some(to) if *to != at && seen[*to] == 1 => {
-                    let circle = path.iter().map(|(at, _)| *at).skip_while(|at| at != to);
-                    let place = drafts[at].after[turn].clone();
-                    circle_error(walk, place, circle.map(|at| drafts[at].settings.name.as_str()).collect());
-                }
-                Some(to) if seen[*to] == 0 => {
-                    seen[*to] = 1;
-                    path.push((*to, 0));
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-fn circle_error(walk: &mut Walk, place: Range<usize>, circle: Vec<&str>) {
-    let first = circle.first().copied().unwrap_or_default();
-    let message = format!("services wait for each other: {} → {first}", circle.join(" → "));
-    walk.error(place, message, "take one of them out of an \"after\"");
 }

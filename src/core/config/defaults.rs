@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::core::requirement::Target;
 use crate::core::settings::{
-    Backoff, BreakerSettings, HoldUntil, Jitter, LauncherSettings, Listen, LogFormat, LogLevel, OnOpen, OnTimeout,
-    PortMode, PortSettings, Ready, RestartPolicy, RestartSettings, ServiceSettings, SignalHoldUntil, SignalSettings,
+    Backoff, BreakerSettings, ControlPlace, HoldUntil, Jitter, LauncherSettings, Listen, LogFormat, LogLevel,
+    LogSettings, NotifySettings, OnFailure, OnOpen, OnTimeout, PortMode, PortSettings, ProcessSettings, Ready,
+    RequirementBreaker, RequirementSettings, RestartPolicy, RestartSettings, ServiceSettings, SignalHoldUntil,
+    SignalSettings, TakeOver, WatchSettings,
 };
 use crate::core::signal::Signal;
 
@@ -22,6 +25,9 @@ impl LauncherSettings {
             report_dir: None,
             log_format: LogFormat::Auto,
             log_level: LogLevel::Info,
+            http: None,
+            control: ControlPlace::Usual,
+            folder: None,
         }
     }
 }
@@ -36,17 +42,31 @@ impl ServiceSettings {
             environment: BTreeMap::new(),
             environment_files: Vec::new(),
             after: Vec::new(),
+            on_failure: OnFailure::default(),
             user: None,
+            process: ProcessSettings::default(),
             ready: Ready::Auto,
             start_timeout: Duration::from_secs(30),
             on_timeout: OnTimeout::Restart,
             stop_signal: Signal::TERM,
             stop_timeout: Duration::from_secs(8),
+            on_stop: None,
+            reload_signal: Signal::HUP,
+            drain_timeout: Duration::from_secs(30),
             watchdog: None,
+            pprof: None,
+            notify: NotifySettings::default(),
             ports: Vec::new(),
+            requirements: Vec::new(),
+            require_timeout: None,
+            files: Vec::new(),
+            required_environment: Vec::new(),
             signals: SignalSettings::default(),
             restart: RestartSettings::default(),
+            log: LogSettings::default(),
             interactive: false,
+            watch: WatchSettings::default(),
+            debugged: None,
         }
     }
 }
@@ -54,7 +74,35 @@ impl ServiceSettings {
 impl PortSettings {
     /// The defaults of a port.
     pub fn new(name: String, listen: Listen) -> PortSettings {
-        PortSettings { name, listen, mode: PortMode::Reserve, until: HoldUntil::Exec }
+        PortSettings {
+            name,
+            listen,
+            mode: PortMode::Reserve,
+            until: HoldUntil::Exec,
+            by_flag: false,
+            take_over: TakeOver::Never,
+        }
+    }
+}
+
+impl RequirementSettings {
+    /// The defaults of a requirement.
+    pub fn new(target: Target) -> RequirementSettings {
+        let (initial, max) = (Duration::from_millis(100), Duration::from_secs(2));
+        RequirementSettings {
+            target,
+            timeout: Duration::from_secs(60),
+            try_timeout: Duration::from_secs(3),
+            backoff: Backoff { initial, max, factor: 2.0, jitter: Jitter::Equal },
+            breaker: Some(RequirementBreaker::default()),
+            ca: None,
+        }
+    }
+}
+
+impl Default for RequirementBreaker {
+    fn default() -> RequirementBreaker {
+        RequirementBreaker { failures: 20, cooldown: Duration::from_secs(10) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Own code, because dotenvy puts variables of its own process into values and its errors have no line.
 
 use std::fmt;
+use std::ops::Range;
 
 /// A line of an environment file that cannot be read. It never shows a value, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +40,39 @@ struct Reader<'t> {
 /// # Errors
 /// Every line that cannot be read. After a quote that is not closed nothing more can be.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, Vec<DotenvError>> {
+    let placed = parse_placed(text)?;
+    Ok(placed.into_iter().map(|variable| (variable.name, variable.value)).collect())
+}
+
+/// A variable and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The lines it is written on, in bytes of the text, without the last line's end.
+    pub span: Range<usize>,
+}
+
+/// The same as [`parse`], with places.
+///
+/// # Errors
+/// As there.
+pub fn parse_placed(text: &str) -> Result<Vec<Placed>, Vec<DotenvError>> {
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let mut variables = Vec::new();
     let mut errors = Vec::new();
     while !reader.rest.is_empty() {
         let line = reader.line;
+        let start = text.len() - reader.rest.len();
         match reader.entry() {
-            Ok(entry) => variables.extend(entry),
+            Ok(Some((name, value))) => {
+                let written = &text[start..text.len() - reader.rest.len()];
+                let span = start..start + written.trim_end().len();
+                variables.push(Placed { name, value, span });
+            }
+            Ok(None) => {}
             Err((message, hint)) => {
                 errors.push(DotenvError { line, message, hint });
                 reader.skip_line();

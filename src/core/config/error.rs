@@ -52,6 +52,25 @@ impl ConfigErrors {
         ConfigErrors { file_name: file_name.to_owned(), text: text.to_owned(), errors }
     }
 
+    /// One error of another file, shown as those of launcher.toml are.
+    pub fn of_file(file_name: &str, text: &str, span: Range<usize>, message: &str) -> ConfigErrors {
+        let error = ConfigError { span, message: message.to_owned(), hint: None, absence: false };
+        ConfigErrors::new(file_name, text, vec![error])
+    }
+
+    /// The file's name, as it was given.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+
+    /// The line of the first error, with its place and a caret, and without words.
+    pub fn snippet(&self) -> String {
+        let Some(error) = self.errors.first() else { return String::new() };
+        let renderer = Renderer::plain().decor_style(DecorStyle::Ascii).term_width(120);
+        let whole = renderer.render(&[self.group(error)]);
+        whole.lines().skip(1).collect::<Vec<_>>().join("\n")
+    }
+
     /// The errors in the order of the file.
     pub fn errors(&self) -> &[ConfigError] {
         &self.errors
@@ -66,6 +85,11 @@ impl ConfigErrors {
 
     /// The whole as text, the last line with the number of errors; with the colours of a terminal if asked for.
     pub fn render(&self, colour: bool) -> String {
+        self.render_with(colour, "nothing was started")
+    }
+
+    /// The same for a launcher that runs: what came of it is said in these words.
+    pub fn render_with(&self, colour: bool, consequence: &str) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(120);
         let mut whole = String::new();
@@ -77,7 +101,7 @@ impl ConfigErrors {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
         };
-        whole.push_str(&format!("{}: {count}, nothing was started\n", self.file_name));
+        whole.push_str(&format!("{}: {count}, {consequence}\n", self.file_name));
         whole
     }
 

@@ -6,7 +6,7 @@ use ::core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
 use super::suggest;
 use super::value::{self, ValueError};
-use crate::core::settings::{HoldUntil, Listen, PortMode, PortSettings};
+use crate::core::settings::{Listen, PortMode, PortSettings};
 
 /// The longest path of a Unix socket (`unix(7)`: `sun_path` has 108 bytes, one of them the NUL).
 const LONGEST_UNIX_PATH: usize = 107;
@@ -46,6 +46,16 @@ pub fn listen(text: &str) -> Result<Listen, ValueError> {
     address(text, all).map(Listen::Tcp)
 }
 
+/// Reads where the launcher answers HTTP: as [`listen`] does for TCP, but on this host alone when no host is named.
+pub fn http_address(text: &str) -> Result<SocketAddr, ValueError> {
+    let text = text.strip_prefix("http://").or_else(|| text.strip_prefix("tcp://")).unwrap_or(text);
+    let text = text.strip_suffix('/').unwrap_or(text);
+    match text.strip_prefix("*:") {
+        Some(port) => address(port, Ipv4Addr::UNSPECIFIED),
+        None => address(text, Ipv4Addr::LOCALHOST),
+    }
+}
+
 /// Reads an address to connect to: as [`listen`] does, but with a real port, and this host when none is named.
 pub fn connect_address(text: &str) -> Result<SocketAddr, ValueError> {
     let found = address(text.strip_prefix("tcp://").unwrap_or(text), Ipv4Addr::LOCALHOST)?;
@@ -53,6 +63,19 @@ pub fn connect_address(text: &str) -> Result<SocketAddr, ValueError> {
         0 => Err(ValueError::new("a probe needs a port that is known", "write 127.0.0.1:8080")),
         _ => Ok(found),
     }
+}
+
+/// Reads where `net/http/pprof` is served: `http://127.0.0.1:6060`, with or without the path that it always has.
+pub fn pprof_address(text: &str) -> Result<SocketAddr, ValueError> {
+    let hint = "write http://127.0.0.1:6060: an address, not a name, and no path but /debug/pprof";
+    let rest = text.strip_prefix("http://").ok_or_else(|| ValueError::new("pprof wants a URL with http://", hint))?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !["", "debug/pprof"].contains(&path.trim_end_matches('/')) {
+        return Err(ValueError::new(format!("pprof has no path {:?}", format!("/{path}")), hint));
+    }
+    let host = host.strip_prefix("localhost").map_or(host.to_owned(), |port| format!("127.0.0.1{port}"));
+    let port = if host.ends_with(']') || !host.contains(':') { ":80" } else { "" };
+    format!("{host}{port}").parse().map_err(|_| ValueError::new(format!("{rest:?} is no address with a port"), hint))
 }
 
 /// Reads `[NAME=]ADDRESS[,MODE]`, as `--port` takes it. Without a name it is called by its place, `"1"` for the first.
@@ -66,7 +89,9 @@ pub fn port_flag(text: &str, place: usize) -> Result<PortSettings, ValueError> {
         Some((address, mode)) => (address, value::port_mode(mode)?),
         None => (rest, PortMode::default()),
     };
-    Ok(PortSettings { name, listen: listen(address)?, mode, until: HoldUntil::default() })
+    let listen = listen(address)?;
+    value::mode_fits(mode, &listen)?;
+    Ok(PortSettings { mode, by_flag: true, ..PortSettings::new(name, listen) })
 }
 
 /// Whether a free port is to be picked.
@@ -170,6 +195,25 @@ mod tests {
     }
 
     #[test]
+    fn http_is_for_this_host_alone_unless_told_otherwise() {
+        for (text, address) in [
+            ("9900", "127.0.0.1:9900"),
+            (":9900", "127.0.0.1:9900"),
+            ("localhost:9900", "127.0.0.1:9900"),
+            ("http://127.0.0.2:9900/", "127.0.0.2:9900"),
+            ("*:9900", "0.0.0.0:9900"),
+            ("0.0.0.0:9900", "0.0.0.0:9900"),
+            ("[::1]:9900", "[::1]:9900"),
+            ("auto", "127.0.0.1:0"),
+        ] {
+            assert_eq!(http_address(text), Ok(address.parse().unwrap()), "{text}");
+        }
+        for text in ["", "0", "99999", "unix:/x", "example.com:80", "127.0.0.1", "127.0.0.1:9900/x"] {
+            assert!(http_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn reads_addresses() {
         assert_eq!(shown("tcp://0.0.0.0:8080"), "tcp://0.0.0.0:8080");
         assert_eq!(shown("udp://[::]:53"), "udp://[::]:53");
@@ -230,7 +274,11 @@ mod tests {
         assert_eq!(port("http=8080"), ok("http", "tcp://0.0.0.0:8080", PortMode::Reserve));
         assert_eq!(port("s=unix:/run/a=b.sock,check"), ok("s", "unix:/run/a=b.sock", PortMode::Check));
         assert_eq!(port("unix:/run/a=b.sock"), ok("1", "unix:/run/a=b.sock", PortMode::Reserve));
-        assert!(port("=8080").is_err() && port("a b=8080").is_err() && port("8080,adopt").is_err());
+        assert_eq!(port("8080,adopt"), ok("1", "tcp://0.0.0.0:8080", PortMode::Adopt));
+        assert_eq!(port("[::1]:8080,capture"), ok("1", "tcp://[::1]:8080", PortMode::Capture));
+        assert!(port("=8080").is_err() && port("a b=8080").is_err() && port("8080,share").is_err());
+        assert!(port("unix:/run/a.sock,adopt").is_err() && port("unix:/run/a.sock,capture").is_err());
+        assert!(port("udp://127.0.0.1:53,capture").is_err() && port("udp://127.0.0.1:53,adopt").is_ok());
         assert!(connect_address("auto").is_err());
         assert_eq!(connect_address("8080"), Ok("127.0.0.1:8080".parse().unwrap()));
     }

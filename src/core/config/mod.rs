@@ -8,8 +8,15 @@ mod defaults;
 pub mod dotenv;
 pub mod error;
 pub mod expand;
+mod files;
 pub mod keys;
 pub mod listen;
+mod log;
+mod on_stop;
+mod order;
+mod process;
+pub mod ready;
+pub mod requirements;
 pub mod select;
 pub mod suggest;
 mod syntax;
@@ -18,6 +25,7 @@ mod tables;
 mod tests;
 pub mod value;
 mod walk;
+mod watch;
 
 use std::path::Path;
 

@@ -21,7 +21,13 @@ pub fn select(mut settings: Settings, names: &[String]) -> Result<Settings, Valu
     let mut next = 0;
     while let Some(name) = wanted.get(next) {
         let needed = settings.services.iter().find(|service| service.name == *name).map(|service| &service.after);
-        let new: Vec<String> = needed.into_iter().flatten().filter(|name| !wanted.contains(name)).cloned().collect();
+        let new: Vec<String> = needed
+            .into_iter()
+            .flatten()
+            .map(|after| &after.service)
+            .filter(|name| !wanted.contains(name))
+            .cloned()
+            .collect();
         wanted.extend(new);
         next += 1;
     }

@@ -5,26 +5,26 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::files;
 use super::keys;
 use super::listen;
+use super::log;
+use super::on_stop;
+use super::order::{self, AfterPlace};
+use super::process;
+use super::ready;
+use super::requirements;
 use super::value::{self, ValueError};
 use super::walk::{Placed, Table, Value, Walk, fill, in_order};
+use super::watch;
+use crate::core::environment::OWN_VARIABLES;
 use crate::core::settings::{
-    BreakerSettings, HoldUntil, LauncherSettings, Listen, PortMode, PortSettings, Ready, RestartSettings,
-    ServiceSettings, SignalSettings,
+    Backoff, BreakerSettings, ControlPlace, HoldUntil, LauncherSettings, Listen, NotifySettings, PortMode,
+    PortSettings, RestartSettings, ServiceSettings, SignalSettings, TakeOver,
 };
 
-/// Variables that launcher itself sets for a child (DESIGN §4), so that no file may.
-const OWN_VARIABLES: [&str; 8] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "LAUNCHER_SERVICE",
-    "LAUNCHER_GENERATION",
-];
+/// The most descriptors that may be kept for a service: the launcher's own limit is 1024 in many places.
+const MOST_STORED: i64 = 512;
 
 /// A service with the places of what other services, or other keys, may contradict.
 pub(super) struct Draft {
@@ -32,17 +32,19 @@ pub(super) struct Draft {
     pub settings: ServiceSettings,
     /// Where each of `command`, `after` and `ports` stands, in their order.
     pub command: Vec<Range<usize>>,
-    pub after: Vec<Range<usize>>,
+    pub after: Vec<AfterPlace>,
     pub ports: Vec<Range<usize>>,
     /// Where `ready` and `interactive` stand, when they are written.
     pub ready: Option<Range<usize>>,
     pub interactive: Option<Range<usize>>,
+    /// Where the table of its lines stands.
+    pub log: Option<Range<usize>>,
     /// Whether a port could not be read: then nothing is said about ports that seem to be missing.
     pub ports_incomplete: bool,
 }
 
 /// A path as it is in the file, seen from the file's folder.
-fn from_folder(folder: &Path, path: &str) -> PathBuf {
+pub(super) fn from_folder(folder: &Path, path: &str) -> PathBuf {
     // `join` of "." would leave a trailing dot in every message.
     let path = Path::new(path);
     if path == Path::new(".") && !folder.as_os_str().is_empty() { folder.to_owned() } else { folder.join(path) }
@@ -56,6 +58,14 @@ pub(super) fn launcher(walk: &mut Walk, folder: &Path, value: &Value<'_>, settin
     settings.report_dir = walk.parsed(&table, "report_dir", value::not_empty).map(|dir| from_folder(folder, &dir));
     fill(&mut settings.log_format, walk.parsed(&table, "log_format", value::log_format));
     fill(&mut settings.log_level, walk.parsed(&table, "log_level", value::log_level));
+    settings.http = walk.parsed(&table, "http", listen::http_address);
+    fill(
+        &mut settings.control,
+        walk.parsed(&table, "control", value::control).map(|place| match place {
+            ControlPlace::At(path) => ControlPlace::At(folder.join(path)),
+            place => place,
+        }),
+    );
 }
 
 /// Reads one `[service.NAME]`.
@@ -78,24 +88,34 @@ pub(super) fn service<'t>(
         None => Some(folder.to_owned()).filter(|folder| !folder.as_os_str().is_empty()),
     };
     environment(walk, folder, &table, &mut service);
-    let after = walk.texts(&table, "after", "[\"db\"]", value::not_empty).unwrap_or_default();
-    service.after = after.iter().map(|name| name.value.clone()).collect();
+    let after = order::order(walk, &table, &mut service);
     service.user = walk.parsed(&table, "user", value::not_empty);
+    process::process(walk, &table, &title, &mut service.process);
     fill(&mut service.interactive, walk.boolean(&table, "interactive"));
     let interactive = table.get("interactive").filter(|_| service.interactive).map(Value::span);
-    let ready = ready(walk, &table, &mut service.ready);
+    log::log(walk, folder, &table, name.value, &mut service.log);
+    let log = table.get("log").map(Value::span);
+    let ready = ready::key(walk, folder, &table, &mut service.ready);
     fill(&mut service.start_timeout, walk.duration(&table, "start_timeout", value::positive_duration));
     fill(&mut service.on_timeout, walk.parsed(&table, "on_timeout", value::on_timeout));
     fill(&mut service.stop_signal, walk.parsed(&table, "stop_signal", value::signal));
     fill(&mut service.stop_timeout, walk.duration(&table, "stop_timeout", value::duration));
+    service.on_stop = on_stop::key(walk, &table);
+    fill(&mut service.reload_signal, walk.parsed(&table, "reload_signal", value::signal));
+    fill(&mut service.drain_timeout, walk.duration(&table, "drain_timeout", value::duration));
     watchdog(walk, &table, &mut service);
+    notify(walk, folder, &table, &mut service.notify);
+    service.pprof = walk.parsed(&table, "pprof", listen::pprof_address);
+    watch::watch(walk, folder, &table, &mut service);
+    requirements::requirements(walk, folder, &table, &mut service);
+    files::files(walk, folder, &table, &mut service);
+    files::required_environment(walk, &table, &mut service);
     let (ports, ports_incomplete) = ports(walk, folder, &table, &title);
     signals(walk, &table, &title, &mut service.signals);
     restart(walk, &table, &title, &mut service.restart);
     let (settings, ports) = ports.into_iter().map(|port| (port.value, port.span)).unzip();
     service.ports = settings;
-    let after = after.into_iter().map(|name| name.span).collect();
-    Some(Draft { settings: service, command: places, after, ports, ready, interactive, ports_incomplete })
+    Some(Draft { settings: service, command: places, after, ports, ready, interactive, log, ports_incomplete })
 }
 
 /// Reads `environment` and `environment_files`.
@@ -118,24 +138,6 @@ fn environment(walk: &mut Walk, folder: &Path, table: &Table<'_>, service: &mut 
     }
 }
 
-/// Reads `ready`, a word or a table, and gives its place when it is written.
-fn ready(walk: &mut Walk, table: &Table<'_>, ready: &mut Ready) -> Option<Range<usize>> {
-    let value = table.get("ready")?;
-    match value.get_ref() {
-        DeValue::Table(_) => {
-            let hint = "write ready = \"auto\", or ready.tcp = \"127.0.0.1:8080\"";
-            let probes = walk.subtable(value, "ready", keys::READY, hint)?;
-            let address = walk.parsed(&probes, "tcp", listen::connect_address);
-            if matches!(value.get_ref(), DeValue::Table(entries) if entries.is_empty()) {
-                walk.missing(value.span(), "ready says nothing", hint);
-            }
-            fill(ready, address.map(Ready::Tcp));
-        }
-        _ => fill(ready, walk.parsed(table, "ready", value::ready)),
-    }
-    Some(value.span())
-}
-
 /// Reads `watchdog`: `"off"` or a period.
 fn watchdog(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
     match table.get("watchdog") {
@@ -144,6 +146,16 @@ fn watchdog(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
         }
         _ => fill(&mut service.watchdog, walk.duration(table, "watchdog", value::watchdog)),
     }
+}
+
+/// Reads the keys about the notify socket.
+fn notify(walk: &mut Walk, folder: &Path, table: &Table<'_>, settings: &mut NotifySettings) {
+    fill(&mut settings.watchdog_signal, walk.parsed(table, "watchdog_signal", value::signal));
+    fill(&mut settings.access, walk.parsed(table, "notify_access", value::notify_access));
+    let socket = walk.parsed(table, "notify_socket", value::notify_socket);
+    fill(&mut settings.socket, socket.map(|path| path.map(|path| from_folder(folder, &path))));
+    let most = walk.integer(table, "fd_store", 0..MOST_STORED + 1);
+    fill(&mut settings.fd_store, most.and_then(|most| usize::try_from(most).ok()));
 }
 
 /// Reads `[[service.NAME.port]]`, and whether one of them could not be read.
@@ -166,9 +178,11 @@ fn port(walk: &mut Walk, folder: &Path, table: &Table<'_>, place: usize) -> Opti
     let name = walk.parsed(table, "name", value::port_name);
     let mode = walk.parsed(table, "mode", value::port_mode);
     let until = walk.parsed(table, "until", value::port_until);
-    if let (Some(mode @ (PortMode::Check | PortMode::Pass)), Some(_), Some(value)) = (mode, until, table.get("until")) {
+    if let (Some(mode), Some(_), Some(value)) = (mode.filter(|m| *m != PortMode::Reserve), until, table.get("until")) {
         let message = match mode {
             PortMode::Pass => "a port in mode \"pass\" is held for launcher's whole life, not until something",
+            PortMode::Adopt => "a port in mode \"adopt\" is held for launcher's whole life, not until something",
+            PortMode::Capture => "a port in mode \"capture\" is held from its first listen on, not until something",
             _ => "a port in mode \"check\" is not held, so not until something either",
         };
         walk.error(value.span(), message, "leave out until, or write mode = \"reserve\"");
@@ -187,13 +201,35 @@ fn port(walk: &mut Walk, folder: &Path, table: &Table<'_>, place: usize) -> Opti
         }
         listen => listen,
     };
+    if let (Some(Err(wrong)), Some(value)) = (mode.map(|mode| value::mode_fits(mode, &listen)), table.get("mode")) {
+        walk.error(value.span(), wrong.message, &wrong.hint);
+    }
     let mut port = PortSettings::new(name.unwrap_or_else(|| listen::default_port_name(place)), listen);
     fill(&mut port.mode, mode);
     fill(
         &mut port.until,
         until.filter(|until| mode.is_none_or(|m| m == PortMode::Reserve) || *until == HoldUntil::Exec),
     );
+    fill(&mut port.take_over, take_over(walk, table));
     Some(Placed { value: port, span: value.span() })
+}
+
+/// Reads `take_over`: true, false or `"any"`.
+fn take_over(walk: &mut Walk, table: &Table<'_>) -> Option<TakeOver> {
+    let value = table.get("take_over")?;
+    match value.get_ref() {
+        DeValue::Boolean(true) => Some(TakeOver::Own),
+        DeValue::Boolean(false) => Some(TakeOver::Never),
+        DeValue::String(text) if text == "any" => Some(TakeOver::Any),
+        _ => {
+            walk.wrong_type(
+                value,
+                "true, false or \"any\"",
+                "write true for processes of launcher's own user, or \"any\"",
+            );
+            None
+        }
+    }
 }
 
 /// Reads `[service.NAME.signals]`.
@@ -237,7 +273,7 @@ fn restart(walk: &mut Walk, service: &Table<'_>, title: &str, settings: &mut Res
     };
     let Some(table) = walk.subtable(value, &header, keys::RESTART, &hint) else { return };
     fill(&mut settings.policy, walk.parsed(&table, "policy", value::restart_policy));
-    backoff(walk, &table, settings);
+    backoff(walk, &table, &mut settings.backoff);
     fill(&mut settings.reset_after, walk.duration(&table, "reset_after", value::duration));
     if let Some(value) = table.get("success_codes")
         && let Some(codes) = walk.list(value, "a list of exit codes", "write success_codes = [0]")
@@ -252,12 +288,11 @@ fn restart(walk: &mut Walk, service: &Table<'_>, title: &str, settings: &mut Res
 }
 
 /// Reads `backoff = { … }`.
-fn backoff(walk: &mut Walk, restart: &Table<'_>, settings: &mut RestartSettings) {
-    let Some(value) = restart.get("backoff") else { return };
+pub(super) fn backoff(walk: &mut Walk, table: &Table<'_>, backoff: &mut Backoff) {
+    let Some(value) = table.get("backoff") else { return };
     let hint = "write backoff = { initial = \"200ms\", max = \"30s\" }";
     let Some(table) = walk.subtable(value, "backoff", keys::BACKOFF, hint) else { return };
     let before = walk.errors.len();
-    let backoff = &mut settings.backoff;
     fill(&mut backoff.initial, walk.duration(&table, "initial", value::duration));
     fill(&mut backoff.max, walk.duration(&table, "max", value::duration));
     if walk.errors.len() == before {

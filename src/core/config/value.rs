@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::listen::connect_address;
 use super::suggest;
 use crate::core::settings::{
-    Backoff, HoldUntil, Jitter, LogFormat, LogLevel, OnOpen, OnTimeout, PortMode, Ready, RestartPolicy, SignalHoldUntil,
+    Backoff, ControlPlace, HoldUntil, Jitter, Listen, LogFormat, LogLevel, NotifyAccess, OnFailure, OnOpen, OnTimeout,
+    PortMode, RestartPolicy, SignalHoldUntil, TakeOver, Until,
 };
 use crate::core::signal::Signal;
 use crate::core::units;
@@ -99,33 +99,6 @@ pub fn caught_signal(text: &str) -> Result<Signal, ValueError> {
     }
 }
 
-/// How a service is known to be ready: a kind, or `tcp://ADDRESS`.
-pub fn ready(text: &str) -> Result<Ready, ValueError> {
-    if let Some(address) = text.strip_prefix("tcp://") {
-        return connect_address(address).map(Ready::Tcp);
-    }
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Err(ValueError::planned("http"));
-    }
-    let kinds = [
-        ("auto", Ready::Auto),
-        ("notify", Ready::Notify),
-        ("listen", Ready::Listen),
-        ("started", Ready::Started),
-        ("exited", Ready::Exited),
-    ];
-    let hint = "one of auto, notify, listen, started, exited, tcp://ADDRESS:PORT";
-    match text {
-        "tcp" => Err(ValueError::new("a probe by tcp needs its address", "write tcp://127.0.0.1:8080")),
-        "fd" | "http" | "log" | "exec" => Err(ValueError::planned(text)),
-        _ => {
-            kinds.iter().find(|(name, _)| *name == text).map(|(_, kind)| kind.clone()).ok_or_else(|| {
-                ValueError::new(suggest::unknown("kind of ready", text, kinds.map(|(name, _)| name)), hint)
-            })
-        }
-    }
-}
-
 /// One of a few words.
 fn choice<T: Copy, const N: usize>(what: &str, text: &str, choices: [(&'static str, T); N]) -> Result<T, ValueError> {
     choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
@@ -134,13 +107,25 @@ fn choice<T: Copy, const N: usize>(what: &str, text: &str, choices: [(&'static s
     })
 }
 
-/// `check`, `reserve` or `pass`.
+/// `check`, `reserve`, `pass`, `capture` or `adopt`.
 pub fn port_mode(text: &str) -> Result<PortMode, ValueError> {
-    match text {
-        "share" | "capture" | "adopt" => Err(ValueError::planned(text)),
-        _ => {
-            choice("mode", text, [("check", PortMode::Check), ("reserve", PortMode::Reserve), ("pass", PortMode::Pass)])
-        }
+    let [check, reserve, pass, _, capture, adopt] = PortMode::NAMES;
+    let modes = [check, reserve, pass, capture, adopt];
+    if text == "share" { Err(ValueError::planned(text)) } else { choice("mode", text, modes) }
+}
+
+/// Whether a port in this mode may be at this address.
+pub fn mode_fits(mode: PortMode, listen: &Listen) -> Result<(), ValueError> {
+    match (mode, listen) {
+        (PortMode::Adopt | PortMode::Capture, Listen::Unix(_)) => Err(ValueError::new(
+            "a Unix socket cannot be adopted or captured: its file is made by the bind itself",
+            "write mode = \"pass\" for a program that knows LISTEN_FDS, or leave the mode out",
+        )),
+        (PortMode::Capture, Listen::Udp(_)) => Err(ValueError::new(
+            "a UDP socket never listens, so there is no moment at which it could be captured",
+            "write mode = \"adopt\", or leave the mode out",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -149,9 +134,24 @@ pub fn port_until(text: &str) -> Result<HoldUntil, ValueError> {
     choice("moment", text, [("exec", HoldUntil::Exec), ("ready", HoldUntil::Ready)])
 }
 
+/// Whose processes are ended for a port.
+pub fn take_over(text: &str) -> Result<TakeOver, ValueError> {
+    choice("owner", text, [("own", TakeOver::Own), ("any", TakeOver::Any)])
+}
+
 /// Until when signals are kept back.
 pub fn hold_until(text: &str) -> Result<SignalHoldUntil, ValueError> {
     choice("moment", text, [("ready", SignalHoldUntil::Ready), ("handled", SignalHoldUntil::Handled)])
+}
+
+/// Until when another service is waited for.
+pub fn until(text: &str) -> Result<Until, ValueError> {
+    choice("moment", text, [("ready", Until::Ready), ("exited", Until::Exited)])
+}
+
+/// What happens to others when a service has failed for good.
+pub fn on_failure(text: &str) -> Result<OnFailure, ValueError> {
+    choice("on_failure", text, OnFailure::NAMES)
 }
 
 /// What happens when the start deadline is missed.
@@ -176,6 +176,38 @@ pub fn jitter(text: &str) -> Result<Jitter, ValueError> {
 /// What an opened breaker means.
 pub fn on_open(text: &str) -> Result<OnOpen, ValueError> {
     choice("on_open", text, [("cooldown", OnOpen::Cooldown), ("exit", OnOpen::Exit)])
+}
+
+/// Whose messages on the notify socket are heard.
+pub fn notify_access(text: &str) -> Result<NotifyAccess, ValueError> {
+    choice("notify access", text, NotifyAccess::NAMES)
+}
+
+/// Where the notify socket is: `abstract`, which is `None`, or a path.
+pub fn notify_socket(text: &str) -> Result<Option<String>, ValueError> {
+    match text {
+        "abstract" => Ok(None),
+        _ if text.starts_with('@') => Err(ValueError::new(
+            "a name in the abstract namespace is chosen anew for every start",
+            "write \"abstract\", or a path",
+        )),
+        // `unix(7)`: sun_path has 108 bytes, a NUL at its end among them.
+        _ if text.len() > 107 => Err(ValueError::new("no socket can have so long a path", "write at most 107 bytes")),
+        _ => not_empty(text).map(Some),
+    }
+}
+
+/// Where the control socket is: a path, or `off`.
+pub fn control(text: &str) -> Result<ControlPlace, ValueError> {
+    match text {
+        "off" => Ok(ControlPlace::Off),
+        _ if text.starts_with('@') => Err(ValueError::new(
+            "a name in the abstract namespace is open to every user",
+            "write a path, or \"off\"; ./@name for a file of that name",
+        )),
+        _ if text.len() > 107 => Err(ValueError::new("no socket can have so long a path", "write at most 107 bytes")),
+        _ => not_empty(text).map(|path| ControlPlace::At(path.into())),
+    }
 }
 
 /// How the launcher writes its own lines.
@@ -305,29 +337,17 @@ mod tests {
         );
         assert_eq!(signal("USER1").map_err(message), Err("unknown signal \"USER1\", did you mean \"USR1\"?".into()));
         assert_eq!(port_mode("pas").map_err(message), Err("unknown mode \"pas\", did you mean \"pass\"?".into()));
-        assert_eq!(
-            ready("listening").unwrap_err().message,
-            "unknown kind of ready \"listening\", did you mean \"listen\"?"
-        );
         assert_eq!(restart_policy("onfailure").map_err(message).unwrap_err().matches("on-failure").count(), 1);
     }
 
     #[test]
     fn later_words_are_refused_as_such() {
-        for word in ["share", "capture", "adopt"] {
-            assert_eq!(port_mode(word), Err(ValueError::planned(word)));
-        }
-        for word in ["fd", "http", "log", "exec"] {
-            assert_eq!(ready(word), Err(ValueError::planned(word)));
-        }
-        assert_eq!(ready("http://127.0.0.1/"), Err(ValueError::planned("http")));
-        assert_eq!(not_available("fd"), "\"fd\" is not available in this version of launcher yet");
+        assert_eq!(port_mode("share"), Err(ValueError::planned("share")));
+        assert_eq!(not_available("share"), "\"share\" is not available in this version of launcher yet");
     }
 
     #[test]
     fn takes_every_word_there_is() {
-        assert_eq!(ready("tcp://127.0.0.1:80"), Ok(Ready::Tcp("127.0.0.1:80".parse().unwrap())));
-        assert_eq!(ready("exited"), Ok(Ready::Exited));
         assert_eq!(watchdog("off"), Ok(None));
         assert_eq!(watchdog("10s"), Ok(Some(Duration::from_secs(10))));
         assert!(watchdog("0s").is_err() && positive_duration("0s").is_err() && duration("0s").is_ok());

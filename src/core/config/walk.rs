@@ -44,6 +44,15 @@ impl<'t> Table<'t> {
         debug_assert!(self.keys.iter().any(|k| k.name == key && k.available), "{key} is not in the list of keys");
         self.entries.get(key)
     }
+
+    /// Whether a key that is not known seems to be meant for this one: its error says so.
+    pub fn is_misspelt(&self, key: &str) -> bool {
+        let known = || self.keys.iter().map(|known| known.name);
+        let others = self.entries.keys().map(|other| other.get_ref().as_ref());
+        others
+            .filter(|other| known().all(|name| name != *other))
+            .any(|other| suggest::closest(other, known()) == Some(key))
+    }
 }
 
 /// The entries of a table in the order in which they were written: the parser keeps them by the alphabet.
@@ -271,6 +280,9 @@ impl Walk {
     /// The command of a service; when it is wrong there is none, and an error.
     pub fn command(&mut self, table: &Table<'_>, service: &Placed<&str>) -> Option<Vec<Placed<OsString>>> {
         let Some(value) = table.get("command") else {
+            if table.is_misspelt("command") {
+                return None;
+            }
             let message = format!("service {:?} has no command", service.value);
             self.missing(service.span.clone(), message, "write command = [\"./program\", \"argument\"]");
             return None;

@@ -1,6 +1,9 @@
 //! Which frame of a stack is the user's own code: not libc's, not the runtime's, not a library's.
 
-use crate::core::facts::{FoundBy, Frame};
+mod go;
+mod java;
+
+use crate::core::facts::Frame;
 
 use super::{VerdictFrame, words};
 
@@ -15,6 +18,33 @@ pub fn users(frames: &[Frame]) -> Option<VerdictFrame> {
         .filter(|(kind, _)| *kind != Kind::Runtime)
         .min_by_key(|(kind, _)| *kind)
         .and_then(|(_, frame)| VerdictFrame::of(frame))
+}
+
+/// The frames between the user's own code and where the thread stands: of the runtime and of libraries. All of them when
+/// none is the user's.
+pub fn above_users(frames: &[Frame]) -> &[Frame] {
+    let is_users = |frame: &Frame| {
+        frame.function.as_deref().is_some_and(|name| !name.is_empty())
+            && matches!(kind(frame), Kind::Own | Kind::OwnUnplaced)
+    };
+    let end = frames.iter().position(is_users).unwrap_or(frames.len());
+    &frames[..end]
+}
+
+/// Whether any frame is in the user's own code, as far as it can be told.
+pub fn has_own(frames: &[Frame]) -> bool {
+    let named = |frame: &&Frame| frame.function.as_deref().is_some_and(|name| !name.is_empty());
+    frames.iter().filter(named).any(|frame| kind(frame) <= Kind::OwnUnplaced)
+}
+
+/// Whether its runtime has told any of the frames: it runs code of the program or of its libraries.
+pub fn has_told(frames: &[Frame]) -> bool {
+    frames.iter().any(Frame::is_told)
+}
+
+/// Whether any frame's function has this within its name.
+pub fn passes_within(frames: &[Frame], part: &str) -> bool {
+    frames.iter().filter_map(|frame| frame.function.as_deref()).any(|name| name.contains(part))
 }
 
 /// Whether any frame's function is one of these; a versioned or inlined name (`getaddrinfo@@GLIBC_2.2.5`) counts.
@@ -44,13 +74,28 @@ enum Kind {
 }
 
 fn kind(frame: &Frame) -> Kind {
+    if frame.is_told() && frame.language.as_deref() == Some("python") {
+        return kind_of_python(frame);
+    }
     let function = frame.function.as_deref().unwrap_or_default();
+    if frame.language.as_deref() == Some("java") {
+        return java::kind(function, frame.line.is_some());
+    }
     let file = frame.file.as_deref().unwrap_or_default();
+    if frame.language.as_deref() == Some("go") {
+        return go::kind(function, file, frame.line);
+    }
     let module = frame.module.as_deref().unwrap_or_default();
-    if is_runtime_file(file) || (frame.found != FoundBy::Runtime && is_runtime_module(module)) {
+    if is_runtime_file(file) || (!frame.is_told() && is_runtime_module(module)) {
         return Kind::Runtime;
     }
-    if is_runtime_function(function) || (file.is_empty() && is_libc_function(function)) {
+    // In a scripting language any function may have any name: `__init__`, `read`.
+    let scripted = matches!(frame.language.as_deref(), Some("javascript" | "php" | "python" | "ruby"));
+    // Its functions without a file are built into the interpreter.
+    if scripted && file.is_empty() {
+        return Kind::Runtime;
+    }
+    if !scripted && (is_runtime_function(function) || (file.is_empty() && is_libc_function(function))) {
         return Kind::Runtime;
     }
     if is_library_file(file) || (file.is_empty() && is_library_module(module)) {
@@ -59,9 +104,37 @@ fn kind(frame: &Frame) -> Kind {
     if !file.is_empty() && frame.line.is_some() { Kind::Own } else { Kind::OwnUnplaced }
 }
 
+/// A frame of Python is told by its file alone: functions may have any name, `__enter__` is the user's own, too.
+fn kind_of_python(frame: &Frame) -> Kind {
+    // Code without a file that a person wrote; other such names are those of generated code.
+    const WRITTEN: [&str; 4] = ["<string>", "<stdin>", "<console>", "<unknown>"];
+    let file = frame.file.as_deref().unwrap_or("<unknown>");
+    if file.starts_with("<frozen ") || is_python_library(file) {
+        return Kind::Runtime;
+    }
+    if is_library_file(file) || (file.starts_with('<') && !WRITTEN.contains(&file)) {
+        return Kind::Library;
+    }
+    if frame.line.is_some() { Kind::Own } else { Kind::OwnUnplaced }
+}
+
+/// Whether a file is of Python's own library: `/usr/lib/python3.11/socket.py`, `/app/python311.zip/socket.py`.
+fn is_python_library(file: &str) -> bool {
+    // `11`, `14t`; in front of a slash.
+    let is_version = |folder: &str| {
+        let digits = folder.trim_end_matches('t');
+        !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+    };
+    let version = |(_, rest): (&str, &str)| rest.split_once('/').is_some_and(|(folder, _)| is_version(folder));
+    let in_folder =
+        ["/lib/python3.", "/lib64/python3."].iter().any(|start| file.split_once(start).is_some_and(version));
+    let archive = |(_, rest): (&str, &str)| rest.split_once(".zip/").is_some_and(|(folder, _)| is_version(folder));
+    (in_folder && !file.contains("-packages/")) || file.split_once("/python3").is_some_and(archive)
+}
+
 /// The C library, the loader, language runtimes as shared objects, and interpreters as programs.
 fn is_runtime_module(module: &str) -> bool {
-    const LIBRARIES: [&str; 22] = [
+    const LIBRARIES: [&str; 28] = [
         "libc.so",
         "libc-2",
         "ld-linux",
@@ -84,6 +157,12 @@ fn is_runtime_module(module: &str) -> bool {
         "libruby",
         "libnode",
         "libuv",
+        "libcoreclr",
+        "libclrjit",
+        "libhostfxr",
+        "libhostpolicy",
+        "libSystem.Native",
+        "System.Native",
     ];
     const PROGRAMS: [&str; 9] = ["python", "node", "ruby", "java", "perl", "php", "bash", "dash", "busybox"];
     let name = words::base(module);
@@ -102,7 +181,7 @@ fn is_runtime_module(module: &str) -> bool {
 
 /// Sources of the C library and of runtimes, as debug information and the runtimes' own tables name them.
 fn is_runtime_file(file: &str) -> bool {
-    const STARTS: [&str; 12] = [
+    const STARTS: [&str; 14] = [
         "../sysdeps/",
         "./sysdeps/",
         "../nptl/",
@@ -114,30 +193,26 @@ fn is_runtime_file(file: &str) -> bool {
         "library/std/",
         "library/core/",
         "node:",
-        "<frozen ",
-    ];
-    const PARTS: [&str; 8] = [
-        "/glibc",
-        "/sysdeps/unix/",
-        "/usr/local/go/src/",
-        "/lib/go/src/",
-        "/rustlib/src/rust/",
-        "/libexec/go/",
-        "/lib/ruby/",
         "internal/modules/",
+        "<frozen ",
+        "<internal:",
     ];
-    let python_own = file.contains("/lib/python3") && !file.contains("-packages/");
+    const PARTS: [&str; 6] =
+        ["/glibc", "/sysdeps/unix/", "/usr/local/go/src/", "/lib/go/src/", "/rustlib/src/rust/", "/libexec/go/"];
+    let ruby_own = file.contains("/lib/ruby/") && !file.contains("/gems/");
     let go_own = file.contains("/usr/lib/go-") && file.contains("/src/");
-    python_own
+    ruby_own
         || go_own
+        || is_python_library(file)
         || STARTS.iter().any(|start| file.starts_with(start))
         || PARTS.iter().any(|part| file.contains(part))
 }
 
 /// Sources of libraries that package managers bring.
 fn is_library_file(file: &str) -> bool {
-    const PARTS: [&str; 9] = [
+    const PARTS: [&str; 10] = [
         "/site-packages/",
+        "/__pypackages__/",
         "/dist-packages/",
         "/.cargo/registry/",
         "/.cargo/git/",
@@ -152,13 +227,37 @@ fn is_library_file(file: &str) -> bool {
 
 /// Shared objects where a distribution puts them.
 fn is_library_module(module: &str) -> bool {
-    (module.starts_with("/lib") || module.starts_with("/usr/lib") || module.starts_with("/opt/"))
-        && words::base(module).contains(".so")
+    let installed = module.contains("/site-packages/") || module.contains("/dist-packages/");
+    installed
+        || (module.starts_with("/lib") || module.starts_with("/usr/lib") || module.starts_with("/opt/"))
+            && words::base(module).contains(".so")
+}
+
+/// Without the type of the result, with which functions made from a template of C++ are named:
+/// `void std::this_thread::sleep_for<long>(…)`.
+fn without_result(function: &str) -> &str {
+    let (mut depth, mut begins) = (0, 0);
+    for (at, c) in function.char_indices() {
+        match c {
+            '<' | '{' | '[' => depth += 1,
+            '>' | '}' | ']' => depth -= 1,
+            '(' if depth == 0 => break,
+            ' ' if depth == 0 => begins = at + 1,
+            _ => {}
+        }
+    }
+    // `operator()`, `operator bool`, and what stands in brackets of its own.
+    let named = &function[begins..];
+    if named.is_empty() || named.starts_with('(') || function[..begins].ends_with("operator ") {
+        function
+    } else {
+        named
+    }
 }
 
 /// Functions of runtimes, told by their names: for static binaries, where one file holds all.
 fn is_runtime_function(function: &str) -> bool {
-    const STARTS: [&str; 27] = [
+    const STARTS: [&str; 29] = [
         "__",
         "_dl_",
         "_IO_",
@@ -186,9 +285,11 @@ fn is_runtime_function(function: &str) -> bool {
         "uv_",
         "uv__",
         "PyEval_",
+        "PyObject_",
+        "_Py",
     ];
     // `<std::net::TcpStream as …>::f`, `<&mut core::…>`, `&std::…`
-    let bare = function.trim_start_matches(['<', '&']);
+    let bare = without_result(function).trim_start_matches(['<', '&']);
     let bare = bare.strip_prefix("mut ").unwrap_or(bare);
     STARTS.iter().any(|start| bare.starts_with(start)) || bare == "rust_begin_unwind" || bare == "lang_start"
 }
@@ -270,8 +371,9 @@ fn is_libc_function(function: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::facts::FoundBy;
 
-    fn frame(function: &str, file: &str, line: u32, module: &str) -> Frame {
+    pub(super) fn frame(function: &str, file: &str, line: u32, module: &str) -> Frame {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Frame {
             function: text(function),
@@ -282,7 +384,7 @@ mod tests {
         }
     }
 
-    fn chosen(frames: &[Frame]) -> Option<String> {
+    pub(super) fn chosen(frames: &[Frame]) -> Option<String> {
         users(frames).map(|frame| frame.function)
     }
 
@@ -337,6 +439,120 @@ mod tests {
             python("init_redis", "/srv/app.py", 12),
         ];
         assert_eq!(chosen(&frames).as_deref(), Some("init_redis"));
+    }
+
+    #[test]
+    fn templates_of_cpp_are_named_with_their_result() {
+        let sleep =
+            "void std::this_thread::sleep_for<long, std::ratio<1l, 1000l> >(std::chrono::duration<long> const&)";
+        assert_eq!(
+            chosen(&[frame(sleep, "/usr/include/c++/12/thread", 80, "/srv/api"), frame("dial", "a.cc", 3, "")]),
+            Some("dial".into())
+        );
+        for (function, bare) in [
+            (
+                "std::cv_status std::condition_variable::wait_until<int>(int)",
+                "std::condition_variable::wait_until<int>(int)",
+            ),
+            ("std::vector<int, a<b> > shop::load<int>(int)", "shop::load<int>(int)"),
+            ("<T as core::ops::Fn>::call", "<T as core::ops::Fn>::call"),
+            ("(anonymous namespace)::work(int)", "(anonymous namespace)::work(int)"),
+            ("shop::S::operator bool()", "shop::S::operator bool()"),
+            ("main.(*Pool).Get", "main.(*Pool).Get"),
+        ] {
+            assert_eq!(without_result(function), bare, "{function}");
+        }
+    }
+
+    #[test]
+    fn rubys_own_files_are_told_from_gems() {
+        let ruby = |function, file| Frame { found: FoundBy::Runtime, ..frame(function, file, 3, "") };
+        let frames = [
+            Frame { found: FoundBy::Runtime, ..frame("sleep", "", 0, "") },
+            ruby("loop", "<internal:kernel>"),
+            ruby("connect", "/usr/lib/ruby/3.1.0/net/http.rb"),
+            ruby("call", "/usr/lib/ruby/gems/3.1.0/gems/redis-5.0.8/lib/redis.rb"),
+            ruby("init_redis", "/srv/app.rb"),
+        ];
+        assert_eq!(chosen(&frames).as_deref(), Some("init_redis"));
+        assert_eq!(kind(&frames[3]), Kind::Library);
+        assert!(frames[1..3].iter().all(|frame| kind(frame) == Kind::Runtime));
+    }
+
+    #[test]
+    fn javascript_is_told_from_node_itself_and_from_packages() {
+        let javascript = |function, file, line| Frame {
+            found: FoundBy::Runtime,
+            language: Some("javascript".to_owned()),
+            ..frame(function, file, line, "")
+        };
+        let node = "/usr/bin/node";
+        let frames = [
+            frame("uv_fs_open", "/home/iojs/build/ws/deps/uv/src/unix/fs.c", 1967, node),
+            frame("Builtins_CEntry_Return1_ArgvOnStack_BuiltinExit", "", 0, node),
+            javascript("readFileSync", "node:fs", 440),
+            javascript("load", "/srv/app/node_modules/dotenv/lib/main.js", 12),
+            javascript("__read", "/srv/app/internal/modules/config.js", 7),
+            javascript("<anonymous>", "/srv/app/server.js", 3),
+            javascript("Module._compile", "node:internal/modules/cjs/loader", 1521),
+        ];
+        assert_eq!(chosen(&frames).as_deref(), Some("__read"));
+        let [.., package, _, _, inside] = &frames;
+        assert_eq!(chosen(&[package.clone(), inside.clone()]).as_deref(), Some("load"));
+        assert_eq!(chosen(&frames[..3]), None);
+    }
+
+    #[test]
+    fn python_is_told_by_its_files_alone() {
+        let of = |function: &str, file: &str| {
+            let frame = frame(function, file, 7, "");
+            kind(&Frame { found: FoundBy::Runtime, language: Some("python".to_owned()), ..frame })
+        };
+        let own = [
+            "/srv/app.py",
+            "app.py",
+            "<string>",
+            "<stdin>",
+            "/opt/lib/python3_client/main.py",
+            "/srv/glibc-tools/main.py",
+            "/srv/lib/python3.11.py",
+            "/srv/vendors/main.py",
+        ];
+        for file in own {
+            for function in ["__enter__", "runtime.start", "connect", "std::odd", "<module>"] {
+                assert_eq!(of(function, file), Kind::Own, "{function} in {file}");
+            }
+        }
+        let runtime = [
+            "/usr/lib/python3.11/threading.py",
+            "/root/.pyenv/versions/3.13.0/lib/python3.13/asyncio/tasks.py",
+            "/usr/lib64/python3.9/socket.py",
+            "/usr/local/lib/python3.14t/queue.py",
+            "/app/python311.zip/socket.py",
+            "<frozen importlib._bootstrap>",
+        ];
+        for file in runtime {
+            assert_eq!(of("wait", file), Kind::Runtime, "{file}");
+        }
+        let libraries = [
+            "/srv/venv/lib/python3.11/site-packages/redis/connection.py",
+            "/usr/lib/python3/dist-packages/gunicorn/arbiter.py",
+            "/srv/__pypackages__/3.11/lib/uvicorn/main.py",
+            "<attrs generated init shop.Order>",
+            "<decorator-gen-7>",
+        ];
+        for file in libraries {
+            assert_eq!(of("wait", file), Kind::Library, "{file}");
+        }
+    }
+
+    #[test]
+    fn an_extension_module_is_a_library_where_a_package_manager_put_it() {
+        let wait = frame("rd_kafka_poll", "", 0, "/srv/venv/lib/python3.11/site-packages/kafka.cpython-311.so");
+        assert_eq!(kind(&wait), Kind::Library);
+        assert_eq!(kind(&frame("shop_poll", "", 0, "/srv/shop.cpython-311.so")), Kind::OwnUnplaced);
+        let select = frame("select_poll", "", 0, "/root/.pyenv/lib/python3.11/lib-dynload/select.cpython-311.so");
+        assert_eq!(kind(&select), Kind::Runtime);
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! The main line: from the first thread of the first process along what that one waits for inside the service, to the
 //! last link of the chain.
 
+use std::collections::BTreeSet;
+
 use crate::core::facts::{FdFacts, FileKind, FutexKind, ProcessName, WaitingOn, WatchedFacts};
 
+use super::blocked;
 use super::candidate::Grip;
+use super::frames;
 use super::rules::{self, kernel};
 use super::view::{Place, View};
+
+/// So many tasks of an event loop are looked at for the one that holds it up.
+const TASKS: usize = 2000;
 
 /// One step of the chain.
 pub struct Step<'a> {
@@ -15,6 +22,8 @@ pub struct Step<'a> {
     pub how: &'static str,
     /// For whom.
     pub to: Place<'a>,
+    /// Whether it may wait for other things as well, as an event loop does.
+    pub loose: bool,
 }
 
 /// The chain.
@@ -29,16 +38,16 @@ impl<'a> Line<'a> {
     /// Follows the chain from where the service starts.
     pub fn of(view: &View<'a>) -> Option<Line<'a>> {
         let mut end = view.start()?;
-        let mut seen = vec![end.thread.tid];
+        let mut seen = vec![end.key()];
         let mut steps = Vec::new();
         // A stopped thread waits for nobody, whatever call it was stopped in.
         while kernel::stopped(view, &end).is_none() {
             let Some(step) = next(view, &end) else { break };
             // A circle has no last link: the one before it closes is as good as any.
-            if seen.contains(&step.to.thread.tid) {
+            if seen.contains(&step.to.key()) {
                 break;
             }
-            seen.push(step.to.thread.tid);
+            seen.push(step.to.key());
             end = step.to;
             steps.push(step);
         }
@@ -50,6 +59,11 @@ impl<'a> Line<'a> {
         self.steps.iter().map(|step| format!("{} {} {}", step.from.who(), step.how, step.to.who())).collect()
     }
 
+    /// Whether a step of it is but one thing among others.
+    pub fn is_loose(&self) -> bool {
+        self.steps.iter().any(|step| step.loose)
+    }
+
     /// Whether it leads into another process.
     pub fn leaves_process(&self) -> bool {
         self.steps.iter().any(|step| step.from.process.pid != step.to.process.pid)
@@ -57,10 +71,36 @@ impl<'a> Line<'a> {
 }
 
 fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
-    let step = |how, to| Some(Step { from: *place, how, to });
+    let step = |how, to| Some(Step { from: *place, how, to, loose: false });
     let pid = place.process.pid;
+    if let Some((tasks, _)) = place.awaits() {
+        if let Some(to) = tightest(view, tasks.iter().filter_map(|id| view.task(pid, *id))) {
+            return step("awaits", to);
+        }
+        if let Some(to) = executor(view, place) {
+            return step("awaits what is done by", to);
+        }
+        return loop_of_children(view, place);
+    }
+    if place.task.is_none()
+        && matches!(place.wait(), Some(WaitingOn::Poll { .. }))
+        && let Some(to) = tightest(view, not_awaited(view, pid))
+    {
+        return step("runs the event loop of", to);
+    }
+    // Runtimes wait for children by many calls: poll, epoll, a futex.
+    if !matches!(place.wait(), Some(WaitingOn::Child { .. }))
+        && blocked::waits_for_child(place)
+        && let Some(to) = child(view, pid, &[])
+    {
+        return step("waits for the end of", to);
+    }
     match place.wait() {
         Some(WaitingOn::Child { children }) => step("waits in wait4() for the end of", child(view, pid, children)?),
+        // How shells wait for their jobs: for SIGCHLD.
+        Some(WaitingOn::Signal) if place.thread.syscall.as_deref().is_some_and(|call| call.contains("sigsuspend")) => {
+            step("waits in sigsuspend() for", child(view, pid, &[])?)
+        }
         Some(WaitingOn::Futex(futex)) if futex.kind == FutexKind::Join => {
             let to = futex.owner.and_then(|tid| view.thread(tid)).or_else(|| joined(view, place))?;
             step("waits in pthread_join() for the end of", to)
@@ -68,23 +108,81 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         Some(WaitingOn::Input { file, .. }) if matches!(file.kind, FileKind::Pipe | FileKind::Fifo) => {
             step("reads a pipe that is written by", descendant(view, pid, &file.peers)?)
         }
-        // Of a loop over epoll the pipes of children are but one part; `poll` and `select` are what reads from them.
-        Some(WaitingOn::Poll { call, watched, .. }) if !call.starts_with("epoll") => {
-            let held = rules::explain(view, place).is_some_and(|candidate| candidate.grip > Grip::Idle);
-            let peers: Vec<ProcessName> = watched.iter().flat_map(pipe_peers).cloned().collect();
-            if held { None } else { step("polls a pipe that is written by", descendant(view, pid, &peers)?) }
+        Some(WaitingOn::Poll { .. }) => loop_of_children(view, place),
+        Some(WaitingOn::Futex(_)) if frames::passes_within(place.frames(), PARKED) => {
+            step("waits for a task of its runtime, whose event loop is run by", driver(view, place)?)
         }
         Some(WaitingOn::Receive { socket, .. }) => {
             step("waits for a message from", descendant(view, pid, &socket.peer_processes)?)
         }
-        _ if kernel::waits_for_vfork(place.thread) => step("waits in vfork() for", child(view, pid, &[])?),
+        _ if place.on_thread().is_some_and(kernel::waits_for_vfork) => {
+            step("waits in vfork() for", child(view, pid, &[])?)
+        }
         _ => None,
     }
+}
+
+/// How tokio keeps the thread that it was started by.
+const PARKED: &str = "tokio::runtime::park::";
+
+/// The thread that runs the event loop of a parked one's runtime, if that loop waits for something in particular.
+fn driver<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Place<'a>> {
+    let pid = place.process.pid;
+    let drives = |other: &Place<'a>| {
+        let polls = matches!(other.wait(), Some(WaitingOn::Poll { .. }));
+        polls && frames::passes_within(other.frames(), "tokio::runtime::")
+    };
+    let loops = view.places().filter(|other| other.process.pid == pid && !other.same(place) && drives(other));
+    let driver = tightest(view, loops)?;
+    let held = rules::explain(view, &driver).is_some_and(|candidate| candidate.grip > Grip::Idle);
+    (held || loop_of_children(view, &driver).is_some()).then_some(driver)
+}
+
+/// The thread that does the work which a task awaits from its loop's executor.
+fn executor<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Place<'a>> {
+    const HANDED_OVER: [&str; 4] = ["getaddrinfo", "getnameinfo", "run_in_executor", "to_thread"];
+    let pid = place.process.pid;
+    let handed_over = |function: &str| HANDED_OVER.contains(&function.rsplit('.').next().unwrap_or(function));
+    if !place.frames().iter().filter_map(|frame| frame.function.as_deref()).any(handed_over) {
+        return None;
+    }
+    let threads = view.places().filter(|other| other.process.pid == pid && other.task.is_none() && !other.is_main());
+    let held = |other: &Place<'a>| rules::explain(view, other).is_some_and(|candidate| candidate.grip > Grip::Idle);
+    tightest(view, threads.filter(held))
+}
+
+/// From a loop that is idle but for what a child writes, or for its end.
+fn loop_of_children<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
+    let Some(WaitingOn::Poll { call, watched, .. }) = place.wait() else { return None };
+    let peers: Vec<ProcessName> = watched.iter().flat_map(pipe_peers).cloned().collect();
+    let to = descendant(view, place.process.pid, &peers)?;
+    if rules::explain(view, place).is_some_and(|candidate| candidate.grip > Grip::Idle) {
+        return None;
+    }
+    // Of a loop over epoll the pipes of children may be but one part; `poll` and `select` are what reads from them.
+    let loose = call.starts_with("epoll");
+    if loose && view.listens() {
+        return None;
+    }
+    Some(Step { from: *place, how: "polls a pipe that is written by", to, loose })
+}
+
+/// The tasks of a process that no other one awaits: the others are reached through those.
+fn not_awaited<'a>(view: &View<'a>, pid: i32) -> impl Iterator<Item = Place<'a>> {
+    let awaited = |task: Place<'a>| {
+        let own = task.task.map(|task| task.id);
+        let others = task.awaits().map(|(tasks, _)| tasks).unwrap_or_default();
+        others.iter().copied().filter(move |other| Some(*other) != own)
+    };
+    let awaited: BTreeSet<u64> = view.tasks(pid).flat_map(awaited).collect();
+    view.tasks(pid).filter(move |place| place.task.is_some_and(|task| !awaited.contains(&task.id))).take(TASKS)
 }
 
 fn pipe_peers(watched: &WatchedFacts) -> &[ProcessName] {
     match &watched.what {
         FdFacts::File(file) if watched.read && matches!(file.kind, FileKind::Pipe | FileKind::Fifo) => &file.peers,
+        // Node has sockets in the place of pipes.
+        FdFacts::Socket(socket) if watched.read && socket.protocol.starts_with("unix") => &socket.peer_processes,
         _ => &[],
     }
 }
@@ -114,7 +212,12 @@ fn descendant<'a>(view: &View<'a>, pid: i32, peers: &[ProcessName]) -> Option<Pl
 }
 
 fn tightest<'a>(view: &View<'a>, places: impl Iterator<Item = Place<'a>>) -> Option<Place<'a>> {
-    let grip = |place: &Place<'a>| rules::explain(view, place).map_or(Grip::Idle, |candidate| candidate.grip);
+    // Of two that nothing holds a task that only sleeps for a while is what is waited for least.
+    let naps = |place: &Place<'a>| place.awaits().is_some_and(|(_, what)| what == "sleep");
+    let grip = |place: &Place<'a>| {
+        let grip = rules::explain(view, place).map_or(Grip::Idle, |candidate| candidate.grip);
+        (grip, !naps(place))
+    };
     // `max_by_key` keeps the last of the equal: reversed, so that the first child wins.
     let mut places: Vec<Place<'a>> = places.collect();
     places.reverse();
@@ -122,8 +225,9 @@ fn tightest<'a>(view: &View<'a>, places: impl Iterator<Item = Place<'a>>) -> Opt
 }
 
 /// A thread that sleeps for a while and will go on by itself.
-pub fn sleeps(place: &Place<'_>) -> bool {
+pub fn sleeps(view: &View<'_>, place: &Place<'_>) -> bool {
     match place.wait() {
+        Some(WaitingOn::Channels { .. }) => blocked::may_be_timer(view, place),
         Some(WaitingOn::Sleep { .. }) => true,
         Some(WaitingOn::Poll { timeout, .. }) => timeout.is_some(),
         Some(WaitingOn::Futex(futex)) => futex.timeout_ms.is_some(),

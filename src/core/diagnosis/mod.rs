@@ -1,8 +1,12 @@
 //! From facts to a verdict: what the service is waiting for, in one sentence, with its evidence.
 
+mod asleep;
+mod blocked;
 mod candidate;
-mod frames;
+pub(crate) mod frames;
+mod futures;
 mod line;
+mod place;
 mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -178,6 +182,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     }
     candidates.push(unknown(&view, line.as_ref()));
     let mut diagnosis = choose(candidates);
+    asked_for(&view, &mut diagnosis.verdict, line.as_ref());
     if facts.occasion == Occasion::Requested {
         // No start is waited for, and it may be no service at all.
         let of_starts =
@@ -187,6 +192,34 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         }
     }
     diagnosis
+}
+
+/// Whether the last lines of output say that something cannot be reached, or is tried again and again.
+pub fn speaks_of_retries(tail: &str) -> bool {
+    rules::output::unreached(tail).is_some()
+}
+
+/// What waits may be a library's task, or a program that was started: where the user's code stands that it does so for is
+/// what the user knows.
+fn asked_for(view: &View<'_>, verdict: &mut Verdict, line: Option<&Line<'_>>) {
+    let Some(line) = line.filter(|_| verdict.frame.is_none() && verdict.thread.is_some()) else { return };
+    // Go reads an answer of HTTP in a goroutine of its own: who sent the request waits in another.
+    let sends = |place: &view::Place<'_>| frames::passes_within(place.frames(), "net/http.(*persistConn).roundTrip");
+    let mut tasks = verdict.process.into_iter().flat_map(|pid| view.tasks(pid));
+    if let Some(place) = tasks.find(|place| sends(place) && place.frame().is_some()) {
+        verdict.frame = place.frame();
+        verdict.evidence.push(format!("{} waits for it{}", place.number(), place.in_frame()));
+        return;
+    }
+    let back = std::iter::once(&line.end).chain(line.steps.iter().rev().map(|step| &step.from));
+    let Some(place) = back.into_iter().find(|place| place.frame().is_some()) else { return };
+    // Of another process only what started the one that the verdict is about is of interest.
+    let on_line = |pid: i32| line.end.process.pid == pid || line.steps.iter().any(|step| step.from.process.pid == pid);
+    if !verdict.process.is_some_and(on_line) {
+        return;
+    }
+    verdict.frame = place.frame();
+    verdict.evidence.push(format!("{} waits for it{}", place.number(), place.in_frame()));
 }
 
 fn endings(view: &View<'_>) -> Vec<Candidate> {
@@ -206,7 +239,11 @@ fn on_line<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
         None if line.leaves_process() => waits::child(view, line)?,
         None => return None,
     };
-    Some(candidate.on_line())
+    let mut candidate = candidate.on_line();
+    if line.is_loose() {
+        candidate.verdict.confidence = candidate.verdict.confidence.min(Confidence::Likely);
+    }
+    Some(candidate)
 }
 
 /// What holds other threads and processes than the last link; many that are held by the same thing count as one.
@@ -218,7 +255,13 @@ fn beside<'a>(view: &View<'a>, line: Option<&Line<'a>>, candidates: &mut Vec<Can
     for place in view.places().filter(|place| !on_line(place)).take(THREADS) {
         let found = rules::explain(view, &place).map(Candidate::beside);
         let useful = found.filter(|found| found.grip > Grip::Idle || found.verdict.cause == Cause::EventLoopIdle);
-        let Some(mut found) = useful else { continue };
+        // Of a process whose main thread runs the loop the other loops are the runtime's own helpers.
+        let is_helper = |found: &Candidate| {
+            let main = view.main(place.process.pid).filter(|main| !main.same(&place));
+            found.verdict.cause == Cause::EventLoopIdle
+                && main.is_some_and(|main| matches!(main.wait(), Some(WaitingOn::Poll { .. })))
+        };
+        let Some(mut found) = useful.filter(|found| !is_helper(found)) else { continue };
         // Reading input is what helper threads are for.
         if found.verdict.cause == Cause::InputWait
             && place.process.pid == view.start().map_or(0, |start| start.process.pid)
@@ -298,8 +341,13 @@ fn unknown<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Candidate {
     let candidate = Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, summary)
         .at(&place)
         .evidence(format!("{} {doing}", place.number()))
-        .evidence_all(place.thread.syscall.as_ref().map(|call| format!("system call: {call}")))
-        .evidence_all(place.thread.wchan.as_ref().map(|wchan| format!("it sleeps in the kernel's {wchan}()")))
+        .evidence_all(place.call())
+        .evidence_all(
+            place
+                .on_thread()
+                .and_then(|thread| thread.wchan.as_ref())
+                .map(|wchan| format!("it sleeps in the kernel's {wchan}()")),
+        )
         .evidence_all(connection::stack(&place))
         .evidence_all(line.map(Line::told).unwrap_or_default());
     finish_unknown(view, candidate)

@@ -1,94 +1,18 @@
 //! The facts with an index over them: threads and processes by number, parents and children, listeners.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::rc::Rc;
 
 use ::core::net::SocketAddr;
 
 use crate::core::facts::{
-    Facts, FileFacts, FileKind, ProcessFacts, ProcessName, SocketFacts, ThreadFacts, WaitingOn, WatchedFacts,
+    Facts, FileFacts, FileKind, ProcessFacts, ProcessName, SocketFacts, TaskFacts, ThreadFacts, WaitingOn, WatchedFacts,
 };
 use crate::core::settings::Listen;
 
-use super::{VerdictFrame, frames, words};
-
-/// One thread in its process: where something waits.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// The process.
-    pub process: &'a ProcessFacts,
-    /// Its thread.
-    pub thread: &'a ThreadFacts,
-}
-
-impl<'a> Place<'a> {
-    /// What the thread waits on, as far as the kernel shows it.
-    pub fn wait(&self) -> Option<&'a WaitingOn> {
-        self.thread.waiting_on.as_ref()
-    }
-
-    /// Whether it is its process's first thread.
-    pub fn is_main(&self) -> bool {
-        self.thread.tid == self.process.pid
-    }
-
-    /// The innermost frame of the user's own code.
-    pub fn frame(&self) -> Option<VerdictFrame> {
-        frames::users(&self.thread.frames)
-    }
-
-    /// The thread for a sentence: `api (pid 4711)`, or ``thread 4712 `worker` of api (pid 4711)``.
-    pub fn who(&self) -> String {
-        match (self.is_main(), self.process.threads.len()) {
-            (true, 0 | 1) => words::process(self.process),
-            (true, _) => format!("the main thread of {}", words::process(self.process)),
-            (false, _) => format!("{} of {}", self.number(), words::process(self.process)),
-        }
-    }
-
-    /// The thread alone: ``thread 4712 `worker` ``.
-    pub fn number(&self) -> String {
-        match self.thread.name.as_str() {
-            "" => format!("thread {}", self.thread.tid),
-            name => format!("thread {} `{name}`", self.thread.tid),
-        }
-    }
-
-    /// ` in lock_b() at deadlock.c:23`, or nothing when no frame of the user's own is known.
-    pub fn in_frame(&self) -> String {
-        self.frame().map(|frame| format!(" in {}", words::frame(&frame))).unwrap_or_default()
-    }
-
-    /// `has waited 29.8 s`, or `waits` when it is not known how long.
-    pub fn has_waited(&self) -> String {
-        match self.thread.waited {
-            Some(time) => format!("has waited {}", words::span(time)),
-            None => "waits".to_owned(),
-        }
-    }
-
-    /// The share of one CPU that it used between the samples, if two were taken far enough apart to say.
-    pub fn cpu_share(&self) -> Option<f64> {
-        share(self.thread.cpu.growth()?, self.thread.cpu.apart)
-    }
-
-    /// The share of the time between the samples in which it ran or waited for a free CPU: near 1 for one that computes
-    /// without a pause, however many others want the CPU.
-    pub fn runnable_share(&self) -> Option<f64> {
-        let queued = self.thread.queued.growth().unwrap_or(0);
-        share(self.thread.cpu.growth()?.saturating_add(queued), self.thread.cpu.apart)
-    }
-
-    /// Whether it is the same thread.
-    pub fn same(&self, other: &Place<'_>) -> bool {
-        self.thread.tid == other.thread.tid && self.process.pid == other.process.pid
-    }
-}
-
-/// `millis` as a share of `apart`. The kernel counts CPU time in ticks of 10 ms, so less than 20 ms tells nothing.
-pub fn share(millis: u64, apart: Duration) -> Option<f64> {
-    (apart >= Duration::from_millis(20)).then(|| millis as f64 / (apart.as_secs_f64() * 1000.0))
-}
+use super::asleep::Asleep;
+pub use super::place::{Place, share};
 
 /// The facts, indexed.
 pub struct View<'a> {
@@ -96,19 +20,42 @@ pub struct View<'a> {
     pub facts: &'a Facts,
     processes: BTreeMap<i32, &'a ProcessFacts>,
     threads: BTreeMap<i32, Place<'a>>,
+    asleep: RefCell<BTreeMap<i32, Rc<Asleep<'a>>>>,
 }
 
 impl<'a> View<'a> {
     /// Indexes the facts.
     pub fn new(facts: &'a Facts) -> View<'a> {
         let processes = facts.processes.iter().map(|process| (process.pid, process)).collect();
-        let threads = places(facts).map(|place| (place.thread.tid, place)).collect();
-        View { facts, processes, threads }
+        let threads = threads(facts).map(|place| (place.thread.tid, place)).collect();
+        View { facts, processes, threads, asleep: RefCell::default() }
     }
 
-    /// Every thread that still runs code.
+    /// Every thread that still runs code, and every task of the program. Threads of a runtime that spreads its tasks over
+    /// them are left out where the tasks are known.
     pub fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
-        places(self.facts)
+        threads(self.facts).filter(|place| !carries_tasks(place.process)).chain(tasks(self.facts))
+    }
+
+    /// What the threads and tasks of a process are blocked in, worked out once.
+    pub fn asleep(&self, pid: i32) -> Rc<Asleep<'a>> {
+        let known = self.asleep.borrow().get(&pid).cloned();
+        known.unwrap_or_else(|| {
+            let asleep = Rc::new(Asleep::of(self.places().filter(|place| place.process.pid == pid)));
+            self.asleep.borrow_mut().insert(pid, Rc::clone(&asleep));
+            asleep
+        })
+    }
+
+    /// The task of a process with this number.
+    pub fn task(&self, pid: i32, id: u64) -> Option<Place<'a>> {
+        let process = self.process(pid)?;
+        tasks_of(process).find(|place| place.task.is_some_and(|task| task.id == id))
+    }
+
+    /// The tasks of a process that belong to the program.
+    pub fn tasks(&self, pid: i32) -> impl Iterator<Item = Place<'a>> + use<'a> {
+        self.process(pid).into_iter().flat_map(tasks_of)
     }
 
     /// The process with this number, if it belongs to the service.
@@ -121,12 +68,12 @@ impl<'a> View<'a> {
         self.threads.get(&tid).copied()
     }
 
-    /// Where the service's main line starts: the first thread of its first living process.
+    /// Where the service's main line starts: the main function of its first living process.
     pub fn start(&self) -> Option<Place<'a>> {
         self.facts.processes.iter().find_map(main_of)
     }
 
-    /// The main thread of a process of the service.
+    /// Where the main function of a process of the service runs.
     pub fn main(&self, pid: i32) -> Option<Place<'a>> {
         main_of(self.process(pid)?)
     }
@@ -233,21 +180,59 @@ fn local_is(socket: &SocketFacts, listen: &Listen) -> bool {
     }
 }
 
-fn places(facts: &Facts) -> impl Iterator<Item = Place<'_>> {
+fn threads(facts: &Facts) -> impl Iterator<Item = Place<'_>> {
     facts
         .processes
         .iter()
         .filter(|process| !process.zombie)
-        .flat_map(|process| process.threads.iter().map(move |thread| Place { process, thread }))
+        .flat_map(|process| process.threads.iter().map(move |thread| Place::of_thread(process, thread)))
         .filter(|place| !matches!(place.thread.state, 'Z' | 'X'))
 }
 
-/// The first thread of a process, or, when that one has ended, the next.
+fn tasks(facts: &Facts) -> impl Iterator<Item = Place<'_>> {
+    facts.processes.iter().filter(|process| !process.zombie).flat_map(tasks_of)
+}
+
+/// Tasks of the program, not of its runtime, of which it is known where they stand: not those of Rust, whose records only
+/// tell what they run (`futures`).
+fn tasks_of(process: &ProcessFacts) -> impl Iterator<Item = Place<'_>> {
+    let place = move |task| Some(Place { process, thread: thread_of(process, task)?, task: Some(task) });
+    let stand = process.tasks.iter().filter(|task| !task.system && !super::futures::are_of(process));
+    stand.filter_map(place)
+}
+
+/// The thread that runs a task, or the one that stands for the process.
+fn thread_of<'a>(process: &'a ProcessFacts, task: &TaskFacts) -> Option<&'a ThreadFacts> {
+    let runs = task.thread.and_then(|tid| process.threads.iter().find(|thread| thread.tid == tid));
+    runs.or_else(|| main_thread(process).map(|place| place.thread))
+}
+
+/// Whether its threads only carry its tasks: goroutines go from one to another.
+fn carries_tasks(process: &ProcessFacts) -> bool {
+    process.runtime == "go" && !process.tasks.is_empty()
+}
+
+/// Where the main function of a process runs: goroutine 1, the JVM's thread `main`, or the first thread.
 fn main_of(process: &ProcessFacts) -> Option<Place<'_>> {
+    if carries_tasks(process)
+        && let Some(main) = tasks_of(process).find(Place::is_main)
+    {
+        return Some(main);
+    }
+    if process.runtime == "jvm"
+        && let Some(main) = process.threads.iter().find(|thread| thread.runtime_name.as_deref() == Some("main"))
+    {
+        return Some(Place::of_thread(process, main));
+    }
+    main_thread(process)
+}
+
+/// The first thread of a process, or, when that one has ended, the next.
+fn main_thread(process: &ProcessFacts) -> Option<Place<'_>> {
     if process.zombie {
         return None;
     }
     let alive = || process.threads.iter().filter(|thread| !matches!(thread.state, 'Z' | 'X'));
     let thread = alive().find(|thread| thread.tid == process.pid).or_else(|| alive().next())?;
-    Some(Place { process, thread })
+    Some(Place::of_thread(process, thread))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::core::net::SocketAddr;
 
-use crate::core::facts::{FileFacts, FileKind, Frame, ProcessFacts, ProcessName, SocketFacts};
+use crate::core::facts::{FileFacts, FileKind, Frame, ProcessFacts, ProcessName, SocketFacts, TaskFacts};
 
 use super::VerdictFrame;
 
@@ -53,6 +53,13 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A share of CPUs for a person: `0.1 CPUs`, `1 CPU`.
+pub fn cpus(count: f64) -> String {
+    let text = format!("{count:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text} {}", if text == "1" { "CPU" } else { "CPUs" })
+}
+
 /// The file name at the end of a path.
 pub fn base(path: &str) -> &str {
     path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
@@ -67,6 +74,15 @@ pub fn process(process: &ProcessFacts) -> String {
 pub fn process_name(process: &ProcessFacts) -> &str {
     let command = process.command.first().map(|program| base(program)).filter(|name| !name.is_empty());
     command.or_else(|| process.threads.first().map(|thread| thread.name.as_str())).unwrap_or("process")
+}
+
+/// A task in its runtime's terms: `goroutine 1`, ``task `Task-3` ``.
+pub fn task(process: &ProcessFacts, task: &TaskFacts) -> String {
+    match (process.runtime.as_str(), &task.name) {
+        ("go", _) => format!("goroutine {}", task.id),
+        (_, Some(name)) => format!("task `{name}`"),
+        (_, None) => format!("task {}", task.id),
+    }
 }
 
 /// Some processes by name and number; the rest as a count.

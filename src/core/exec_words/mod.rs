@@ -1,11 +1,13 @@
 //! Why a program cannot be executed, in words: facts in, summary and advice out.
 
+mod group;
 mod stage;
 mod words;
 
 use super::errno;
 use super::facts::{ExecFailure, ExecProblem};
-pub use stage::failed_stage;
+pub use group::{GroupDenied, group_denied, not_kept};
+pub use stage::{failed_stage, too_long};
 use words::words;
 
 /// What a look at a program found to be in the way.
@@ -112,6 +114,13 @@ pub enum Finding {
         /// The loader it asks for.
         loader: String,
     },
+    /// Shared libraries are missing.
+    LibraryMissing {
+        /// The program.
+        path: String,
+        /// Each library, and who needs it.
+        libraries: Vec<(String, String)>,
+    },
     /// Made for another machine.
     WrongArchitecture {
         /// The program.
@@ -206,6 +215,7 @@ fn problem(finding: &Finding) -> ExecProblem {
             other => other,
         },
         Finding::LoaderMissing { .. } => ExecProblem::LoaderMissing,
+        Finding::LibraryMissing { .. } => ExecProblem::LibraryMissing,
         Finding::WrongArchitecture { .. } => ExecProblem::WrongArchitecture,
         Finding::Format { .. } => ExecProblem::BadFormat,
         Finding::WorkingDirectory { .. } => ExecProblem::Directory,

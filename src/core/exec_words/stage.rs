@@ -20,8 +20,10 @@ pub fn failed_stage(
         || stage.contains("group") && !stage.contains("process") && !stage.contains("cgroup")
     {
         (ExecProblem::User, user)
-    } else {
+    } else if stage.starts_with("setting") {
         (ExecProblem::Stage, None)
+    } else {
+        (ExecProblem::Launcher, None)
     };
     let of = of.map(|of| format!(" {of:?}")).unwrap_or_default();
     let step = format!("{stage}{of}: {}", errno::describe(number));
@@ -31,6 +33,9 @@ pub fn failed_stage(
         (ExecProblem::User, "EPERM") => Some("run the launcher as root, or as that user"),
         (ExecProblem::User, "EAGAIN") => Some("raise the user's limit of processes (ulimit -u)"),
         (_, "EAGAIN" | "ENOMEM") => Some("raise the limits of processes and memory, or stop something else"),
+        (ExecProblem::Stage, "EPERM" | "EACCES") if stage.starts_with("setting") => {
+            Some("run the launcher as root, or leave that setting out")
+        }
         (_, "E2BIG") => Some("pass less in arguments and environment: a file, or standard input"),
         (_, "ETXTBSY") => Some("wait until the program is written, or write it anew beside and rename it"),
         (_, "EMFILE" | "ENFILE") => Some("raise the limit of open files (ulimit -n)"),
@@ -41,11 +46,21 @@ pub fn failed_stage(
     ExecFailure { problem, summary, advice, errno: Some(number) }
 }
 
+/// An argument that is longer than `execve(2)` takes: its place, counted from 1, its length and the longest, in bytes.
+pub fn too_long(place: usize, length: usize, longest: usize) -> ExecFailure {
+    ExecFailure {
+        problem: ExecProblem::NotExecutable,
+        summary: format!("argument {place} has {length} bytes, and the kernel takes no more than {longest} in one"),
+        advice: vec!["pass it in a file, or by standard input".to_owned()],
+        errno: None,
+    }
+}
+
 /// What the errno of `execve(2)` says about the program.
 fn at_exec(number: i32) -> ExecProblem {
     match errno::name(number).as_str() {
         "ENOENT" | "ENOTDIR" => ExecProblem::NotFound,
-        "EACCES" | "EPERM" | "ETXTBSY" | "ELOOP" | "EISDIR" | "ENAMETOOLONG" => ExecProblem::NotExecutable,
+        "EACCES" | "EPERM" | "ETXTBSY" | "ELOOP" | "EISDIR" | "ENAMETOOLONG" | "E2BIG" => ExecProblem::NotExecutable,
         "ENOEXEC" | "EINVAL" => ExecProblem::BadFormat,
         "ELIBBAD" => ExecProblem::WrongArchitecture,
         _ => ExecProblem::Stage,

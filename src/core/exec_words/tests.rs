@@ -16,13 +16,13 @@ fn a_failed_stage_is_named_with_its_errno() {
         (
             "making a process group",
             1,
-            ExecProblem::Stage,
+            ExecProblem::Launcher,
             "./api was not started: making a process group: EPERM (not permitted)",
         ),
         (
             "entering the cgroup",
             1,
-            ExecProblem::Stage,
+            ExecProblem::Launcher,
             "./api was not started: entering the cgroup: EPERM (not permitted)",
         ),
     ] {

@@ -23,6 +23,7 @@ pub(super) fn words(finding: &Finding) -> (String, Vec<String>) {
             let (summary, advice) = words(finding);
             (format!("the interpreter of {path} cannot be executed: {summary}"), advice)
         }
+        Finding::LibraryMissing { path, libraries } => no_library(path, libraries),
         Finding::LoaderMissing { path, loader } => no_loader(path, loader),
         Finding::WrongArchitecture { path, made_for, host } => (
             format!("{path} is made for {made_for}, but this host is {host}"),
@@ -143,6 +144,24 @@ fn carriage_return(path: &str, with: &str, without: &str) -> (String, Vec<String
         ),
         vec![format!("give it Unix line ends: sed -i 's/\\r$//' {path}")],
     )
+}
+
+/// Each library with who needs it, when that is not the program itself.
+fn no_library(path: &str, libraries: &[(String, String)]) -> (String, Vec<String>) {
+    let names: Vec<&str> = libraries.iter().map(|(name, _)| name.as_str()).collect();
+    let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let others: Vec<String> = libraries
+        .iter()
+        .filter(|(_, by)| by != path)
+        .map(|(name, by)| match libraries.len() {
+            1 => format!("{by} needs it"),
+            _ => format!("{by} needs {name}"),
+        })
+        .collect();
+    let by = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    let all = names.join(" and ");
+    let summary = format!("{path} needs {all}, which {are} not where the loader looks{by}");
+    (summary, vec![format!("install what has {them}, or name the folder in LD_LIBRARY_PATH")])
 }
 
 fn no_loader(path: &str, loader: &str) -> (String, Vec<String>) {

@@ -40,9 +40,18 @@ pub struct SocketFacts {
     /// How long ago data was last sent, in milliseconds (`tcp_info`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sent_ms: Option<u64>,
+    /// Whether any byte has come from the peer since the connection stands (`tcp_info`).
+    #[serde(skip)]
+    pub heard: Option<bool>,
+    /// Whether the peer has acknowledged any byte that was sent (`tcp_info`).
+    #[serde(skip)]
+    pub acknowledged: Option<bool>,
     /// How often the SYN or the data was sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retransmits: Option<u32>,
+    /// The name that is asked for, where it is a name server's and the query could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
     /// Bytes received that nobody read; for a listener: connections not yet accepted.
     pub receive_queue: u32,
     /// Bytes not yet acknowledged; for a listener: its backlog limit.

@@ -5,8 +5,12 @@
 
 mod descriptor;
 mod port;
+mod probe;
 mod process;
+mod profile;
 mod refusal;
+mod requirement;
+mod resolver;
 mod wait;
 mod written;
 
@@ -18,10 +22,17 @@ use super::exit::Ending;
 use super::settings::Ready;
 
 pub use descriptor::{FdFacts, FileFacts, FileKind, ListenerFacts, SocketFacts};
-pub use port::{HoldState, HolderFacts, ListeningFacts, OwnerFacts, PortFacts};
-pub use process::{AttemptFacts, FoundBy, Frame, ProcessFacts, ProcessName, Samples, TaskFacts, ThreadFacts};
-pub use refusal::{ExecFailure, ExecProblem, PortFailure, PortProblem, Refusal};
-pub use wait::{FutexFacts, FutexKind, WaitingOn, WatchedFacts};
+pub use port::{HoldState, HolderFacts, Kin, ListeningFacts, OwnerFacts, ParentFacts, PortFacts};
+pub use probe::ProbeFacts;
+pub use process::{
+    AttemptFacts, CreatedBy, FoundBy, Frame, LockFacts, ProcessFacts, ProcessName, QuotaFacts, Samples, TaskFacts,
+    ThreadFacts, Tried,
+};
+pub use profile::ProfileFacts;
+pub use refusal::{ExecFailure, ExecProblem, FileFailure, FilePlace, PortFailure, PortProblem, Refusal};
+pub use requirement::{RequirementFacts, RequirementFailure, RequirementProblem, Trouble};
+pub use resolver::ResolverFacts;
+pub use wait::{ChannelFacts, FutexFacts, FutexKind, WaitingOn, WatchedFacts};
 
 /// All that is known about one generation at the moment it is explained.
 #[derive(Debug, Clone)]
@@ -38,6 +49,8 @@ pub struct Facts {
     pub start_timeout: Duration,
     /// How it was to become ready.
     pub ready: Ready,
+    /// What came of looking for that, where it is asked or listened to.
+    pub probe: Option<ProbeFacts>,
     /// Whether it was ready before.
     pub was_ready: bool,
     /// What it said on the notify socket.
@@ -48,6 +61,8 @@ pub struct Facts {
     pub listening: Vec<ListeningFacts>,
     /// Its processes, the first one first, each parent before its children.
     pub processes: Vec<ProcessFacts>,
+    /// Its goroutine profile, where the service says where that is.
+    pub profile: Option<ProfileFacts>,
     /// What it wrote last, when the launcher could see it; lossy UTF-8, oldest first.
     pub output_tail: String,
     /// How long ago it wrote last, when the launcher could see it.
@@ -72,11 +87,13 @@ impl Facts {
             elapsed: Duration::ZERO,
             start_timeout: Duration::ZERO,
             ready: Ready::Auto,
+            probe: None,
             was_ready: false,
             notified: NotifyFacts::default(),
             ports: Vec::new(),
             listening: Vec::new(),
             processes: Vec::new(),
+            profile: None,
             output_tail: String::new(),
             output_age: None,
             ending: None,
@@ -140,6 +157,10 @@ pub struct NotifyFacts {
     pub status: Option<String>,
     /// The last ERRNO=.
     pub errno: Option<i32>,
+    /// The last BUSERROR=.
+    pub bus_error: Option<String>,
+    /// The last EXIT_STATUS=.
+    pub exit_status: Option<i32>,
     /// Messages by processes that do not belong to the service: pid, and what they said.
     pub strangers: Vec<(i32, String)>,
 }

@@ -50,13 +50,45 @@ pub struct HolderFacts {
     pub pid: i32,
     /// Its command line.
     pub command: Vec<String>,
+    /// What started it, the nearest first: at most three, and not the first process of all.
+    pub parents: Vec<ParentFacts>,
     /// Since when it runs.
     #[serde(rename = "running_s", with = "seconds")]
     pub running: Option<Duration>,
+    /// The service that it was started for, by a launcher that lives or is gone.
+    pub service: Option<String>,
+    /// The generation of that.
+    pub generation: Option<u64>,
     /// Whether it is a leftover of this very service: started by a launcher that is gone.
     pub leftover: bool,
     /// The living launcher that looks after it, if one does: without that one it would come back.
     pub launcher: Option<i32>,
+    /// What it is to the launcher that asks.
+    pub kin: Kin,
+}
+
+/// A process above another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct ParentFacts {
+    pub pid: i32,
+    pub name: String,
+}
+
+/// What a process is to the launcher that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kin {
+    /// Of another user.
+    #[default]
+    Stranger,
+    /// Of the same user.
+    SameUser,
+    /// It looks after this one.
+    Child,
+    /// This one itself, or a process above it.
+    Above,
 }
 
 /// What kind of hold there is on an address.

@@ -1,11 +1,13 @@
 //! Processes of a service, their threads and their stacks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::descriptor::SocketFacts;
+use super::resolver::ResolverFacts;
 use super::wait::WaitingOn;
 use super::written::{hex, millis};
 
@@ -49,6 +51,25 @@ pub struct ProcessFacts {
     /// CPU time used by the whole process at two samples, in milliseconds.
     #[serde(skip)]
     pub cpu: Samples,
+    /// Connections that it was seen to try in vain between two sleeps, where no thread of its own stands for them: its
+    /// tasks go from thread to thread, or programs that it started tried.
+    #[serde(skip)]
+    pub attempts: Vec<AttemptFacts>,
+    /// By which rules it looks names up, where it seems to be about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<ResolverFacts>,
+    /// The CPU quota it is under, if any.
+    #[serde(skip)]
+    pub quota: Option<QuotaFacts>,
+}
+
+/// The CPU quota of a cgroup and how it held back what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct QuotaFacts {
+    /// How many CPUs' time may be used.
+    pub cpus: f64,
+    /// For how long tasks were held back at two samples, in milliseconds, summed up over the CPUs.
+    pub throttled: Samples,
 }
 
 /// A counter at the first and the second sample of a dump.
@@ -86,8 +107,17 @@ pub struct ThreadFacts {
     /// How long it has been off the CPU in this wait, where it can be known.
     #[serde(rename = "waited_ms", with = "millis", skip_serializing_if = "Option::is_none")]
     pub waited: Option<Duration>,
-    /// Its stack, innermost first.
+    /// Its stack, innermost first: the runtime's own frames stand where its interpreter's or machine's native ones begin.
     pub frames: Vec<Frame>,
+    /// Its name in the runtime's terms, when it has another than the kernel's: `HikariPool-1 housekeeper`, `MainThread`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_name: Option<String>,
+    /// Its state in the runtime's own words: `WAITING (parking)`, `holds the GIL`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_state: Option<String>,
+    /// Locks of the runtime that it holds or waits for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockFacts>,
     /// CPU time used at two samples, in milliseconds.
     #[serde(skip)]
     pub cpu: Samples,
@@ -105,15 +135,29 @@ pub struct ThreadFacts {
     pub wchan: Option<String>,
 }
 
-/// Tries of one thread to connect to one address, all of which failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Tries of one thread at one thing between two sleeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AttemptFacts {
-    /// The address: `127.0.0.1:6379`, or a Unix path.
+    /// What was tried.
+    pub what: Tried,
+    /// The address: `127.0.0.1:6379`, or a Unix path; of a lock the file's path.
     pub address: String,
-    /// `errno(3)` of the last of them.
+    /// Who has the lock that was not given, as far as the kernel tells.
+    pub holders: Vec<ProcessName>,
+    /// `errno(3)` of the last of them; 0 for a connection that came about.
     pub errno: i32,
     /// How many there were.
     pub times: u32,
+}
+
+/// What a thread was seen to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tried {
+    /// To connect.
+    #[default]
+    Connect,
+    /// To lock a file that another process has locked, without waiting for it.
+    FileLock,
 }
 
 /// One task of a runtime: a goroutine, a virtual thread, an asyncio task.
@@ -122,13 +166,52 @@ pub struct AttemptFacts {
 pub struct TaskFacts {
     /// Its number in the runtime's own terms.
     pub id: u64,
+    /// Its name, where the runtime has names for tasks: `Task-3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its state in the runtime's own words.
     pub state: String,
     /// How long it has been so, where the runtime knows.
     #[serde(rename = "waited_ms", with = "millis")]
     pub waited: Option<Duration>,
-    /// Its stack, innermost first.
-    pub frames: Vec<Frame>,
+    /// The thread that runs it now, or that it is bound to: a tid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<i32>,
+    /// What it waits on, as far as the runtime shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_on: Option<WaitingOn>,
+    /// Whether it is one of the runtime's own (a garbage collector's worker), not of the program.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub system: bool,
+    /// Its stack, innermost first. Tasks may be very many, and most stand in one of a few places: those share it.
+    pub frames: Arc<[Frame]>,
+    /// Where it was made, and by which task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<CreatedBy>,
+}
+
+/// Where a task was made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CreatedBy {
+    /// The task that made it, where the runtime keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u64>,
+    /// The function and line that did.
+    pub frame: Frame,
+}
+
+/// A lock of a runtime that a thread holds or waits for: a JVM monitor, a `java.util.concurrent` lock.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LockFacts {
+    /// What tells it from others of the process: its address in the runtime's terms.
+    #[serde(with = "hex")]
+    pub address: u64,
+    /// What it is: `java.lang.Object`, `java.util.concurrent.locks.ReentrantLock$NonfairSync`.
+    pub class: String,
+    /// Whether the thread holds it; otherwise it waits for it.
+    pub held: bool,
 }
 
 /// One frame of a stack.
@@ -141,6 +224,9 @@ pub struct Frame {
     pub file: Option<String>,
     /// The line in it.
     pub line: Option<u32>,
+    /// Whether the line is only near the place: where the function starts, or a call before it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub near: bool,
     /// The file it was loaded from.
     pub module: Option<String>,
     /// Its address.
@@ -155,6 +241,13 @@ pub struct Frame {
     pub found: FoundBy,
 }
 
+impl Frame {
+    /// Whether the runtime told it. One that was read while the thread ran is a guess; only native ones have an address.
+    pub fn is_told(&self) -> bool {
+        self.found == FoundBy::Runtime || self.found == FoundBy::Guess && self.address == 0 && self.function.is_some()
+    }
+}
+
 /// How a frame was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -166,7 +259,8 @@ pub enum FoundBy {
     Cfi,
     /// By following frame pointers.
     Fp,
-    /// A word on the stack that looks like a return address.
+    /// A word on the stack that looks like a return address; or a runtime's frame, read while the thread ran and could not
+    /// be held, that need not have been there at the same moment as the others.
     Guess,
     /// By the runtime's own tables.
     Runtime,

@@ -98,11 +98,50 @@ pub enum WaitingOn {
         /// Which call.
         call: String,
     },
+    /// Channels of the runtime, any one of them: a Go channel or `select`.
+    Channels {
+        /// The channels; none for `select {}`.
+        channels: Vec<ChannelFacts>,
+    },
+    /// A lock, a condition or a group of the runtime's own: `sync.Mutex`, `sync.WaitGroup`, `threading.Lock`, a monitor.
+    RuntimeLock {
+        /// What tells it from others of the process.
+        #[serde(with = "hex")]
+        address: u64,
+        /// What it is, in the runtime's words.
+        class: String,
+        /// The thread that holds it, where the runtime keeps it: a tid.
+        owner: Option<i32>,
+        /// The task that holds it, where the runtime keeps it.
+        owner_task: Option<u64>,
+    },
+    /// Other tasks of the runtime, or a result that no task will give: `await`.
+    Tasks {
+        /// The tasks.
+        tasks: Vec<u64>,
+        /// What is awaited, in the runtime's words: `Future`, `Event.wait`.
+        what: String,
+    },
     /// Another system call.
     Other {
         /// Its name.
         call: String,
     },
+}
+
+/// A channel that a task waits on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelFacts {
+    /// Its address; 0 for a nil channel, on which a wait never ends.
+    #[serde(with = "hex")]
+    pub address: u64,
+    /// Whether the task sends; otherwise it receives.
+    pub sending: bool,
+    /// How many elements it holds.
+    pub length: u64,
+    /// How many it can hold; 0 when it is not buffered.
+    pub capacity: u64,
 }
 
 /// One descriptor that a poller watches.

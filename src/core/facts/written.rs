@@ -83,20 +83,12 @@ pub mod mode_text {
     use crate::core::settings::PortMode;
 
     pub fn serialize<S: Serializer>(mode: &PortMode, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match mode {
-            PortMode::Check => "check",
-            PortMode::Reserve => "reserve",
-            PortMode::Pass => "pass",
-        })
+        serializer.serialize_str(mode.name())
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PortMode, D::Error> {
         let text = <Cow<'de, str>>::deserialize(deserializer)?;
-        match text.as_ref() {
-            "check" => Ok(PortMode::Check),
-            "reserve" => Ok(PortMode::Reserve),
-            "pass" => Ok(PortMode::Pass),
-            other => Err(D::Error::custom(format_args!("no mode of a port: {other:?}"))),
-        }
+        let named = PortMode::NAMES.iter().find(|(name, _)| *name == text);
+        named.map(|(_, mode)| *mode).ok_or_else(|| D::Error::custom(format_args!("no mode of a port: {text:?}")))
     }
 }

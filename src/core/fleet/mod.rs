@@ -1,23 +1,33 @@
 //! Several services: started in order, stopped in reverse, and one exit code for all.
 
+mod ask;
+mod failure;
+mod member;
 mod order;
+mod overlap;
 #[cfg(test)]
-mod tests;
+mod overlap_tests;
+mod renew;
+mod stop;
+#[cfg(test)]
+pub(in crate::core) mod tests;
 
 pub use order::OrderError;
+pub use overlap::{NoCanary, Part, Percent};
+pub use renew::Renewal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::service::{Action, Event, Outcome, OutcomeCause, Service, State, StopCause};
-use super::settings::Settings;
+use super::settings::{Settings, Until};
 use super::signal::Signal;
 use super::time::Moment;
 
+use member::Member;
+use member::Stop;
 use order::Order;
-
-/// What SIGKILL, the reaping and the launcher's own end take of the stop budget, at most.
-const LAST_MARGIN: Duration = Duration::from_millis(250);
+use stop::GoingDown;
 
 /// A service by its place in [`Settings::services`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +40,17 @@ pub enum FleetEvent {
     Service(ServiceId, Event),
     /// The launcher begins: every selected service is wanted.
     StartAll,
+    /// launcher.toml has changed, and [`Fleet::take_in`] has taken that in: these services are concerned.
+    Renewed(Vec<(ServiceId, Renewal)>),
+    /// This service is to be started anew beside the generation that serves, and get so many percent of the new connections
+    /// until it is promoted or rolled back. Nothing happens when [`Fleet::can_have_canary`] says no.
+    CanaryRequested(ServiceId, Percent),
+    /// The canary of this service is to take the place of the generation that serves.
+    PromoteRequested(ServiceId),
+    /// The generation that was started beside the one that serves is to go; the one that serves stays.
+    RollbackRequested(ServiceId),
+    /// The port of this name of this service is to be kept open for two generations, and cannot be.
+    PortNotKept(ServiceId, String),
     /// The launcher is to end. A second request cuts short what the first still waits for, a third kills.
     StopRequested(StopCause),
     /// The launcher was sent a signal that is for its services.
@@ -44,43 +65,19 @@ pub struct Fleet {
     order: Order,
     members: Vec<Member>,
     stop_budget: Duration,
+    /// There is one command, without a file: when it ends, the launcher does.
+    single_command: bool,
     started: bool,
     going_down: Option<GoingDown>,
     /// The stop budget is used up: whatever is left is left.
     expired: bool,
     /// How services ended, in the order in which they did; one that was started again is not in it.
     ended: Vec<(ServiceId, Outcome)>,
-}
-
-/// One service, and what the fleet knows of it.
-#[derive(Debug, Clone)]
-struct Member {
-    service: Service,
-    /// It is wanted when the launcher begins.
-    selected: bool,
-    stop: Stop,
-}
-
-/// How it stands with the stop of one service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// Nobody asked for it.
-    No,
-    /// It is to stop when nothing that comes after it runs any more.
-    Asked(StopCause),
-    /// It was told to.
-    Told,
-}
-
-/// All services are being stopped.
-#[derive(Debug, Clone, Copy)]
-struct GoingDown {
-    /// How often that was asked for by a person; 0 when a service could never be started.
-    requests: u32,
-    /// What runs then is killed: each service has its own deadline for that, no later than this one.
-    kill: Moment,
-    /// Then the launcher ends, whatever still runs.
-    end: Moment,
+    /// Services that are started again when their files change, so that nothing is over while one of them rests.
+    revived: Vec<ServiceId>,
+    /// A service has failed for good, and its `on_failure` does not keep the others: once nothing is left that they are
+    /// there for, all are stopped.
+    failed_for_good: Option<ServiceId>,
 }
 
 impl Fleet {
@@ -91,19 +88,19 @@ impl Fleet {
     pub fn new(settings: &Settings, seed: u64) -> Result<Fleet, OrderError> {
         let order = Order::of(&settings.services)?;
         let seeds = (0..).map(|index: u64| seed ^ index.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        let members = settings.services.iter().zip(seeds).map(|(settings, seed)| Member {
-            service: Service::new(Arc::new(settings.clone()), seed),
-            selected: true,
-            stop: Stop::No,
-        });
+        let service = |(settings, seed)| Member::new(Service::new(Arc::new(Clone::clone(settings)), seed));
+        let members = settings.services.iter().zip(seeds).map(service);
         Ok(Fleet {
             order,
             members: members.collect(),
             stop_budget: settings.launcher.stop_budget,
+            single_command: settings.single_command,
             started: false,
             going_down: None,
             expired: false,
             ended: Vec::new(),
+            revived: Vec::new(),
+            failed_for_good: None,
         })
     }
 
@@ -122,7 +119,7 @@ impl Fleet {
 
     /// The service of this name.
     pub fn find(&self, name: &str) -> Option<ServiceId> {
-        self.members.iter().position(|member| member.service.settings().name == name).map(ServiceId)
+        self.services().find(|(_, service)| service.settings().name == name).map(|(id, _)| id)
     }
 
     /// One service; `None` when there is none of this number.
@@ -130,9 +127,32 @@ impl Fleet {
         self.members.get(id.0).map(|member| &member.service)
     }
 
-    /// All services, in the order in which they were written.
+    /// All services, in the order in which they were written or came to it later. One that was removed is among them until
+    /// nothing of it runs.
     pub fn services(&self) -> impl Iterator<Item = (ServiceId, &Service)> {
-        self.members.iter().enumerate().map(|(index, member)| (ServiceId(index), &member.service))
+        let members = self.members.iter().enumerate().filter(|(_, member)| !member.is_gone());
+        members.map(|(index, member)| (ServiceId(index), &member.service))
+    }
+
+    /// The services that are started with the launcher: all, or those selected and what they need.
+    pub fn wanted(&self) -> impl Iterator<Item = (ServiceId, &Service)> {
+        self.services().filter(|(id, _)| self.members[id.0].selected)
+    }
+
+    /// What a service comes after, and until when it waits for each of them.
+    pub fn needs(&self, id: ServiceId) -> impl Iterator<Item = (ServiceId, Until)> {
+        self.order.needs(id)
+    }
+
+    /// What a service still waits for, by name, and until when.
+    pub fn unmet(&self, id: ServiceId) -> impl Iterator<Item = (&str, Until)> {
+        let unmet = self.order.needs(id).filter(|(after, until)| !self.is_met(*after, *until));
+        unmet.map(|(after, until)| (self.members[after.0].service.settings().name.as_str(), until))
+    }
+
+    /// When the launcher ends at the latest, once all services are being stopped.
+    pub fn end_of_stop(&self) -> Option<Moment> {
+        self.going_down.map(|down| down.end)
     }
 
     /// Takes in what happened and appends what is to be done for which service, to be performed in that order.
@@ -140,8 +160,13 @@ impl Fleet {
         let mut turn = Turn { now, actions, scratch: Vec::new(), changed: false };
         match event {
             FleetEvent::Service(id, event) => self.on_service(&mut turn, id, event),
+            FleetEvent::CanaryRequested(id, percent) => self.on_canary_requested(&mut turn, id, percent),
+            FleetEvent::PromoteRequested(id) => self.on_promote_requested(&mut turn, id),
+            FleetEvent::RollbackRequested(id) => self.on_rollback_requested(&mut turn, id),
+            FleetEvent::PortNotKept(id, name) => self.on_port_not_kept(&mut turn, id, name),
             FleetEvent::StartAll => self.on_start_all(&mut turn),
             FleetEvent::StopRequested(cause) => self.on_stop_requested(&mut turn, cause),
+            FleetEvent::Renewed(renewals) => self.on_renewed(&mut turn, renewals),
             FleetEvent::SignalReceived(signal) => self.on_signal_received(&mut turn, signal),
             FleetEvent::TimePassed => self.on_time_passed(&mut turn),
         }
@@ -156,13 +181,14 @@ impl Fleet {
             return None;
         }
         let own = self.going_down.map(|down| down.end);
-        self.members.iter().filter_map(|member| member.service.next_deadline()).chain(own).min()
+        self.members.iter().filter_map(Member::next_deadline).chain(own).min()
     }
 
     /// With which code the launcher ends, as soon as it can: when all services are at rest, or the stop budget is used
-    /// up. The first service that failed decides; when none did, the first that ended with another code than 0.
+    /// up. The first service that failed decides; when none did, the first that ended with another code than 0. It stays
+    /// for a service that a person has stopped by itself.
     pub fn exit_code(&self) -> Option<i32> {
-        let over = self.started && (self.expired || self.is_at_rest());
+        let over = self.started && (self.expired || (self.is_at_rest() && !self.stays() && !self.may_revive()));
         let failed = |outcome: &&Outcome| matches!(outcome.cause, OutcomeCause::Failed(_));
         let mut outcomes = self.ended.iter().map(|(_, outcome)| outcome);
         let decisive = outcomes.clone().find(failed).or_else(|| outcomes.find(|outcome| outcome.code != 0));
@@ -182,7 +208,7 @@ impl Fleet {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.members.iter().all(|member| member.service.state().is_at_rest())
+        self.members.iter().all(Member::is_at_rest)
     }
 
     fn ids(&self) -> impl Iterator<Item = ServiceId> + use<> {
@@ -194,7 +220,7 @@ impl Fleet {
     }
 
     fn may_run(&self, id: ServiceId) -> bool {
-        self.members[id.0].service.may_run()
+        self.members[id.0].may_run()
     }
 
     /// One event of one service. What people ask for concerns others, too: a service is started with all that it needs,
@@ -204,15 +230,13 @@ impl Fleet {
             return;
         }
         match event {
-            Event::StartRequested | Event::RestartRequested if self.going_down.is_some() => {}
-            Event::StartRequested => self.start(turn, &[id]),
-            Event::RestartRequested => {
-                self.start(turn, &self.order.after[id.0].clone());
-                self.members[id.0].stop = Stop::No;
-                self.pass(turn, id, event);
-            }
+            Event::StartRequested | Event::RestartRequested
+                if self.going_down.is_some() || self.members[id.0].removed => {}
+            Event::StartRequested => self.start_with_stopped(turn, id),
+            Event::RestartRequested => self.restart(turn, id, None),
             Event::StopRequested(cause) if self.members[id.0].stop != Stop::Told => {
                 for above in flagged(self.order.needing(id)) {
+                    self.members[above.0].stopped_for = None;
                     self.ask_to_stop(turn, above, if above == id { cause } else { StopCause::Request });
                 }
             }
@@ -229,20 +253,6 @@ impl Fleet {
         self.start(turn, &selected);
     }
 
-    /// The first request begins to stop all, the last first. A second one reaches those that have been told already,
-    /// and whoever is told after it is given no time to become ready. A third one kills all.
-    fn on_stop_requested(&mut self, turn: &mut Turn, cause: StopCause) {
-        self.started = true;
-        self.go_down(turn, cause);
-        let Some(down) = &mut self.going_down else { return };
-        down.requests = down.requests.saturating_add(1);
-        match down.requests {
-            1 => {}
-            2 => self.hurry(turn, cause),
-            _ => self.kill_all(turn),
-        }
-    }
-
     fn on_signal_received(&mut self, turn: &mut Turn, signal: Signal) {
         for id in self.ids() {
             self.pass(turn, id, Event::SignalReceived(signal));
@@ -251,114 +261,72 @@ impl Fleet {
 
     fn on_time_passed(&mut self, turn: &mut Turn) {
         for id in self.ids() {
-            if self.members[id.0].service.next_deadline().is_some_and(|at| at <= turn.now) {
+            if self.members[id.0].next_deadline().is_some_and(|at| at <= turn.now) {
                 self.pass(turn, id, Event::TimePassed);
             }
         }
         self.expired |= self.going_down.is_some_and(|down| down.end <= turn.now);
     }
 
-    /// Wants these services and what they need. A stop that was asked for, but not yet told, is taken back.
+    /// Wants these services and what they need, but for tasks that are done. A stop that was asked for, but not yet
+    /// told, is taken back.
     fn start(&mut self, turn: &mut Turn, ids: &[ServiceId]) {
         for id in flagged(self.order.needed_by(ids)) {
-            self.members[id.0].stop = Stop::No;
-            self.pass(turn, id, Event::StartRequested);
-        }
-    }
-
-    /// Begins to stop all: the budget runs from here.
-    fn go_down(&mut self, turn: &mut Turn, cause: StopCause) {
-        if self.going_down.is_some() {
-            return;
-        }
-        let kill = turn.now + (self.stop_budget - (self.stop_budget / 10).min(LAST_MARGIN));
-        self.going_down = Some(GoingDown { requests: 0, kill, end: turn.now + self.stop_budget });
-        for id in self.ids() {
-            // One that was told to stop before has to keep the budget from now on, too.
-            self.ask_to_stop(turn, id, cause);
-            self.members[id.0].service.limit_stop(turn.now, kill);
-        }
-    }
-
-    fn ask_to_stop(&mut self, turn: &mut Turn, id: ServiceId, cause: StopCause) {
-        let stop = &mut self.members[id.0].stop;
-        if *stop == Stop::No {
-            *stop = Stop::Asked(cause);
-            turn.changed = true;
-        }
-    }
-
-    fn hurry(&mut self, turn: &mut Turn, cause: StopCause) {
-        for id in self.ids() {
-            match &mut self.members[id.0].stop {
-                Stop::Told => self.pass(turn, id, Event::StopRequested(cause)),
-                stop => *stop = Stop::Asked(StopCause::Request),
+            let member = &mut self.members[id.0];
+            member.stop = Stop::No;
+            member.stopped_for = None;
+            if ids.contains(&id) || !member.service.has_completed() {
+                self.pass(turn, id, Event::StartRequested);
             }
-        }
-    }
-
-    fn kill_all(&mut self, turn: &mut Turn) {
-        for id in self.ids() {
-            self.members[id.0].stop = Stop::Told;
-            self.pass(turn, id, Event::KillRequested);
         }
     }
 
     /// After something has changed: tells what may start, or stop, now.
     fn advance(&mut self, turn: &mut Turn) {
+        self.spread_failures(turn);
         if self.going_down.is_none() {
             self.start_what_can(turn);
+            self.give_up_waiting(turn);
         }
         self.stop_what_can(turn);
     }
 
-    /// A service starts when all that it comes after serve. When one of them has failed for good it never can: then all
-    /// are stopped, and that failure is the launcher's.
+    /// A service starts when all that it comes after serve, or have ended.
     fn start_what_can(&mut self, turn: &mut Turn) {
-        for id in self.ids().filter(|id| self.state(*id) == State::Waiting).collect::<Vec<_>>() {
-            if self.order.after[id.0].iter().any(|after| self.state(*after) == State::Failed) {
-                return self.go_down(turn, StopCause::Request);
-            }
-            if self.order.after[id.0].iter().all(|after| self.members[after.0].service.serves()) {
+        for id in self.ids().filter(|id| self.members[id.0].service.waits_for_others()).collect::<Vec<_>>() {
+            if self.order.needs(id).all(|(after, until)| self.is_met(after, until)) {
                 self.pass(turn, id, Event::DependenciesReady);
             }
         }
     }
 
-    /// A service stops when nothing that comes after it runs; one of which nothing runs, at once, so that it is not
-    /// started again.
-    fn stop_what_can(&mut self, turn: &mut Turn) {
-        for id in self.ids() {
-            let Stop::Asked(cause) = self.members[id.0].stop else { continue };
-            let runs_above = self.order.before[id.0].iter().any(|before| self.may_run(*before));
-            if !self.may_run(id) || !runs_above {
-                self.share_budget(turn.now, id);
-                self.members[id.0].stop = Stop::Told;
-                self.pass(turn, id, Event::StopRequested(cause));
-            }
+    /// Whether this service has come as far as it is waited for.
+    fn is_met(&self, after: ServiceId, until: Until) -> bool {
+        let service = &self.members[after.0].service;
+        match until {
+            Until::Ready => service.serves(),
+            Until::Exited => service.has_completed(),
         }
-    }
-
-    /// What is left of the stop budget is shared by the services that stand one after the other: what one does not use
-    /// is the next one's.
-    fn share_budget(&mut self, now: Moment, id: ServiceId) {
-        let Some(GoingDown { kill, .. }) = self.going_down else { return };
-        let depth = self.order.depth(id, &|id| self.may_run(id)).max(1);
-        self.members[id.0].service.limit_stop(now, now + kill.since(now) / depth);
     }
 
     /// Lets a service take in an event, and notes what became of it.
     fn pass(&mut self, turn: &mut Turn, id: ServiceId, event: Event) {
-        let service = &mut self.members[id.0].service;
-        let before = (service.state(), service.serves(), service.may_run());
-        service.step(turn.now, event, &mut turn.scratch);
-        turn.actions.extend(turn.scratch.drain(..).map(|action| (id, action)));
-        if before == (service.state(), service.serves(), service.may_run()) {
+        let before = self.members[id.0].standing();
+        self.members[id.0].take_in(turn.now, event, &mut turn.scratch);
+        if self.members[id.0].beside.is_some() {
+            // Not while something of it is left.
+            self.members[id.0].farewell |= turn.scratch.extract_if(.., |one| *one == Action::Farewell).count() > 0;
+        }
+        turn.hand_over(id);
+        self.settle(turn, id, before.0);
+        if before == self.members[id.0].standing() {
             return;
         }
         turn.changed = true;
         self.ended.retain(|(ended, _)| *ended != id);
-        self.ended.extend(service.outcome().map(|outcome| (id, outcome)));
+        // How one ends that was removed is nobody's exit code.
+        let outcome = self.members[id.0].service.outcome().filter(|_| !self.members[id.0].removed);
+        self.ended.extend(outcome.map(|outcome| (id, outcome)));
     }
 }
 
@@ -375,4 +343,11 @@ struct Turn<'a> {
     scratch: Vec<Action>,
     /// A service is in another state, so others may be able to go on.
     changed: bool,
+}
+
+impl Turn<'_> {
+    /// What was wanted done last, for this service.
+    fn hand_over(&mut self, id: ServiceId) {
+        self.actions.extend(self.scratch.drain(..).map(|action| (id, action)));
+    }
 }

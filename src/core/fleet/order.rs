@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::core::settings::ServiceSettings;
+use crate::core::settings::{After, ServiceSettings, Until};
 
 use super::ServiceId;
 
@@ -47,6 +47,8 @@ impl std::error::Error for OrderError {}
 pub(super) struct Order {
     /// What each service comes after.
     pub(super) after: Vec<Vec<ServiceId>>,
+    /// Until when each of these is waited for.
+    until: Vec<Vec<Until>>,
     /// What comes after each service.
     pub(super) before: Vec<Vec<ServiceId>>,
 }
@@ -60,14 +62,16 @@ impl Order {
                 return Err(OrderError::Duplicate(service.name.clone()));
             }
         }
-        let mut order = Order { after: vec![Vec::new(); services.len()], before: vec![Vec::new(); services.len()] };
+        let none = vec![Vec::new(); services.len()];
+        let mut order = Order { after: none.clone(), until: vec![Vec::new(); services.len()], before: none };
         for (index, service) in services.iter().enumerate() {
-            for name in &service.after {
+            for After { service: name, until } in &service.after {
                 let Some(&dependency) = ids.get(name.as_str()) else {
                     return Err(OrderError::UnknownAfter { service: service.name.clone(), after: name.clone() });
                 };
                 if !order.after[index].contains(&dependency) {
                     order.after[index].push(dependency);
+                    order.until[index].push(*until);
                     order.before[dependency.0].push(ServiceId(index));
                 }
             }
@@ -76,6 +80,11 @@ impl Order {
             Some(ids) => Err(OrderError::Cycle(ids.iter().map(|id| services[id.0].name.clone()).collect())),
             None => Ok(order),
         }
+    }
+
+    /// What this one waits for, and until when.
+    pub(super) fn needs(&self, id: ServiceId) -> impl Iterator<Item = (ServiceId, Until)> {
+        self.after[id.0].iter().copied().zip(self.until[id.0].iter().copied())
     }
 
     /// These and all that they need, directly or not; as flags by [`ServiceId`].

@@ -2,57 +2,29 @@ use super::*;
 use crate::core::exit::Ending;
 use crate::core::service::{Generation, Transition};
 use crate::core::settings::*;
-use std::collections::BTreeMap;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Services that are ready when they are started, by name and what they come after.
-fn settings(services: &[(&str, &[&str])]) -> Settings {
-    let service = |(name, after): &(&str, &[&str])| ServiceSettings {
-        name: (*name).to_owned(),
-        command: vec!["program".into()],
-        directory: None,
-        environment: BTreeMap::new(),
-        environment_files: vec![],
-        after: after.iter().map(|name| (*name).to_owned()).collect(),
-        user: None,
-        ready: Ready::Started,
-        start_timeout: ms(30_000),
-        on_timeout: OnTimeout::Restart,
-        stop_signal: Signal::TERM,
-        stop_timeout: ms(8_000),
-        watchdog: None,
-        ports: vec![],
-        signals: SignalSettings {
-            hold: vec![Signal::TERM],
-            hold_until: SignalHoldUntil::Ready,
-            hold_limit: ms(5_000),
-            rewrite: BTreeMap::new(),
-        },
-        restart: RestartSettings {
-            policy: RestartPolicy::Never,
-            backoff: Backoff { initial: ms(200), max: ms(200), factor: 1.0, jitter: Jitter::None },
-            reset_after: ms(60_000),
-            success_codes: vec![0],
-            breaker: None,
-            max_failures: None,
-        },
-        interactive: false,
+pub fn settings(services: &[(&str, &[&str])]) -> Settings {
+    let service = |(name, after): &(&str, &[&str])| {
+        let mut service = ServiceSettings::new((*name).to_owned(), vec!["program".into()]);
+        service.after = after.iter().map(|name| After::from(*name)).collect();
+        service.ready = Ready::Started;
+        service.signals.hold = vec![Signal::TERM];
+        service.restart.policy = RestartPolicy::Never;
+        service.restart.breaker = None;
+        service.restart.backoff = Backoff { initial: ms(200), max: ms(200), factor: 1.0, jitter: Jitter::None };
+        service
     };
-    let launcher = LauncherSettings {
-        name: "shop".to_owned(),
-        stop_budget: ms(9_000),
-        report_dir: None,
-        log_format: LogFormat::Auto,
-        log_level: LogLevel::Info,
-    };
+    let launcher = LauncherSettings::new("shop".to_owned());
     Settings { launcher, services: services.iter().map(service).collect(), single_command: false }
 }
 
-struct Bench {
-    fleet: Fleet,
+pub struct Bench {
+    pub fleet: Fleet,
     now: Moment,
 }
 
@@ -60,39 +32,44 @@ const G1: Generation = Generation(1);
 const TERM: FleetEvent = FleetEvent::StopRequested(StopCause::Signal(Signal::TERM));
 
 impl Bench {
-    fn new(settings: &Settings) -> Bench {
+    pub fn new(settings: &Settings) -> Bench {
         Bench { fleet: Fleet::new(settings, 1).unwrap(), now: Moment::ZERO }
     }
 
     /// Services all of which are ready.
-    fn ready(services: &[(&str, &[&str])]) -> Bench {
+    pub fn ready(services: &[(&str, &[&str])]) -> Bench {
         let mut bench = Bench::new(&settings(services));
         bench.send(FleetEvent::StartAll);
-        while let Some(id) = (0..services.len()).find(|id| bench.state(*id) == State::Checking) {
-            bench.spawn(id);
-        }
+        bench.spawn_all(services.len());
         assert!(bench.fleet.services().all(|(_, service)| service.state() == State::Ready));
         bench
     }
 
+    /// Executes so many services, each as soon as it is to be.
+    pub fn spawn_all(&mut self, count: usize) {
+        while let Some(id) = (0..count).find(|id| self.state(*id) == State::Checking) {
+            self.spawn(id);
+        }
+    }
+
     /// What is to be done, without what is told.
-    fn send(&mut self, event: FleetEvent) -> Vec<(usize, Action)> {
+    pub fn send(&mut self, event: FleetEvent) -> Vec<(usize, Action)> {
         let mut actions = Vec::new();
         self.fleet.step(self.now, event, &mut actions);
-        actions.retain(|(_, action)| !matches!(action, Action::Tell(_)));
+        actions.retain(|(_, action)| !matches!(action, Action::Tell(..)));
         actions.into_iter().map(|(id, action)| (id.0, action)).collect()
     }
 
-    fn to(&mut self, id: usize, event: Event) -> Vec<(usize, Action)> {
+    pub fn to(&mut self, id: usize, event: Event) -> Vec<(usize, Action)> {
         self.send(FleetEvent::Service(ServiceId(id), event))
     }
 
-    fn spawn(&mut self, id: usize) -> Vec<(usize, Action)> {
+    pub fn spawn(&mut self, id: usize) -> Vec<(usize, Action)> {
         self.to(id, Event::PreflightPassed(G1));
         self.to(id, Event::Spawned(G1, 10))
     }
 
-    fn end(&mut self, id: usize, ending: Ending) -> Vec<(usize, Action)> {
+    pub fn end(&mut self, id: usize, ending: Ending) -> Vec<(usize, Action)> {
         self.to(id, Event::Exited(G1, ending));
         let mut actions = self.to(id, Event::Emptied(G1));
         actions.extend(self.to(id, Event::Explained(G1)));
@@ -111,13 +88,13 @@ impl Bench {
         actions
     }
 
-    fn state(&self, id: usize) -> State {
+    pub fn state(&self, id: usize) -> State {
         self.fleet.service(ServiceId(id)).unwrap().state()
     }
 }
 
-fn term(id: usize) -> (usize, Action) {
-    (id, Action::Signal(G1, Signal::TERM))
+pub fn term(id: usize) -> (usize, Action) {
+    (id, Action::Stop(G1, Signal::TERM))
 }
 
 const DB_API: [(&str, &[&str]); 2] = [("db", &[]), ("api", &["db"])];
@@ -259,8 +236,8 @@ fn a_failure_that_leaves_others_waiting_for_ever_is_the_launchers() {
 }
 
 #[test]
-fn a_failure_that_nobody_waits_for_leaves_the_others_running() {
-    let mut bench = Bench::ready(&DB_API);
+fn a_failure_that_nobody_needs_leaves_the_others_running() {
+    let mut bench = Bench::ready(&[("mail", &[]), ("api", &[])]);
     bench.end(0, Ending::Code(5));
     assert_eq!((bench.state(0), bench.state(1)), (State::Failed, State::Ready));
     assert_eq!(bench.fleet.exit_code(), None);
@@ -314,7 +291,7 @@ fn what_is_told_carries_its_service() {
     let waiting = |id| {
         let to = State::Waiting;
         let state = Transition::State { from: State::Stopped, to, generation: None, attempt: 0 };
-        (ServiceId(id), Action::Tell(state))
+        (ServiceId(id), Action::Tell(Generation(0), state))
     };
     assert_eq!(actions[..2], [waiting(0), waiting(1)]);
 }

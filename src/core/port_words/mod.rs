@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use ::core::net::{IpAddr, SocketAddr};
+use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::errno;
-use super::facts::{HoldState, HolderFacts, OwnerFacts, PortFailure, PortProblem};
-use super::settings::Listen;
+use super::facts::{HoldState, HolderFacts, Kin, OwnerFacts, PortFailure, PortProblem};
+use super::settings::{Listen, TakeOver};
+use super::take_over;
+
+mod asker;
+mod place;
+
+pub use asker::Asker;
+pub use place::unit_or_container;
 
 /// What an attempt to bind met with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +29,18 @@ pub struct RawPortFailure {
 }
 
 /// The whole of it for a person. `name` is the port's, or nothing when an address was asked about.
-pub fn failure(name: &str, listen: &Listen, raw: &RawPortFailure, owner: Option<OwnerFacts>) -> PortFailure {
-    let port = if name.is_empty() { listen.to_string() } else { format!("port {name} ({listen})") };
+pub fn failure(
+    asker: Asker<'_>,
+    name: &str,
+    listen: &Listen,
+    raw: &RawPortFailure,
+    owner: Option<OwnerFacts>,
+) -> PortFailure {
+    let port = called(name, listen);
     let (summary, advice) = match raw.problem {
-        PortProblem::Taken => (taken(&port, listen, owner.as_ref()), free_it(listen, owner.as_ref())),
-        PortProblem::Privileged => privileged(&port, listen, raw),
-        PortProblem::NoSuchAddress => no_such_address(&port, listen, raw),
+        PortProblem::Taken => (taken(&port, listen, owner.as_ref()), free_it(asker, listen, owner.as_ref())),
+        PortProblem::Privileged => privileged(asker, &port, listen, raw),
+        PortProblem::NoSuchAddress => no_such_address(asker, &port, listen, raw),
         PortProblem::Other => other(&port, listen, raw.errno),
     };
     PortFailure {
@@ -41,13 +54,23 @@ pub fn failure(name: &str, listen: &Listen, raw: &RawPortFailure, owner: Option<
     }
 }
 
+/// A port by its name and its address. One without a name has its place instead, which reads like a port number.
+fn called(name: &str, listen: &Listen) -> String {
+    match name.parse::<u32>() {
+        Ok(_) => format!("port {listen}"),
+        Err(_) if name.is_empty() => listen.to_string(),
+        Err(_) => format!("port {name} ({listen})"),
+    }
+}
+
 /// As [`failure`] for an address that another port of the same launcher has, as two ports may be written that cannot
 /// both be had.
 pub fn taken_by_ourselves(mut failure: PortFailure) -> PortFailure {
     let (name, listen) = (&failure.name, &failure.listen);
     let held = failure.owner.as_ref().and_then(|owner| owner.address.clone());
     let held = held.map(|address| format!(" on {address}")).unwrap_or_default();
-    failure.summary = format!("port {name} ({listen}) cannot be had beside another port of this launcher{held}");
+    let port = called(name, listen);
+    failure.summary = format!("{port} cannot be had beside another port of this launcher{held}");
     failure.advice = vec![match listen {
         Listen::Tcp(_) | Listen::Udp(_) if !held.is_empty() => {
             "declare the wider of the two alone: [::] takes IPv4, too".to_owned()
@@ -147,19 +170,37 @@ fn verb(owner: &OwnerFacts, listen: &Listen) -> String {
 }
 
 fn aside(owner: &OwnerFacts) -> String {
-    match owner.holders.first() {
-        Some(holder) if holder.leftover => "; it is left over from an earlier run of this service, whose launcher is \
-                                            gone"
-            .to_owned(),
-        Some(HolderFacts { launcher: Some(launcher), .. }) => {
+    let Some(holder) = owner.holders.first() else { return String::new() };
+    let generation = holder.generation.map(|generation| format!("generation {generation} of ")).unwrap_or_default();
+    match (holder, &holder.service) {
+        (HolderFacts { kin: Kin::Child, .. }, Some(service)) => {
+            format!("; it is {generation}the service {service} of this launcher")
+        }
+        (HolderFacts { leftover: true, .. }, _) => {
+            "; it is left over from an earlier run of this service, whose launcher is gone".to_owned()
+        }
+        (HolderFacts { launcher: Some(launcher), .. }, _) => {
             format!("; it runs under another launcher (pid {launcher})")
         }
+        (HolderFacts { kin: Kin::Above, .. }, _) => "; launcher itself runs below it".to_owned(),
+        (_, Some(service)) => format!("; it was started as {generation}the service {service}{}", chain(holder)),
+        (_, None) if !holder.parents.is_empty() => format!("; it was started{}", chain(holder)),
         _ => String::new(),
     }
 }
 
+/// What started it, and what that.
+fn chain(holder: &HolderFacts) -> String {
+    let names = holder.parents.iter().map(|parent| {
+        let name = parent.name.replace(char::is_control, " ");
+        format!("{name} (pid {})", parent.pid)
+    });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() { String::new() } else { format!(" by {}", names.join(" below ")) }
+}
+
 /// What can be done about a taken address, to be followed literally.
-pub fn free_it(listen: &Listen, owner: Option<&OwnerFacts>) -> Vec<String> {
+pub fn free_it(asker: Asker<'_>, listen: &Listen, owner: Option<&OwnerFacts>) -> Vec<String> {
     let mut advice = Vec::new();
     match (owner.map(|owner| owner.state), listen) {
         (Some(HoldState::TimeWait), _) => {
@@ -177,12 +218,14 @@ pub fn free_it(listen: &Listen, owner: Option<&OwnerFacts>) -> Vec<String> {
         _ => {}
     }
     advice.extend(owner.map(|owner| stop_it(owner, listen)));
+    if take_over::victims(owner, TakeOver::Own).is_ok() {
+        advice.extend(asker.take_over());
+    }
     advice.push(match listen {
         Listen::Unix(_) => "choose another path for the socket".to_owned(),
         Listen::Tcp(address) | Listen::Udp(address) => {
             let other = address.port().checked_add(1).unwrap_or(8080);
-            let (address, auto) = (on_port(listen, *address, Some(other)), on_port(listen, *address, None));
-            format!("choose another port: --port {address}, or --port {auto} for any free one, which PORT then tells")
+            asker.another(listen, *address, other)
         }
     });
     advice
@@ -191,6 +234,9 @@ pub fn free_it(listen: &Listen, owner: Option<&OwnerFacts>) -> Vec<String> {
 /// How the holder is stopped for good: by what started it, else by its pid.
 fn stop_it(owner: &OwnerFacts, listen: &Listen) -> String {
     let first = owner.holders.first();
+    if let Some(HolderFacts { kin: Kin::Child, service: Some(service), .. }) = first {
+        return format!("stop it: launcher stop {}", quoted(service));
+    }
     if let Some(launcher) = first.and_then(|holder| holder.launcher) {
         return format!("stop the launcher that keeps it running: kill {launcher}");
     }
@@ -200,7 +246,7 @@ fn stop_it(owner: &OwnerFacts, listen: &Listen) -> String {
     {
         return format!("stop the container that publishes the port: docker ps --filter publish={}", address.port());
     }
-    if let Some(command) = owner.cgroup.as_deref().and_then(stop_command) {
+    if let Some(command) = owner.cgroup.as_deref().and_then(place::stop_command) {
         return format!("stop it: {command}");
     }
     if owner.holders.is_empty() {
@@ -210,53 +256,8 @@ fn stop_it(owner: &OwnerFacts, listen: &Listen) -> String {
     format!("stop it: kill {}", pids.join(" "))
 }
 
-/// The command that stops what [`unit_or_container`] named.
-fn stop_command(place: &str) -> Option<String> {
-    if let Some(unit) = place.strip_prefix("user unit ") {
-        return Some(format!("systemctl --user stop {unit}"));
-    }
-    if place.ends_with(".service") {
-        return Some(format!("systemctl stop {place}"));
-    }
-    let (engine, id) = place.split_once(" container ")?;
-    matches!(engine, "docker" | "podman").then(|| format!("{engine} stop {id}"))
-}
-
-/// The systemd unit or the container that a cgroup's path names, else the path itself.
-///
-/// `/system.slice/nginx.service` → `nginx.service`, `…/user@1000.service/app.slice/x.service` → `user unit x.service`,
-/// `/docker/<id>` or `…/docker-<id>.scope` → `docker container 0123456789ab`.
-pub fn unit_or_container(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let container = parts.iter().enumerate().rev().find_map(|(index, part)| {
-        let name = part.strip_suffix(".scope").unwrap_or(part);
-        let (prefix, id) = name.rsplit_once('-').unwrap_or(("", name));
-        let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let above = index.checked_sub(1).and_then(|above| parts.get(above)).copied().unwrap_or_default();
-        let engine = match (prefix, above) {
-            ("docker", _) | ("", "docker") => "docker ",
-            ("libpod", _) | ("", "libpod_parent") => "podman ",
-            _ => "",
-        };
-        is_id.then(|| format!("{engine}container {}", &id[..12]))
-    });
-    if let Some(container) = container {
-        return container;
-    }
-    let of_user = parts.iter().any(|part| part.starts_with("user@") && part.ends_with(".service"));
-    let unit = parts.iter().rev().find(|part| part.ends_with(".service") && !part.starts_with("user@"));
-    match unit {
-        Some(unit) if of_user => format!("user unit {unit}"),
-        Some(unit) => (*unit).to_owned(),
-        None => match parts.last() {
-            Some(scope) if scope.ends_with(".scope") => (*scope).to_owned(),
-            _ => path.to_owned(),
-        },
-    }
-}
-
 /// Below the first port that anyone may bind.
-fn privileged(port: &str, listen: &Listen, raw: &RawPortFailure) -> (String, Vec<String>) {
+fn privileged(asker: Asker<'_>, port: &str, listen: &Listen, raw: &RawPortFailure) -> (String, Vec<String>) {
     let start = raw.unprivileged_from.unwrap_or(1024);
     let summary = format!(
         "{port} may not be bound: ports below {start} need CAP_NET_BIND_SERVICE \
@@ -265,21 +266,31 @@ fn privileged(port: &str, listen: &Listen, raw: &RawPortFailure) -> (String, Vec
     let mut advice = Vec::new();
     if let Listen::Tcp(address) | Listen::Udp(address) = listen {
         let other = address.port().saturating_add(8000).max(start);
-        advice.push(format!("choose a higher port: --port {}", on_port(listen, *address, Some(other))));
+        advice.push(format!("choose a higher port: {}", asker.write(listen, *address, Some(other))));
         advice.push(format!("allow it for everyone: sysctl net.ipv4.ip_unprivileged_port_start={}", address.port()));
     }
     advice.push("run the launcher as root, or with CAP_NET_BIND_SERVICE".to_owned());
     (summary, advice)
 }
 
-fn no_such_address(port: &str, listen: &Listen, raw: &RawPortFailure) -> (String, Vec<String>) {
+fn no_such_address(asker: Asker<'_>, port: &str, listen: &Listen, raw: &RawPortFailure) -> (String, Vec<String>) {
     let (Listen::Tcp(address) | Listen::Udp(address)) = listen else { return other(port, listen, raw.errno) };
     let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
-    let all = if address.is_ipv6() { "[::]" } else { "0.0.0.0" };
+    let all = match address {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
     if raw.addresses.is_empty() {
         let summary = format!("{port} cannot be bound: this host has no {family} address");
-        let instead = if address.is_ipv6() { "0.0.0.0" } else { "[::]" };
-        return (summary, vec![format!("use the other family: --port {instead}:{}", address.port())]);
+        let instead = match address {
+            SocketAddr::V4(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let instead = SocketAddr::new(instead, address.port());
+        return (
+            summary,
+            vec![format!("use the other family: {}", asker.write(listen, instead, Some(address.port())))],
+        );
     }
     let known: Vec<String> = raw.addresses.iter().map(IpAddr::to_string).collect();
     let summary = format!(
@@ -287,7 +298,8 @@ fn no_such_address(port: &str, listen: &Listen, raw: &RawPortFailure) -> (String
         address.ip(),
         known.join(", ")
     );
-    (summary, vec![format!("use one of them, or all of them: --port {all}:{}", address.port())])
+    let all = asker.write(listen, SocketAddr::new(all, address.port()), Some(address.port()));
+    (summary, vec![format!("use one of them, or all of them: {all}")])
 }
 
 fn other(port: &str, listen: &Listen, number: Option<i32>) -> (String, Vec<String>) {
@@ -315,19 +327,6 @@ fn other(port: &str, listen: &Listen, number: Option<i32>) -> (String, Vec<Strin
         _ => None,
     };
     (summary, advice.into_iter().collect())
-}
-
-/// The address as a flag takes it, on this port, or on `auto`.
-fn on_port(listen: &Listen, address: SocketAddr, port: Option<u16>) -> String {
-    let scheme = if matches!(listen, Listen::Udp(_)) { "udp://" } else { "" };
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    };
-    match port {
-        Some(port) => format!("{scheme}{ip}:{port}"),
-        None => format!("{scheme}{ip}:auto"),
-    }
 }
 
 /// As a shell takes it.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::config::listen::listen as parse_listen;
+use crate::core::facts::ParentFacts;
 
 fn asked() -> Listen {
     parse_listen("127.0.0.1:8080").unwrap()
@@ -25,7 +26,7 @@ fn raw(problem: PortProblem, errno: i32) -> RawPortFailure {
 }
 
 fn taken_by(owner: OwnerFacts) -> PortFailure {
-    failure("http", &asked(), &raw(PortProblem::Taken, 98), Some(owner))
+    failure(Asker::Flag, "http", &asked(), &raw(PortProblem::Taken, 98), Some(owner))
 }
 
 #[test]
@@ -38,6 +39,12 @@ fn the_owner_is_named_whole() {
     );
     assert_eq!(failure.advice[0], "stop it: kill 4711");
     assert!(failure.advice[1].contains("--port 127.0.0.1:8081"), "{}", failure.advice[1]);
+}
+
+#[test]
+fn the_place_of_a_port_without_a_name_is_not_told() {
+    let failure = failure(Asker::Flag, "1", &asked(), &raw(PortProblem::Taken, 98), Some(python()));
+    assert!(failure.summary.starts_with("port tcp://127.0.0.1:8080 is taken: "), "{}", failure.summary);
 }
 
 #[test]
@@ -102,11 +109,11 @@ fn every_kind_of_hold_has_its_words() {
     let path = parse_listen("unix:/run/it's.sock").unwrap();
     let of = |state| {
         let owner = OwnerFacts { state, ..OwnerFacts::default() };
-        failure("", &path, &raw(PortProblem::Taken, 98), Some(owner))
+        failure(Asker::Flag, "", &path, &raw(PortProblem::Taken, 98), Some(owner))
     };
     assert!(of(HoldState::NotASocket).summary.starts_with("unix:/run/it's.sock cannot be had"));
     assert_eq!(of(HoldState::Stale).advice, ["rm '/run/it'\\''s.sock'"]);
-    assert!(failure("", &asked(), &raw(PortProblem::Taken, 98), None).summary.contains("cannot be told"));
+    assert!(failure(Asker::Flag, "", &asked(), &raw(PortProblem::Taken, 98), None).summary.contains("cannot be told"));
 }
 
 #[test]
@@ -121,7 +128,7 @@ fn a_long_or_strange_command_line_stays_one_short_line() {
 fn a_privileged_port_gets_a_higher_one() {
     let listen = parse_listen("0.0.0.0:80").unwrap();
     let raw = RawPortFailure { unprivileged_from: Some(1024), ..raw(PortProblem::Privileged, 13) };
-    let failure = failure("", &listen, &raw, None);
+    let failure = failure(Asker::Flag, "", &listen, &raw, None);
     assert!(failure.summary.contains("ports below 1024 need CAP_NET_BIND_SERVICE"));
     assert_eq!(failure.advice[0], "choose a higher port: --port 0.0.0.0:8080");
     assert_eq!(failure.advice[1], "allow it for everyone: sysctl net.ipv4.ip_unprivileged_port_start=80");
@@ -132,18 +139,18 @@ fn an_address_elsewhere_gets_those_that_are_here() {
     let listen = parse_listen("10.9.8.7:80").unwrap();
     let addresses = vec!["127.0.0.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
     let here = RawPortFailure { addresses, ..raw(PortProblem::NoSuchAddress, 99) };
-    let found = failure("", &listen, &here, None);
+    let found = failure(Asker::Flag, "", &listen, &here, None);
     assert!(found.summary.ends_with("whose IPv4 addresses are 127.0.0.1, 192.0.2.2"), "{}", found.summary);
     assert!(found.advice[0].ends_with("--port 0.0.0.0:80"));
     let listen = parse_listen("[::1]:80").unwrap();
-    let found = failure("", &listen, &raw(PortProblem::NoSuchAddress, 97), None);
+    let found = failure(Asker::Flag, "", &listen, &raw(PortProblem::NoSuchAddress, 97), None);
     assert!(found.summary.ends_with("this host has no IPv6 address"), "{}", found.summary);
 }
 
 #[test]
 fn a_missing_directory_is_made() {
     let listen = parse_listen("unix:/run/app/x.sock").unwrap();
-    let failure = failure("", &listen, &raw(PortProblem::Other, 2), None);
+    let failure = failure(Asker::Flag, "", &listen, &raw(PortProblem::Other, 2), None);
     assert!(failure.summary.ends_with("ENOENT (no such file or directory)"));
     assert_eq!(failure.advice, ["make the directory: mkdir -p /run/app"]);
 }
@@ -166,4 +173,51 @@ fn cgroups_name_units_and_containers() {
     ] {
         assert_eq!(unit_or_container(path), expected, "{path}");
     }
+}
+
+#[test]
+fn what_started_it_and_for_which_service_is_told() {
+    let told = |change: &dyn Fn(&mut HolderFacts)| {
+        let mut owner = python();
+        change(&mut owner.holders[0]);
+        let failure = taken_by(owner);
+        let aside = failure.summary.split("0.0.0.0:8080").nth(1).unwrap_or_default().to_owned();
+        (aside, failure.advice[0].clone())
+    };
+    let parent = |pid: i32, name: &str| ParentFacts { pid, name: name.to_owned() };
+    let (aside, _) = told(&|holder| holder.parents = vec![parent(9, "bash"), parent(7, "sshd")]);
+    assert_eq!(aside, "; it was started by bash (pid 9) below sshd (pid 7)");
+    let (aside, advice) = told(&|holder| {
+        (holder.service, holder.generation, holder.kin) = (Some("db".to_owned()), Some(3), Kin::Child);
+        holder.launcher = Some(5);
+    });
+    assert_eq!(aside, "; it is generation 3 of the service db of this launcher");
+    assert_eq!(advice, "stop it: launcher stop db");
+    let (aside, _) = told(&|holder| (holder.service, holder.generation) = (Some("db".to_owned()), Some(2)));
+    assert_eq!(aside, "; it was started as generation 2 of the service db");
+    let (aside, _) = told(&|holder| (holder.kin, holder.parents) = (Kin::Above, vec![parent(9, "bash")]));
+    assert_eq!(aside, "; launcher itself runs below it");
+}
+
+#[test]
+fn advice_is_for_where_the_address_is_written() {
+    let mut owner = python();
+    owner.holders[0].kin = Kin::SameUser;
+    let advice = |asker, listen: &str| {
+        let listen = parse_listen(listen).unwrap();
+        failure(asker, "", &listen, &raw(PortProblem::Taken, 98), Some(owner.clone())).advice.join("\n")
+    };
+    let key = advice(Asker::Key("api"), "udp://127.0.0.1:53");
+    assert!(key.contains("choose another port: listen = \"udp://127.0.0.1:54\" in [[service.api.port]]"), "{key}");
+    assert!(key.contains("take_over = true in [[service.api.port]]") && !key.contains("--"), "{key}");
+    let flag = advice(Asker::Flag, "[::1]:8080");
+    assert!(flag.contains("--port [::1]:8081") && flag.contains("before each start: --take-over"), "{flag}");
+    let http = advice(Asker::Http, "127.0.0.1:9900");
+    assert!(http.contains("choose another port: http = \"127.0.0.1:9901\"") && !http.contains("take"), "{http}");
+    let question = advice(Asker::Question, "127.0.0.1:8080");
+    assert!(question.contains("launcher run --take-over") && !question.contains("--port"), "{question}");
+    owner.holders[0].launcher = Some(5);
+    let listen = asked();
+    let kept = failure(Asker::Flag, "", &listen, &raw(PortProblem::Taken, 98), Some(owner)).advice.join("\n");
+    assert!(!kept.contains("--take-over"), "what another launcher keeps running is not offered: {kept}");
 }

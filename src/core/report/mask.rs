@@ -38,10 +38,12 @@ enum Next {
 }
 
 fn one(program: &str, argument: &str) -> (String, Next) {
-    // mysql takes its password glued to -p.
-    let mysql = program.starts_with("mysql") || program.starts_with("mariadb");
-    if mysql && argument.starts_with("-p") && argument.len() > 2 {
-        return (format!("-p{MASK}"), Next::Plain);
+    if takes_glued(program) && argument.starts_with("-p") {
+        return if argument.len() > 2 {
+            (format!("-p{MASK}"), Next::Plain)
+        } else {
+            (argument.to_owned(), glued_next(program))
+        };
     }
     if matches!(argument, "-u" | "--user" | "-U" | "--proxy-user") && program == "curl" {
         return (argument.to_owned(), Next::Account);
@@ -51,6 +53,45 @@ fn one(program: &str, argument: &str) -> (String, Next) {
         _ => Next::Plain,
     };
     (text(argument), next)
+}
+
+/// Programs that take a password glued to `-p`.
+const GLUED: [&str; 3] = ["mysql", "mariadb", "sshpass"];
+
+fn takes_glued(program: &str) -> bool {
+    GLUED.iter().any(|name| program.starts_with(name))
+}
+
+/// What follows a `-p` that stands alone: to mysql it is a prompt, to sshpass the password.
+fn glued_next(program: &str) -> Next {
+    if program.starts_with("sshpass") { Next::Secret } else { Next::Plain }
+}
+
+/// Masks passwords glued to `-p` behind such a program in a line, as in the script of a `sh -c`.
+fn glued(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let (mut behind, mut next) = (false, false);
+    for word in line.split_inclusive(|c: char| c.is_whitespace() || ";|&\"'()".contains(c)) {
+        let bare = word.trim_end_matches(|c: char| c.is_whitespace() || ";|&\"'()".contains(c));
+        let end = &word[bare.len()..];
+        match bare {
+            "" => {}
+            _ if std::mem::take(&mut next) => {
+                shown.push_str(MASK);
+                shown.push_str(end);
+                continue;
+            }
+            _ if behind && bare.starts_with("-p") && bare.len() > 2 => {
+                shown.push_str(&format!("-p{MASK}{end}"));
+                continue;
+            }
+            "-p" => next = behind && line.contains("sshpass"),
+            _ => behind |= takes_glued(bare.rsplit('/').next().unwrap_or(bare)),
+        }
+        behind &= !end.contains([';', '|', '&']);
+        shown.push_str(word);
+    }
+    shown
 }
 
 fn account(argument: &str) -> String {
@@ -63,10 +104,13 @@ fn account(argument: &str) -> String {
 /// A text with what looks like a secret masked: `password=x`, `"token": "x"`, `Bearer x`, `redis://:x@cache`.
 pub fn text(text: &str) -> String {
     // Most texts have nothing of the kind: they are handed on as they are.
-    if !text.contains(['=', ':']) && !TOKENS.iter().any(|token| text.contains(token)) && !text.contains("earer ") {
+    let has_glued = text.contains("-p") && GLUED.iter().any(|name| text.contains(name));
+    let has_token = TOKENS.iter().any(|token| text.contains(token)) || text.contains("earer ");
+    if !text.contains(['=', ':']) && !has_token && !has_glued {
         return text.to_owned();
     }
-    text.split_inclusive('\n').map(|line| tokens(&values(&urls(line)))).collect()
+    let masked = |line: &str| tokens(&values(&urls(line)));
+    text.split_inclusive('\n').map(|line| if has_glued { masked(&glued(line)) } else { masked(line) }).collect()
 }
 
 /// Masks the user information of each URL: the password, or, without one, a user that is as long as a key.
@@ -257,6 +301,9 @@ pub fn report(report: &mut Report) {
     std::iter::once(&mut report.verdict).chain(&mut report.alternatives).for_each(verdict);
     report.processes.iter_mut().for_each(process);
     report.ports.iter_mut().for_each(port);
+    for words in report.probe.iter_mut().flat_map(|probe| [Some(&mut probe.wanted), probe.last_error.as_mut()]) {
+        words.into_iter().for_each(|words| *words = text(words));
+    }
     for entry in &mut report.timeline {
         entry.event = text(&entry.event);
     }
@@ -279,6 +326,7 @@ pub fn process(process: &mut ProcessFacts) {
         thread.syscall = thread.syscall.take().map(|call| text(&call));
         thread.waiting_on.iter_mut().for_each(waiting_on);
     }
+    process.tasks.iter_mut().flat_map(|task| &mut task.waiting_on).for_each(waiting_on);
 }
 
 fn port(port: &mut PortFacts) {
@@ -306,6 +354,9 @@ fn waiting_on(wait: &mut WaitingOn) {
         }
         WaitingOn::Open { .. }
         | WaitingOn::Futex(_)
+        | WaitingOn::Channels { .. }
+        | WaitingOn::RuntimeLock { .. }
+        | WaitingOn::Tasks { .. }
         | WaitingOn::Sleep { .. }
         | WaitingOn::Signal
         | WaitingOn::Entropy
@@ -343,6 +394,8 @@ mod tests {
     fn arguments_lose_their_secrets_and_nothing_else() {
         for (line, shown) in [
             ("api --password=hunter2 --port=80", "api --password=*** --port=80"),
+            ("mysqldump -uroot -phunter2 -P 3306", "mysqldump -uroot -p*** -P 3306"),
+            ("sshpass -p hunter2 ssh h", "sshpass -p *** ssh h"),
             ("api --db-password hunter2 --port 80", "api --db-password *** --port 80"),
             ("api --token abc -v", "api --token *** -v"),
             ("api --password --verbose", "api --password --verbose"),

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::diagnosis::{Diagnosis, Verdict};
 use crate::core::exit::Ending;
-use crate::core::facts::{Facts, Occasion, PortFacts, ProcessFacts};
+use crate::core::facts::{
+    Facts, Occasion, PortFacts, ProbeFacts, ProcessFacts, ProfileFacts, Refusal, RequirementFacts,
+};
 use crate::core::signal::Signal;
 
 /// `launcher-report/1`.
@@ -42,9 +44,18 @@ pub struct Report {
     /// Every process with its stacks.
     #[serde(default)]
     pub processes: Vec<ProcessFacts>,
+    /// What the service itself says of its goroutines, where `pprof` says where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goroutine_profile: Option<ProfileFacts>,
     /// The declared ports.
     #[serde(default)]
     pub ports: Vec<PortFacts>,
+    /// What had to answer before the start, when that is why it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<RequirementFacts>,
+    /// What came of looking whether it is ready, where it is asked or listened to and was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeFacts>,
     /// How the main process ended.
     #[serde(default)]
     pub exit: ReportExit,
@@ -115,7 +126,10 @@ impl Report {
             alternatives: diagnosis.alternatives,
             timeline: meta.timeline,
             processes: facts.processes.clone(),
+            goroutine_profile: facts.profile.clone(),
             ports: facts.ports.clone(),
+            requirements: requirements(facts),
+            probe: facts.probe.clone().filter(|_| !facts.was_ready),
             output_tail: facts.output_tail.clone(),
             output_age_ms: facts.output_age.map(millis),
             limits: limits(facts),
@@ -130,6 +144,15 @@ impl Report {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
+    }
+
+    /// Writes the same, without having it in memory as a whole: with very many goroutines that is a hundred megabytes.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn write_json(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        out.write_all(b"\n")
     }
 
     /// Reads a stored report.
@@ -160,6 +183,13 @@ fn exit(facts: &Facts, verdict: &Verdict) -> ReportExit {
         None => (None, None),
     };
     ReportExit { code, signal, out_of_memory: verdict.cause == crate::core::diagnosis::Cause::OutOfMemory }
+}
+
+fn requirements(facts: &Facts) -> Vec<RequirementFacts> {
+    match &facts.refusal {
+        Some(Refusal::Requirement(failure)) => failure.requirements.clone(),
+        _ => Vec::new(),
+    }
 }
 
 fn limits(facts: &Facts) -> serde_json::Value {

@@ -6,7 +6,9 @@ use crate::core::time::Moment;
 ///
 /// | deadline | set when | what happens then |
 /// |---|---|---|
+/// | `Require` | a requirement is waited for | it is tried again, or the generation has failed |
 /// | `Start` | `Spawn` | dump, report, stop |
+/// | `Proof` | a successor that says nothing was executed | it is ready |
 /// | `Watchdog` | ready, every WATCHDOG=1 | dump, report, stop |
 /// | `Reset` | ready | failures, backoff and breaker start again |
 /// | `Hold` | a stop request is kept back | the stop begins |
@@ -18,7 +20,9 @@ use crate::core::time::Moment;
 /// | `Cooldown` | the breaker opened | one trial |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deadline {
+    Require,
     Start,
+    Proof,
     Watchdog,
     Reset,
     Hold,
@@ -31,8 +35,10 @@ pub(super) enum Deadline {
 }
 
 impl Deadline {
-    const ALL: [Deadline; 10] = [
+    const ALL: [Deadline; 12] = [
+        Deadline::Require,
         Deadline::Start,
+        Deadline::Proof,
         Deadline::Watchdog,
         Deadline::Reset,
         Deadline::Hold,
@@ -87,6 +93,11 @@ impl Deadlines {
     /// When the earliest one comes.
     pub(super) fn next(&self) -> Option<Moment> {
         self.0.iter().flatten().min().copied()
+    }
+
+    /// When the last one comes.
+    pub(super) fn latest(&self) -> Option<Moment> {
+        self.0.iter().flatten().max().copied()
     }
 
     /// Takes away and returns the earliest deadline that has come.

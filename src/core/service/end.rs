@@ -9,7 +9,7 @@ use crate::core::settings::{OnOpen, OnTimeout, Ready, RestartPolicy};
 use super::breaker::Breaker;
 use super::deadlines::Deadline;
 use super::live::{Course, Failure, Main, Report};
-use super::{Action, Outcome, OutcomeCause, Outlook, Service, State, Transition, Turn, Wish};
+use super::{Action, Next, Outcome, OutcomeCause, Outlook, Role, Service, State, Transition, Turn, Wish};
 
 /// How long an answer to `Explain` is waited for: the dump has 2 s of its own, the rest is for the report.
 const EXPLAIN_LIMIT: Duration = Duration::from_secs(4);
@@ -62,6 +62,9 @@ impl Service {
         match live.course {
             _ if live.over => self.settle(turn),
             Course::Dumping if live.main == Main::Gone => self.begin_rest(turn),
+            Course::Dumping if live.failure == Some(Failure::Watchdog) => {
+                self.begin_stop(turn, self.settings.notify.watchdog_signal);
+            }
             Course::Dumping => self.begin_stop(turn, self.settings.stop_signal),
             Course::Surviving => self.kill(turn),
             Course::Up | Course::Stopping(_) | Course::Resting | Course::Killed => {}
@@ -88,17 +91,26 @@ impl Service {
     /// What will come after this generation: the report is made before the generation is over, and says it.
     fn outlook(&mut self, turn: &Turn, failure: Option<Failure>) -> Outlook {
         let restart = &self.settings.restart;
-        let left = restart.max_failures.map(|max| max.saturating_sub(self.failures));
-        let of = left.map(|left| self.attempt.saturating_add(left.saturating_sub(1)));
-        let Some(failure) = failure.filter(|_| self.wish == Wish::Run) else { return Outlook { of, next: None } };
-        let exhausted = left.is_some_and(|left| left <= 1) || self.exits_on(failure);
+        // An attempt after the service was ready, if only for a moment, is the first again: not of so many.
+        let of = restart.max_failures.filter(|_| self.attempt == self.failures.saturating_add(1));
+        let Some(failure) = failure.filter(|_| self.wish == Wish::Run) else {
+            return Outlook { of, next: Next::Nothing };
+        };
+        match self.role {
+            Role::Sole => {}
+            Role::Followed => return Outlook { of: None, next: Next::NewTakesOver },
+            Role::Successor | Role::Leaving => return Outlook { of: None, next: Next::OldStays },
+        }
+        let exhausted = restart.max_failures.is_some_and(|max| self.failures.saturating_add(1) >= max);
+        let exhausted = exhausted || self.exits_on(failure);
         if restart.policy == RestartPolicy::Never || exhausted {
-            return Outlook { of, next: None };
+            return Outlook { of, next: Next::Nothing };
         }
         let opening = self.breaker.as_ref().filter(|breaker| breaker.would_open(turn.now)).map(Breaker::settings);
         let next = match opening {
-            Some(breaker) => (breaker.on_open == OnOpen::Cooldown).then_some(breaker.cooldown),
-            None => Some(self.draw_wait()),
+            Some(breaker) if breaker.on_open == OnOpen::Cooldown => Next::Attempt(breaker.cooldown),
+            Some(_) => Next::Nothing,
+            None => Next::Attempt(self.draw_wait()),
         };
         Outlook { of, next }
     }
@@ -126,6 +138,7 @@ impl Service {
     pub(super) fn finish(&mut self, turn: &mut Turn) {
         self.deadlines.clear_all();
         self.stop_probing(turn);
+        self.stop_requiring(turn);
         self.release_ports(turn);
         let Some(live) = self.live.take() else { return };
         // A preflight that was cut short says nothing: the generation before it has the last word.
@@ -150,6 +163,17 @@ impl Service {
         self.deadlines.clear_all();
         self.signals.clear();
         self.outcome = Some(outcome);
+        // Of one that has another beside it, what was stored is the other's.
+        if self.role == Role::Sole && std::mem::take(&mut self.stores) {
+            turn.act(Action::CloseDescriptors);
+        }
+        // A start that was called off before a generation began changes nothing for who waits for its end.
+        if self.role == Role::Sole {
+            let last = std::mem::replace(&mut self.left, self.generation);
+            if self.settings.on_stop.is_some() && last != self.generation {
+                turn.act(Action::Farewell);
+            }
+        }
         self.go(turn, state);
     }
 
@@ -167,7 +191,7 @@ impl Service {
     /// It ended by itself, and well: the row of failures is broken.
     fn succeeded(&mut self, turn: &mut Turn, code: i32) {
         self.failures = 0;
-        if self.settings.restart.policy == RestartPolicy::Always {
+        if self.settings.restart.policy == RestartPolicy::Always && self.role == Role::Sole {
             self.back_off(turn);
         } else {
             self.rest(turn, State::Stopped, Outcome { code, cause: OutcomeCause::Completed });
@@ -176,13 +200,16 @@ impl Service {
 
     /// It failed: again, later, or never.
     fn failed(&mut self, turn: &mut Turn, failure: Failure, code: i32) {
+        let outcome = Outcome { code, cause: OutcomeCause::Failed(failure.occasion()) };
+        if self.role != Role::Sole {
+            return self.rest(turn, State::Failed, outcome);
+        }
         self.failures = self.failures.saturating_add(1);
         let opened = self
             .breaker
             .as_mut()
             .and_then(|breaker| breaker.failed(turn.now).map(|failures| (failures, *breaker.settings())));
         let restart = &self.settings.restart;
-        let outcome = Outcome { code, cause: OutcomeCause::Failed(failure.occasion()) };
         if restart.policy == RestartPolicy::Never {
             return self.rest(turn, State::Failed, outcome);
         }
@@ -206,13 +233,10 @@ impl Service {
     /// The next generation comes after a while, or at once when there is nothing to wait.
     fn back_off(&mut self, turn: &mut Turn) {
         let restart = &self.settings.restart;
-        let attempt = self.next_attempt();
-        // The last attempt allowed: each failure in the row has used up one.
-        let left = restart.max_failures.map(|max| max.saturating_sub(self.failures));
-        let of = left.map(|left| attempt.saturating_add(left.saturating_sub(1)));
+        let (attempt, failures, max) = (self.next_attempt(), self.failures, restart.max_failures);
         let after = self.draw_wait();
         self.drawn_wait = None;
-        turn.tell(Transition::NextAttempt { attempt, of, after });
+        turn.tell(Transition::NextAttempt { attempt, failures, max, after });
         if after.is_zero() {
             return self.begin_generation(turn);
         }

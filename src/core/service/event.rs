@@ -2,7 +2,7 @@
 //! an older generation does no harm.
 
 use crate::core::exit::Ending;
-use crate::core::facts::{ExecFailure, Refusal};
+use crate::core::facts::{ExecFailure, Refusal, Trouble};
 use crate::core::notify::Message;
 use crate::core::signal::{Signal, SignalSet};
 
@@ -27,12 +27,14 @@ pub enum Event {
     PreflightPassed(Generation),
     /// Preflight found something in the way.
     PreflightFailed(Generation, Box<Refusal>),
+    /// A requirement was tried: what [`super::Action::Try`] asked for.
+    RequirementTried(Generation, usize, Result<(), Trouble>),
     /// Its main process was executed.
     Spawned(Generation, i32),
     /// Its main process could not be executed.
     SpawnFailed(Generation, Box<ExecFailure>),
     /// One of its processes said something on the notify socket.
-    Notified(Generation, Sender, Message),
+    Notified(Generation, Sender, Box<Message>),
     /// The declared ports listen, or the probed address answers.
     ProbeSucceeded(Generation),
     /// The main process has handlers for these signals now.

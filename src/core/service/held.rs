@@ -22,8 +22,9 @@ impl Service {
         let hears = main == Main::Running && live.is_some_and(|live| live.course != Course::Killed);
         let held = !ready && self.signals.is_held(&self.settings.signals, arrived, sent);
         let goes_down = self.state == State::Stopping && self.wish == Wish::Stop;
-        let comes_up =
-            matches!(self.state, State::Checking | State::Starting) && matches!(main, Main::Absent | Main::Spawning);
+        let comes_up = matches!(self.state, State::Checking | State::Waiting | State::Starting)
+            && live.is_some()
+            && matches!(main, Main::Absent | Main::Spawning);
         if hears && !held {
             self.send(turn, sent);
         } else if held && !goes_down {

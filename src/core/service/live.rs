@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::exit::{Ending, code};
 use crate::core::facts::{Occasion, Refusal};
-use crate::core::settings::{PortMode, Ready, ServiceSettings};
+use crate::core::settings::{NotifyAccess, PortMode, Ready, ServiceSettings};
 use crate::core::signal::{Signal, SignalSet};
 use crate::core::time::Moment;
 
@@ -16,12 +16,16 @@ pub(super) struct Live {
     pub(super) generation: Generation,
     pub(super) main: Main,
     pub(super) course: Course,
+    /// Its requirements are waited for.
+    pub(super) requiring: bool,
     /// No process of it runs, and none will.
     pub(super) over: bool,
     /// It has been ready.
     pub(super) ready: bool,
     /// READY=1 came before `Spawned` did: the datagram overtook the keeper's message.
     pub(super) said_ready: bool,
+    /// It has said READY=1.
+    pub(super) spoke: bool,
     /// RELOADING=1, and not yet READY=1 again.
     pub(super) reloading: bool,
     /// STOPPING=1: it goes down by itself, so a watchdog that falls silent means nothing.
@@ -40,16 +44,20 @@ pub(super) struct Live {
     pub(super) watching_handlers: bool,
     pub(super) ports_released: bool,
     pub(super) watchdog: Option<Duration>,
+    /// Who is heard: as it is set, or as NOTIFYACCESS= has it since.
+    pub(super) access: NotifyAccess,
     /// The pid of the main process: told by `Spawned`, changed by MAINPID=.
     pub(super) pid: Option<i32>,
-    /// The last stranger that was told of: one line for each is enough.
+    /// The last sender that was told of as one that is not heard: one line for each is enough.
     pub(super) stranger: Option<i32>,
+    /// MONOTONIC_USEC= of the last RELOADING=1.
+    pub(super) reload_began: Option<Duration>,
 }
 
 /// How it stands with the main process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Main {
-    /// Preflight runs, or has failed.
+    /// Preflight runs, or has failed; or requirements are waited for.
     Absent,
     /// `Spawn` is not answered yet.
     Spawning,
@@ -121,7 +129,8 @@ impl Failure {
     pub(super) fn refused(refusal: &Refusal) -> Failure {
         match refusal {
             Refusal::Exec(failure) => Failure::Refused(Occasion::ExecFailed, failure.problem.exit_code()),
-            Refusal::Port(_) => Failure::Refused(Occasion::Preflight, code::PREFLIGHT),
+            Refusal::Port(_) | Refusal::File(_) => Failure::Refused(Occasion::Preflight, code::PREFLIGHT),
+            Refusal::Requirement(_) => Failure::Refused(Occasion::Requirement, code::REQUIREMENT),
         }
     }
 
@@ -136,14 +145,16 @@ impl Failure {
 
 impl Live {
     /// A generation whose preflight begins.
-    pub(super) fn new(generation: Generation, watchdog: Option<Duration>) -> Live {
+    pub(super) fn new(generation: Generation, watchdog: Option<Duration>, access: NotifyAccess) -> Live {
         Live {
             generation,
             main: Main::Absent,
             course: Course::Up,
+            requiring: false,
             over: false,
             ready: false,
             said_ready: false,
+            spoke: false,
             reloading: false,
             winding_down: false,
             failure: None,
@@ -156,8 +167,10 @@ impl Live {
             watching_handlers: false,
             ports_released: false,
             watchdog,
+            access,
             pid: None,
             stranger: None,
+            reload_began: None,
         }
     }
 
@@ -211,7 +224,7 @@ impl Criteria {
             Ready::Auto => (!own_ports, true, own_ports),
             Ready::Listen => (!own_ports, false, own_ports),
             Ready::Notify => (false, true, false),
-            Ready::Tcp(_) => (false, false, true),
+            Ready::Tcp(_) | Ready::Fd(_) | Ready::Http(_) | Ready::Log(_) | Ready::Exec(_) => (false, false, true),
             Ready::Started => (true, false, false),
             Ready::Exited => (false, false, false),
         };

@@ -1,11 +1,11 @@
 //! The state machine of one service: [`Service::step`] takes what happened and says what is to be done.
 //!
 //! ```text
-//! stopped ──▶ waiting ──▶ checking ──▶ starting ──▶ ready
-//!    ▲                     ▲    │          │          │
-//!    │   backoff, cooldown │    │ refused  │ deadline │ exit, watchdog, stop
-//!    │                     │    │          ▼          ▼
-//!    │         backing-off, open ◀──────── stopping ◀─┘
+//! stopped ──▶ waiting ──▶ checking ──▶ waiting ──▶ starting ──▶ ready
+//!    ▲         for others  ▲    │     for what it     │          │
+//!    │   backoff, cooldown │    │       requires      │ deadline │ exit, watchdog, stop
+//!    │                     │    │ refused  │ deadline ▼          ▼
+//!    │         backing-off, open ◀─────────┴──────── stopping ◀──┘
 //!    ├── asked, or done ──────────────────────┤
 //!  failed ◀── given up ───────────────────────┘
 //! ```
@@ -13,21 +13,23 @@
 //! One method for each event, in files by theme:
 //!
 //! - `start`: from the wish to have it to its being ready; `notified`: what it says on the notify socket;
+//! - `require`: what it waits for between its preflight and its start;
 //! - `stop`: stop requests, the ladder from stop signal to SIGKILL; `held`: signals that pass through;
 //! - `end`: how a generation ends, its one report, and what comes after it;
-//! - `live`: the generation under way;
-//! - `deadlines`, `signals`, `backoff`, `breaker`: tables without any say of their own;
-//! - `table`: which event can happen in which state.
+//! - `live`: the generation under way; `beside`: when another one of the same service is;
+//! - `deadlines`, `signals`, `breaker`: tables without any say of their own;
+//! - `renew`: other settings, because launcher.toml has changed;
+//! - `table`: which event can happen in which state; `view`: what those who ask are told.
 //!
 //! Three rules hold it together:
 //!
-//! - There is one live generation at most. Events carry their generation; those of another one are dropped.
+//! - There is one live generation at most; the fleet keeps a second one beside it by a second `Service`. Events carry their generation; those of another one are dropped.
 //! - A failed generation has one report, and is over when no process of it is left *and* that report is written, unless
 //!   a last stop request or the stop budget does not wait for it.
 //! - Whatever is waited for has a deadline in the one table, which is empty once the service is at rest.
 
 mod action;
-mod backoff;
+mod beside;
 mod breaker;
 mod deadlines;
 mod end;
@@ -35,14 +37,18 @@ mod event;
 mod held;
 mod live;
 mod notified;
+mod renew;
+mod require;
 mod signals;
 mod start;
 mod stop;
 mod table;
 #[cfg(test)]
 mod tests;
+mod view;
 
-pub use action::{Action, Outlook, Transition};
+pub use action::{Action, Next, Outlook, Spread, Transition};
+pub use beside::NoOverlap;
 pub use event::{Event, Sender, StopCause};
 pub use table::EventKind;
 
@@ -51,15 +57,20 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::core::backoff::Waits;
 use crate::core::facts::{Occasion, Refusal};
+use crate::core::requirement::Vigil;
 use crate::core::settings::{Ready, ServiceSettings};
 use crate::core::time::Moment;
 
-use backoff::Waits;
+use beside::Role;
 use breaker::Breaker;
 use deadlines::{Deadline, Deadlines};
 use live::{Criteria, Live, Main};
 use signals::SignalTable;
+
+/// How long a preflight may take, as far as anybody is told.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// The number of a start of a service: counts up from 1 and never repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -147,13 +158,18 @@ enum Wish {
 #[derive(Debug, Clone)]
 pub struct Service {
     settings: Arc<ServiceSettings>,
+    /// Other settings, for the next generation.
+    next: Option<Arc<ServiceSettings>>,
     criteria: Criteria,
     state: State,
     wish: Wish,
     /// Stop requests since it was last wanted: a second hurries, a third kills.
     stop_requests: u32,
+    role: Role,
     live: Option<Live>,
     generation: Generation,
+    /// The newest number that is used up: by itself, or by a generation beside it.
+    newest: Generation,
     attempt: u32,
     /// The current generation, or the last one, was ready: the next one is attempt 1.
     was_ready: bool,
@@ -169,11 +185,19 @@ pub struct Service {
     /// The wait that was drawn for what comes after the current generation, once it has failed.
     drawn_wait: Option<Duration>,
     breaker: Option<Breaker>,
+    /// Descriptors of it are kept.
+    stores: bool,
+    /// The newest generation at the last rest.
+    left: Generation,
+    /// Its requirements, and how it stands with them.
+    vigil: Vigil,
 }
 
 /// One call of [`Service::step`]: the time, and where its actions go.
 struct Turn<'a> {
     now: Moment,
+    /// Of whom it is told.
+    generation: Generation,
     actions: &'a mut Vec<Action>,
 }
 
@@ -183,7 +207,7 @@ impl Turn<'_> {
     }
 
     fn tell(&mut self, transition: Transition) {
-        self.act(Action::Tell(transition));
+        self.act(Action::Tell(self.generation, transition));
     }
 }
 
@@ -195,8 +219,10 @@ impl Service {
             state: State::Stopped,
             wish: Wish::Run,
             stop_requests: 0,
+            role: Role::Sole,
             live: None,
             generation: Generation(0),
+            newest: Generation(0),
             attempt: 0,
             was_ready: false,
             failures: 0,
@@ -208,7 +234,11 @@ impl Service {
             waits: Waits::new(seed),
             drawn_wait: None,
             breaker: settings.restart.breaker.map(Breaker::new),
+            stores: false,
+            left: Generation(0),
+            vigil: Vigil::new(&settings.requirements, settings.require_timeout, seed),
             settings,
+            next: None,
         }
     }
 
@@ -220,7 +250,7 @@ impl Service {
         if event.generation().is_some_and(|of| self.live.as_ref().is_none_or(|live| live.generation != of)) {
             return;
         }
-        let turn = &mut Turn { now, actions };
+        let turn = &mut Turn { now, generation: self.generation, actions };
         match event {
             Event::StartRequested => self.on_start_requested(turn),
             Event::DependenciesReady => self.on_dependencies_ready(turn),
@@ -230,9 +260,10 @@ impl Service {
             Event::SignalReceived(signal) => self.on_signal_received(turn, signal),
             Event::PreflightPassed(_) => self.on_preflight_passed(turn),
             Event::PreflightFailed(_, refusal) => self.on_preflight_failed(turn, refusal),
+            Event::RequirementTried(_, index, outcome) => self.on_requirement_tried(turn, index, outcome),
             Event::Spawned(_, pid) => self.on_spawned(turn, pid),
             Event::SpawnFailed(_, failure) => self.on_spawn_failed(turn, Box::new(Refusal::Exec(*failure))),
-            Event::Notified(_, sender, message) => self.on_notified(turn, sender, message),
+            Event::Notified(_, sender, message) => self.on_notified(turn, sender, *message),
             Event::ProbeSucceeded(_) => self.on_probe_succeeded(turn),
             Event::HandlersSeen(_, handled) => self.on_handlers_seen(turn, handled),
             Event::Exited(_, ending) => self.on_exited(turn, ending),
@@ -277,9 +308,14 @@ impl Service {
         self.status.as_deref()
     }
 
-    /// Whether it has said RELOADING=1 and not yet READY=1 again.
-    pub fn is_reloading(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.reloading)
+    /// Until when nothing may be heard of a service that comes up, or is to be tried again soon. `None` when nothing is
+    /// expected of it: it is ready, at rest, waits for others, or its breaker is open.
+    pub fn start_horizon(&self, now: Moment) -> Option<Moment> {
+        match self.state {
+            State::Ready | State::Open | State::Failed | State::Stopped => None,
+            State::Checking => Some(self.deadlines.latest().unwrap_or(now + CHECK_LIMIT)),
+            State::Waiting | State::Starting | State::Stopping | State::BackingOff => self.deadlines.latest(),
+        }
     }
 
     /// The pid of its main process, while that runs.
@@ -292,10 +328,19 @@ impl Service {
         self.live.as_ref().is_some_and(|live| live.main != Main::Absent && !live.over)
     }
 
+    /// Whether it waits for what it comes after; in the same state it may wait for its requirements.
+    pub fn waits_for_others(&self) -> bool {
+        self.state == State::Waiting && self.live.is_none()
+    }
+
     /// Whether those that come after it may be started: it is ready, or has done what it was for.
     pub fn serves(&self) -> bool {
-        self.state == State::Ready
-            || self.outcome.is_some_and(|outcome| outcome.cause == OutcomeCause::Completed)
+        self.state == State::Ready || self.has_completed()
+    }
+
+    /// Whether it has ended with a success code, and nobody has wanted it again since.
+    pub fn has_completed(&self) -> bool {
+        self.outcome.is_some_and(|outcome| outcome.cause == OutcomeCause::Completed)
             || (self.settings.ready == Ready::Exited && self.was_ready)
     }
 
@@ -317,7 +362,9 @@ impl Service {
     fn on_time_passed(&mut self, turn: &mut Turn) {
         while let Some(deadline) = self.deadlines.take_due(turn.now) {
             match deadline {
+                Deadline::Require => self.on_requirements_due(turn),
                 Deadline::Start => self.on_start_timeout(turn),
+                Deadline::Proof => self.become_ready(turn),
                 Deadline::Watchdog => self.on_watchdog_missed(turn),
                 Deadline::Reset => self.forget_failures(),
                 Deadline::Hold => self.on_hold_limit(turn),
@@ -336,6 +383,7 @@ impl Service {
         self.failures = 0;
         self.drawn_wait = None;
         self.waits.reset();
+        self.vigil.forget();
         if let Some(breaker) = &mut self.breaker {
             breaker.close();
         }

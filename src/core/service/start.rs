@@ -23,7 +23,7 @@ impl Service {
 
     /// What it comes after is ready.
     pub(super) fn on_dependencies_ready(&mut self, turn: &mut Turn) {
-        if self.state == State::Waiting {
+        if self.state == State::Waiting && self.live.is_none() {
             self.begin_generation(turn);
         }
     }
@@ -35,21 +35,25 @@ impl Service {
             State::Stopped | State::Failed => self.begin_waiting(turn),
             State::BackingOff => self.begin_generation(turn),
             State::Open => self.begin_trial(turn),
-            State::Waiting => {}
-            State::Checking | State::Starting | State::Ready | State::Stopping => self.restart_live(turn),
+            State::Waiting if self.live.is_none() => {}
+            State::Waiting | State::Checking | State::Starting | State::Ready | State::Stopping => {
+                self.restart_live(turn)
+            }
         }
     }
 
     /// Begins the next generation with its preflight.
     pub(super) fn begin_generation(&mut self, turn: &mut Turn) {
-        let generation = Generation(self.generation.0 + 1);
-        self.generation = generation;
+        self.take_next();
+        let generation = Generation(self.newest.0 + 1);
+        (self.generation, self.newest, turn.generation) = (generation, generation, generation);
         self.attempt = self.next_attempt();
         self.was_ready = false;
         self.status = None;
         self.deadlines.clear_all();
         self.signals.forget_handlers();
-        self.live = Some(Live::new(generation, self.settings.watchdog.filter(|period| !period.is_zero())));
+        let watchdog = self.settings.watchdog.filter(|period| !period.is_zero());
+        self.live = Some(Live::new(generation, watchdog, self.settings.notify.access));
         self.go(turn, State::Checking);
         turn.act(Action::Check(generation));
     }
@@ -67,8 +71,15 @@ impl Service {
         if self.was_ready { 1 } else { self.attempt.saturating_add(1) }
     }
 
-    /// Nothing is in the way: on with it. The start deadline runs from here.
+    /// Nothing is in the way here: on with it, or first with what must answer elsewhere.
     pub(super) fn on_preflight_passed(&mut self, turn: &mut Turn) {
+        if self.state == State::Checking && self.live.as_ref().is_some_and(|live| !live.over) {
+            self.require(turn);
+        }
+    }
+
+    /// Everything is there. The start deadline runs from here.
+    pub(super) fn spawn(&mut self, turn: &mut Turn) {
         let Some(live) = self.live.as_mut().filter(|live| live.main == Main::Absent && !live.over) else { return };
         live.main = Main::Spawning;
         let generation = live.generation;
@@ -79,6 +90,9 @@ impl Service {
 
     /// Something is in the way: this generation has failed before it began.
     pub(super) fn on_preflight_failed(&mut self, turn: &mut Turn, refusal: Box<Refusal>) {
+        if self.state != State::Checking {
+            return;
+        }
         let Some(live) = self.live.as_mut().filter(|live| live.main == Main::Absent && !live.over) else { return };
         live.over = true;
         self.fail(turn, Failure::refused(&refusal), Some(refusal));
@@ -86,6 +100,7 @@ impl Service {
 
     /// Its main process was executed.
     pub(super) fn on_spawned(&mut self, turn: &mut Turn, pid: i32) {
+        let proof = self.proof().filter(|_| self.criteria.started);
         let Some(live) = self.live.as_mut().filter(|live| live.main == Main::Spawning) else { return };
         let generation = live.generation;
         live.main = Main::Running;
@@ -98,10 +113,13 @@ impl Service {
             // The stop came first: now there is somebody to tell.
             Course::Stopping(signal) => {
                 live.stop_signals = live.stop_signals.with(signal);
-                turn.act(Action::Signal(generation, signal));
+                turn.act(Action::Stop(generation, signal));
             }
-            Course::Up if self.criteria.started || said_ready => self.become_ready(turn),
+            Course::Up if said_ready || (self.criteria.started && proof.is_none()) => self.become_ready(turn),
             Course::Up => {
+                if let Some(proof) = proof {
+                    self.deadlines.set(Deadline::Proof, turn.now + proof);
+                }
                 live.probing = self.criteria.probe;
                 if live.probing {
                     turn.act(Action::Probe(generation));
@@ -138,7 +156,7 @@ impl Service {
         let Some(live) = self.live.as_mut().filter(|live| live.is_up() && !live.ready) else { return };
         live.ready = true;
         self.was_ready = true;
-        self.deadlines.clear(&[Deadline::Start, Deadline::Hold]);
+        self.deadlines.clear(&[Deadline::Start, Deadline::Proof, Deadline::Hold]);
         self.deadlines.set(Deadline::Reset, turn.now + self.settings.restart.reset_after);
         self.stop_probing(turn);
         self.release_ports(turn);
@@ -185,7 +203,8 @@ impl Service {
 
     /// Goes up no further: what a generation that comes up, or is up, waits for does not matter any more.
     pub(super) fn leave_up(&mut self, turn: &mut Turn) {
-        self.deadlines.clear(&[Deadline::Start, Deadline::Watchdog, Deadline::Reset, Deadline::Hold]);
+        let up = [Deadline::Start, Deadline::Proof, Deadline::Watchdog, Deadline::Reset, Deadline::Hold];
+        self.deadlines.clear(&up);
         self.signals.drop_stop();
         self.stop_probing(turn);
     }
@@ -208,7 +227,7 @@ impl Service {
     /// Restarts what is under way. A preflight that still runs is as good as a restart.
     fn restart_live(&mut self, turn: &mut Turn) {
         let Some(live) = &self.live else { return };
-        if self.state == State::Checking && !live.over {
+        if live.main == Main::Absent && !live.over {
             return;
         }
         let is_up = live.is_up();

@@ -74,6 +74,7 @@ impl Service {
     /// The first rung: the stop signal, or as soon as there is a main process to send it to.
     pub(super) fn begin_stop(&mut self, turn: &mut Turn, signal: Signal) {
         self.leave_up(turn);
+        let until = turn.now + self.stop_timeout();
         let Some(live) = &mut self.live else { return };
         live.course = Course::Stopping(signal);
         live.stop_began = turn.now;
@@ -82,11 +83,10 @@ impl Service {
         if main == Main::Running {
             live.stop_signals = live.stop_signals.with(signal);
         }
-        let until = turn.now + self.settings.stop_timeout;
         self.deadlines.set(Deadline::Stop, live.budget.map_or(until, |budget| until.min(budget.stop)));
         self.go(turn, State::Stopping);
         match main {
-            Main::Running => turn.act(Action::Signal(generation, signal)),
+            Main::Running => turn.act(Action::Stop(generation, signal)),
             Main::Gone => turn.act(Action::SignalRest(generation, signal)),
             Main::Absent | Main::Spawning => {}
         }
@@ -187,7 +187,7 @@ impl Service {
         let signal = self.stop_signal(cause);
         let Some(live) = self.live.as_mut().filter(|_| matches!(cause, StopCause::Signal(_))) else { return };
         live.stop_signals = live.stop_signals.with(signal);
-        turn.act(Action::Signal(live.generation, signal));
+        turn.act(Action::Stop(live.generation, signal));
     }
 
     /// What is sent to stop it. A rewritten signal is sent as it was rewritten; a configured stop signal (any but TERM)

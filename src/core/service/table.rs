@@ -15,6 +15,7 @@ pub enum EventKind {
     SignalReceived,
     PreflightPassed,
     PreflightFailed,
+    RequirementTried,
     Spawned,
     SpawnFailed,
     Notified,
@@ -28,7 +29,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 17] = [
+    pub const ALL: [EventKind; 18] = [
         EventKind::StartRequested,
         EventKind::DependenciesReady,
         EventKind::StopRequested,
@@ -37,6 +38,7 @@ impl EventKind {
         EventKind::SignalReceived,
         EventKind::PreflightPassed,
         EventKind::PreflightFailed,
+        EventKind::RequirementTried,
         EventKind::Spawned,
         EventKind::SpawnFailed,
         EventKind::Notified,
@@ -76,6 +78,8 @@ impl State {
             | EventKind::TimePassed => true,
             EventKind::DependenciesReady => self == State::Waiting,
             EventKind::PreflightPassed | EventKind::PreflightFailed => self == State::Checking,
+            // The second of its two kinds: what it comes after is ready, its preflight has passed.
+            EventKind::RequirementTried => self == State::Waiting,
             // The answer to `Spawn` is awaited in `starting`, and in `stopping` when a stop came before it.
             EventKind::Spawned | EventKind::SpawnFailed => matches!(self, State::Starting | State::Stopping),
             EventKind::Notified
@@ -83,8 +87,11 @@ impl State {
             | EventKind::HandlersSeen
             | EventKind::Exited
             | EventKind::Emptied => matches!(self, State::Starting | State::Ready | State::Stopping),
-            // A failed preflight leaves it `checking`, and a failed spawn `starting`, until the report is written.
-            EventKind::Explained => matches!(self, State::Checking | State::Starting | State::Stopping),
+            // A failed preflight leaves it `checking`, a requirement `waiting`, and a failed spawn `starting`, until
+            // the report is written.
+            EventKind::Explained => {
+                matches!(self, State::Checking | State::Waiting | State::Starting | State::Stopping)
+            }
         }
     }
 }
@@ -101,6 +108,7 @@ impl Event {
             Event::SignalReceived(_) => EventKind::SignalReceived,
             Event::PreflightPassed(_) => EventKind::PreflightPassed,
             Event::PreflightFailed(..) => EventKind::PreflightFailed,
+            Event::RequirementTried(..) => EventKind::RequirementTried,
             Event::Spawned(..) => EventKind::Spawned,
             Event::SpawnFailed(..) => EventKind::SpawnFailed,
             Event::Notified(..) => EventKind::Notified,
@@ -118,6 +126,7 @@ impl Event {
         match self {
             Event::PreflightPassed(generation)
             | Event::PreflightFailed(generation, _)
+            | Event::RequirementTried(generation, ..)
             | Event::Spawned(generation, _)
             | Event::SpawnFailed(generation, _)
             | Event::Notified(generation, ..)

@@ -7,6 +7,8 @@ use super::usage::UsageError;
 use crate::core::config::FLAG_MAX_FAILURES;
 use crate::core::config::check;
 use crate::core::config::listen;
+use crate::core::config::ready;
+use crate::core::config::requirements;
 use crate::core::config::value::{self, ValueError};
 use crate::core::settings::{LauncherSettings, RestartPolicy, RestartSettings, ServiceSettings, Settings};
 
@@ -46,7 +48,6 @@ impl Problems {
 /// All flags that are wrong, and flags that need another one.
 pub fn settings_from_flags(args: &RunArgs) -> Result<Settings, UsageError> {
     let mut problems = Problems::default();
-    planned(args, &mut problems);
     let program = args.command.first().cloned().unwrap_or_default();
     if program.is_empty() {
         problems.add("there is no command after --", "write launcher run -- ./program ARGUMENTS");
@@ -60,6 +61,7 @@ pub fn settings_from_flags(args: &RunArgs) -> Result<Settings, UsageError> {
     problems.fill(&mut name, "--name", args.name.as_ref(), value::name);
     let mut service = ServiceSettings::new(name.clone(), args.command.clone());
     service_flags(args, &mut service, &mut problems);
+    requirements(args, &mut service, &mut problems);
     ports(args, &mut service, &mut problems);
     service.restart = restart(args, &mut problems);
     let mut launcher = LauncherSettings::new(name);
@@ -74,7 +76,6 @@ pub fn settings_from_flags(args: &RunArgs) -> Result<Settings, UsageError> {
 /// All flags that are wrong, and those that only fit a command.
 pub fn flags_over_file(args: &RunArgs, launcher: &mut LauncherSettings) -> Result<(), UsageError> {
     let mut problems = Problems::default();
-    planned(args, &mut problems);
     for (flag, given) in only_for_command(args) {
         if given {
             let hint = "write it in the file, below [service.NAME]; it fits run -- COMMAND alone";
@@ -87,9 +88,10 @@ pub fn flags_over_file(args: &RunArgs, launcher: &mut LauncherSettings) -> Resul
 }
 
 /// The flags that are about the one service of `run -- COMMAND`, and whether they were given.
-fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 13] {
+fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 16] {
     [
         ("--port", !args.ports.is_empty()),
+        ("--take-over", args.take_over.is_some()),
         ("--ready", args.ready.is_some()),
         ("--start-timeout", args.start_timeout.is_some()),
         ("--on-timeout", args.on_timeout.is_some()),
@@ -98,6 +100,8 @@ fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 13] {
         ("--restart", args.restart.is_some()),
         ("--backoff", args.backoff.is_some()),
         ("--max-failures", args.max_failures.is_some()),
+        ("--require", !args.require.is_empty()),
+        ("--require-timeout", args.require_timeout.is_some()),
         ("--env-file", !args.env_files.is_empty()),
         ("--user", args.user.is_some()),
         ("--directory", args.directory.is_some()),
@@ -105,21 +109,14 @@ fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 13] {
     ]
 }
 
-/// Refuses flags that DESIGN knows and this version does not do.
-fn planned(args: &RunArgs, problems: &mut Problems) {
-    let given = [
-        ("--require", !args.require.is_empty()),
-        ("--http", args.http.is_some()),
-        ("--control", args.control.is_some()),
-    ];
-    problems.0.extend(given.iter().filter(|(_, given)| *given).map(|(flag, _)| ValueError::planned(flag)));
-}
-
 /// The flags that are keys of `[launcher]` too.
 fn launcher_flags(args: &RunArgs, launcher: &mut LauncherSettings, problems: &mut Problems) {
     problems.fill(&mut launcher.stop_budget, "--stop-budget", args.stop_budget.as_ref(), value::positive_duration);
     problems.fill(&mut launcher.log_format, "--log-format", args.log_format.as_ref(), value::log_format);
     problems.fill(&mut launcher.log_level, "--log-level", args.log_level.as_ref(), value::log_level);
+    let http = |text: &str| listen::http_address(text).map(Some);
+    problems.fill(&mut launcher.http, "--http", args.http.as_ref(), http);
+    problems.fill(&mut launcher.control, "--control", args.control.as_ref(), value::control);
     // clap has refused empty paths.
     if args.report_dir.is_some() {
         launcher.report_dir.clone_from(&args.report_dir);
@@ -128,7 +125,7 @@ fn launcher_flags(args: &RunArgs, launcher: &mut LauncherSettings, problems: &mu
 
 /// The flags that are keys of `[service.NAME]` too.
 fn service_flags(args: &RunArgs, service: &mut ServiceSettings, problems: &mut Problems) {
-    problems.fill(&mut service.ready, "--ready", args.ready.as_ref(), value::ready);
+    problems.fill(&mut service.ready, "--ready", args.ready.as_ref(), ready::ready);
     let start_timeout = args.start_timeout.as_ref();
     problems.fill(&mut service.start_timeout, "--start-timeout", start_timeout, value::positive_duration);
     problems.fill(&mut service.on_timeout, "--on-timeout", args.on_timeout.as_ref(), value::on_timeout);
@@ -142,6 +139,20 @@ fn service_flags(args: &RunArgs, service: &mut ServiceSettings, problems: &mut P
     service.interactive = args.interactive;
 }
 
+/// What must answer first.
+fn requirements(args: &RunArgs, service: &mut ServiceSettings, problems: &mut Problems) {
+    let mut timeout = None;
+    let parser = |text: &str| value::positive_duration(text).map(Some);
+    problems.fill(&mut timeout, "--require-timeout", args.require_timeout.as_ref(), parser);
+    if args.require_timeout.is_some() && args.require.is_empty() {
+        problems.add("--require-timeout does nothing without --require", "add --require tcp://HOST:PORT");
+    }
+    service.require_timeout = timeout;
+    for url in &args.require {
+        service.requirements.extend(problems.of("--require", url, requirements::from_url(url, timeout)));
+    }
+}
+
 /// The ports, and what needs them.
 fn ports(args: &RunArgs, service: &mut ServiceSettings, problems: &mut Problems) {
     for (index, text) in args.ports.iter().enumerate() {
@@ -150,12 +161,21 @@ fn ports(args: &RunArgs, service: &mut ServiceSettings, problems: &mut Problems)
             service.ports.push(port);
         }
     }
+    if let Some(text) = &args.take_over {
+        match problems.of("--take-over", text, value::take_over(text)) {
+            Some(_) if args.ports.is_empty() => {
+                problems.add("--take-over has no port to take".to_owned(), "name it: --port ADDRESS");
+            }
+            Some(whose) => service.ports.iter_mut().for_each(|port| port.take_over = whose),
+            None => {}
+        }
+    }
     // Nothing is said about ports that seem to be missing and were only wrong.
     if service.ports.len() == args.ports.len() {
         for word in &service.command {
             problems.of("the argument", &word.to_string_lossy(), check::placeholders(word, &service.ports));
         }
-        problems.of("--ready", args.ready.as_deref().unwrap_or_default(), check::ready(service));
+        problems.of("--ready", args.ready.as_deref().unwrap_or_default(), ready::possible(service));
     }
 }
 

@@ -1,9 +1,9 @@
 //! The settings of `run` and `check`, from flags or from a file.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use super::RunArgs;
 use super::flags::{flags_over_file, settings_from_flags};
@@ -11,12 +11,17 @@ use super::usage::UsageError;
 use crate::core::config::{self, ConfigErrors, Context};
 use crate::core::exit::code;
 use crate::core::settings::{LauncherSettings, Settings};
+use crate::run::debugger;
+use crate::sys::files::open_written;
 
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "launcher.toml";
 
 /// The most that is read of a file: who names a disk instead is told so.
 const LARGEST_FILE: u64 = 4 << 20;
+
+/// How long somebody may take to begin to write into a FIFO that is read: `-c <(generate)`.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why there are no settings.
 #[derive(Debug)]
@@ -32,6 +37,17 @@ pub enum LoadError {
         /// Why not.
         reason: String,
     },
+    /// A service that is to be debugged cannot be; exit code 126 or 127.
+    Debugger {
+        /// Which one.
+        service: String,
+        /// Why not.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+        /// The exit code.
+        exit_code: i32,
+    },
 }
 
 impl LoadError {
@@ -40,6 +56,7 @@ impl LoadError {
         match self {
             LoadError::Usage(_) => code::USAGE,
             LoadError::Config(_) | LoadError::Unreadable { .. } => code::CONFIG,
+            LoadError::Debugger { exit_code, .. } => *exit_code,
         }
     }
 
@@ -47,6 +64,13 @@ impl LoadError {
     pub fn render(&self, colour: bool) -> String {
         match self {
             LoadError::Config(errors) => errors.render(colour),
+            _ => self.to_string(),
+        }
+    }
+    /// The text for a person whose launcher runs already, without colours.
+    pub fn render_again(&self) -> String {
+        match self {
+            LoadError::Config(errors) => errors.render_with(false, "nothing was changed"),
             _ => self.to_string(),
         }
     }
@@ -58,6 +82,9 @@ impl fmt::Display for LoadError {
             LoadError::Usage(error) => error.fmt(f),
             LoadError::Config(errors) => errors.fmt(f),
             LoadError::Unreadable { file, reason } => writeln!(f, "launcher: cannot read {file}: {reason}"),
+            LoadError::Debugger { service, reason, remedy, .. } => {
+                writeln!(f, "launcher: {service} cannot be debugged: {reason}\n  try {remedy}")
+            }
         }
     }
 }
@@ -74,9 +101,11 @@ impl From<UsageError> for LoadError {
 /// launcher.toml in this folder.
 pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
     if args.dashes || !args.command.is_empty() {
-        return Ok(settings_from_flags(args)?);
+        let mut settings = settings_from_flags(args)?;
+        debugger::put_under(&mut settings, &args.debug)?;
+        return Ok(settings);
     }
-    let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let path = file(args);
     let shown = path.display().to_string();
     let bytes = match read(path) {
         Ok(bytes) => bytes,
@@ -94,13 +123,20 @@ pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
     flags_over_file(args, &mut LauncherSettings::new(String::new()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let named = std::fs::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let name = named.ok().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
+    let name = named.as_ref().ok().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
     let context = Context { folder, name: name.as_deref().unwrap_or("launcher") };
     let settings = config::parse_bytes(&shown, &bytes, context).map_err(LoadError::Config)?;
     let mut settings = config::select(settings, &args.services)
         .map_err(|error| UsageError::new(format!("{shown}: {}", error.message), error.hint).of("run"))?;
     flags_over_file(args, &mut settings.launcher)?;
+    settings.launcher.folder = named.ok();
+    debugger::put_under(&mut settings, &args.debug)?;
     Ok(settings)
+}
+
+/// The file that is read for these arguments, when they have no command.
+pub fn file(args: &RunArgs) -> &Path {
+    args.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
 }
 
 /// What to say when no file is named and there is none in this folder.
@@ -115,7 +151,7 @@ fn missing(args: &RunArgs, file: &str) -> UsageError {
 /// The bytes of a file, if it is of a reasonable size.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    open_written(path, PATIENCE)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > LARGEST_FILE {
         true => Err(io::Error::other("it has more than 4 MiB, which no launcher.toml has")),
         false => Ok(bytes),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
@@ -93,16 +93,22 @@ fn subcommand(roff: &mut Roff, sub: &Command) {
     roff.control("SS", [format!("launcher {}", sub.get_name()).as_str()]);
     let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
     roff.text([roman(format!("{about}."))]);
-    if sub.get_name() == "check" {
-        roff.text([roman("It takes the flags of launcher run.")]);
-    } else {
-        for arg in sub.get_arguments().filter(|arg| !arg.is_hide_set() && arg.get_id() != "help") {
-            argument(roff, arg);
-        }
+    let of_run = sub.get_name() != "run" && sub.get_arguments().any(|arg| arg.get_id() == "start_timeout");
+    if of_run {
+        roff.text([roman("It takes the flags of launcher run, and")]);
+    }
+    let own = |arg: &&Arg| !of_run || !described_by_run(arg);
+    for arg in sub.get_arguments().filter(|arg| !arg.is_hide_set() && arg.get_id() != "help").filter(own) {
+        argument(roff, arg);
     }
     if let Some(after) = sub.get_after_help() {
         verbatim(roff, &after.to_string());
     }
+}
+
+/// Whether it is an argument of `launcher run`, too.
+fn described_by_run(arg: &Arg) -> bool {
+    run_arguments().any(|id| id == arg.get_id().as_str())
 }
 
 /// One argument or flag.
@@ -139,4 +145,10 @@ fn verbatim(roff: &mut Roff, text: &str) {
         roff.text([roman(line)]);
     }
     roff.control("fi", []);
+}
+
+/// The names of the arguments of `launcher run`, which `check` and `verify` take, too.
+fn run_arguments() -> impl Iterator<Item = String> {
+    let run = super::RunCli::command();
+    run.get_arguments().map(|arg| arg.get_id().to_string()).collect::<Vec<_>>().into_iter()
 }

@@ -44,6 +44,8 @@ const SAME: &[(&[&str], &str, &str)] = &[
         "",
         "port = [{ listen = 'udp://[::]:53' }, { listen = 'unix:/a', mode = 'check' }]",
     ),
+    (&["--take-over", "--port", "80"], "", "port = [{ listen = '80', take_over = true }]"),
+    (&["--port", "80", "--take-over=any"], "", "port = [{ listen = '80', take_over = 'any' }]"),
     (&["--ready", "notify"], "", "ready = 'notify'"),
     (&["--ready", "tcp://127.0.0.1:80"], "", "ready.tcp = '127.0.0.1:80'"),
     (&["--start-timeout", "1m30s"], "", "start_timeout = '90s'"),
@@ -59,6 +61,16 @@ const SAME: &[(&[&str], &str, &str)] = &[
     ),
     (&["--restart", "on-failure", "--max-failures", "0"], "", "restart = { breaker = 'off', max_failures = 0 }"),
     (&["--env-file", ".env", "--env-file", "/b"], "", "environment_files = ['.env', '/b']"),
+    (
+        &["--require", "tcp://db:1", "--require", "redis://c"],
+        "",
+        "require = [{ url = 'tcp://db:1' }, { url = 'redis://c' }]",
+    ),
+    (
+        &["--require", "tcp://db:1", "--require-timeout", "2m"],
+        "",
+        "require = [{ url = 'tcp://db:1' }]\nrequire_timeout = '2m'",
+    ),
     (&["--user", "app"], "", "user = 'app'"),
     (&["--directory", "sub"], "", "directory = 'sub'"),
     (&["-i"], "", "interactive = true"),
@@ -67,6 +79,9 @@ const SAME: &[(&[&str], &str, &str)] = &[
     (&["--log-format", "json"], "log_format = 'json'", ""),
     (&["--log-level", "trace"], "log_level = 'trace'", ""),
     (&["--name", "api"], "name = 'api'", ""),
+    (&["--http", "127.0.0.2:9900"], "http = '127.0.0.2:9900'", ""),
+    (&["--control", "c.sock"], "control = 'c.sock'", ""),
+    (&["--control", "off"], "control = 'off'", ""),
 ];
 
 #[test]
@@ -77,11 +92,14 @@ fn every_flag_says_what_its_key_says() {
             "[launcher]\n{launcher}\n[service.api]\ncommand = ['/bin/api', '-x', '{{}}']\n{never}\n{service}\n"
         );
         let file = config::parse("f", &text, Context { folder: Path::new(""), name: "api" });
-        let file = file.unwrap_or_else(|errors| panic!("{errors}"));
+        let mut file = file.unwrap_or_else(|errors| panic!("{errors}"));
+        // Advice is for where it was written.
+        file.services[0].ports.iter_mut().for_each(|port| port.by_flag = true);
         assert_eq!(settings(flags), Ok(Settings { single_command: true, ..file }), "{flags:?}");
     }
     for arg in RunCli::command().get_arguments().filter(|arg| !arg.is_hide_set()) {
-        let Some(long) = arg.get_long().filter(|long| *long != "config") else { continue };
+        // Which file, and what is done with it this once, are no settings.
+        let Some(long) = arg.get_long().filter(|long| !matches!(*long, "config" | "debug")) else { continue };
         let flag = format!("--{long}");
         assert!(SAME.iter().any(|(flags, ..)| flags.contains(&flag.as_str())), "{flag} has no key beside it");
     }
@@ -92,7 +110,8 @@ fn a_flag_is_refused_in_the_words_of_its_key() {
     let pairs = [
         ("--start-timeout", "start_timeout", "0s"),
         ("--stop-signal", "stop_signal", "TREM"),
-        ("--ready", "ready", "fd"),
+        ("--ready", "ready", "fd:2"),
+        ("--ready", "ready", "log:("),
         ("--ready", "ready", "lisen"),
         ("--on-timeout", "on_timeout", "stop"),
         ("--port", "port.0.listen", "tcp://0.0.0.0:99999"),
@@ -126,23 +145,22 @@ fn without_a_file_nothing_is_restarted_unless_asked_for() {
 fn all_wrong_flags_at_once() {
     let error = settings(&["--start-timeout", "30", "--port", "x=80,pas", "--backoff", "2s..1s", "--http", "x"]);
     let expected = "\
-launcher: \"--http\" is not available in this version of launcher yet
-  help: leave it out for now: launcher ignores nothing that it is told
 launcher: --start-timeout 30: a duration needs a unit
   help: write 30s
 launcher: --port x=80,pas: unknown mode \"pas\", did you mean \"pass\"?
-  help: one of check, reserve, pass
+  help: one of check, reserve, pass, capture, adopt
 launcher: --backoff 2s..1s: the longest backoff (1s) is shorter than the first (2s)
   help: make max at least 2s, or initial at most 1s
 launcher: --backoff does nothing without --restart
   help: add --restart on-failure
+launcher: --http x: \"x\" has no port
+  help: write 127.0.0.1:8080
 
 For more information, try 'launcher run --help'.
 ";
     assert_eq!(error.unwrap_err(), expected);
-    for flag in ["--require", "--control"] {
-        assert!(settings(&[flag, "x"]).unwrap_err().contains(&format!("{flag:?} is not available in this version")));
-    }
+    assert!(settings(&["--require", "tcp://x"]).unwrap_err().contains("--require tcp://x: \"tcp://x\" has no port"));
+    assert!(settings(&["--control", "@x"]).unwrap_err().contains("--control @x: a name in the abstract namespace"));
     for (flag, value) in [("--max-failures", "-1"), ("--max-failures", "+1"), ("--user", "")] {
         assert!(settings(&["--restart", "always", &format!("{flag}={value}")]).unwrap_err().contains(flag), "{flag}");
     }
@@ -178,18 +196,6 @@ fn the_command_is_everything_behind_the_dashes() {
     assert!(error.to_string().contains("do not go together"));
     let error = load(&run(&["run", "--", "x", "{port.http}"])).unwrap_err();
     assert!(error.to_string().contains("unknown port \"http\""), "{error}");
-}
-
-#[test]
-fn what_comes_later_is_refused_as_such() {
-    for planned in PLANNED {
-        let (text, exit) = refused(&[planned, "--json", "api"]);
-        assert!(text.starts_with(&format!("launcher: {planned:?} is not available in this version of launcher yet\n")));
-        assert_eq!(exit, 2);
-        assert!(!described().render_help().to_string().lines().any(|line| line.trim().starts_with(planned)));
-    }
-    let help = RunCli::command().render_help().to_string();
-    assert!(!["--require", "--http", "--control"].iter().any(|flag| help.contains(flag)));
 }
 
 #[test]
@@ -258,7 +264,7 @@ fn the_other_commands() {
         matches!(command(&["port", "8080", "--json"]), Ok(Command::Port(args)) if args.address == "8080" && args.json)
     );
     assert!(matches!(command(&["check", "--port", "80,check", "--", "x"]), Ok(Command::Check(args))
-        if settings_from_flags(&args).unwrap().services[0].ports[0].mode == PortMode::Check));
+        if settings_from_flags(&args.run).unwrap().services[0].ports[0].mode == PortMode::Check));
     assert!(matches!(command(&["report", "api", "--report-dir", "d"]), Ok(Command::Report(args))
         if args.service.as_deref() == Some("api") && args.report_dir == Some("d".into())));
 }
@@ -302,8 +308,32 @@ proptest! {
         words in proptest::collection::vec("--(port|ready|backoff|restart|name|max-failures)|-i|--|run|-c|\\PC{0,8}|[0-9.:a-z=,]{0,12}", 0..8),
     ) {
         let line: Vec<&str> = words.iter().map(String::as_str).collect();
-        if let Ok(Command::Run(args) | Command::Check(args)) = command(&line) {
+        let run = match command(&line) {
+            Ok(Command::Run(args)) => Some(args),
+            Ok(Command::Check(args)) => Some(Box::new(args.run)),
+            _ => None,
+        };
+        if let Some(args) = run {
             let _ = settings_from_flags(&args);
         }
     }
+}
+
+/// What docs/ci.md shows can be pasted: it is YAML, and every command of ours in it is one.
+#[test]
+fn what_the_page_about_ci_calls_is_there() {
+    let page = include_str!("../../../docs/ci.md");
+    let mut commands = 0;
+    for block in page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        let node = crate::core::files::yaml::read(block).unwrap();
+        for (_, leaf) in node.leaves() {
+            let crate::core::files::tree::Value::Text(text) = &leaf.value else { continue };
+            for line in text.replace("\\\n", " ").lines().filter(|line| line.starts_with("launcher ")) {
+                let words = line.split_whitespace().map(|word| word.trim_matches('\'').into());
+                assert!(parse(words).is_ok(), "{line}");
+                commands += 1;
+            }
+        }
+    }
+    assert_eq!(commands, 6);
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::ArgsError;
 use crate::core::config::value::ValueError;
 
 /// All that is wrong with a command line; exit code 2.
@@ -33,6 +34,13 @@ impl UsageError {
     }
 }
 
+/// What to say to a command that is planned and not there yet.
+pub(super) fn not_yet(command: &str) -> Option<UsageError> {
+    let hint =
+        "launcher logs -f SERVICE shows what it writes; interactive = true gives one service launcher's own terminal";
+    (command == "attach").then(|| UsageError::new("attach is not available in this version of launcher yet", hint))
+}
+
 impl fmt::Display for UsageError {
     /// Lines for a person, the last one ended.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,3 +55,9 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+impl From<clap::Error> for ArgsError {
+    fn from(error: clap::Error) -> ArgsError {
+        ArgsError::Clap(Box::new(error))
+    }
+}

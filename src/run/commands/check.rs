@@ -1,102 +1,187 @@
 //! `launcher check`: preflight alone, every finding and not only the first.
 
-use std::io::Write;
+use std::sync::Arc;
 
-use crate::core::exit::code;
-use crate::core::facts::Refusal;
-use crate::core::settings::Settings;
-use crate::run::preflight;
+use crate::core::errno;
+use crate::core::facts::{PortProblem, Refusal, RequirementFacts, Trouble};
+use crate::core::findings::{self, Checked, ConfigFinding, Finding, Group, ServiceFindings, Severity};
+use crate::core::requirement::words;
+use crate::core::settings::{RequirementSettings, ServiceSettings, Settings, TakeOver};
+use crate::core::take_over;
+use crate::core::units::exact_duration;
+use crate::run::args::{CheckArgs, LoadError, load};
+use crate::run::supervisor::Http;
+use crate::run::{environment, log, preflight, require};
+use crate::sys::files::could_append;
 
-/// Checks every service and writes what it finds, with what can be done about it, to `out`, which is stderr: it is for
-/// a person.
-///
-/// The exit code is 0 when nothing is in the way; 126 or 127 when nothing but programs is, by the first of them; else
-/// 71.
-pub fn check(settings: &Settings, out: &mut dyn Write) -> i32 {
-    let mut all = Vec::new();
-    for service in &settings.services {
+/// Checks every service and tells what it finds, with what can be done about it: to stderr for a person, to stdout as
+/// JSON. Returns the exit code: 0 when nothing is in the way, 78 when launcher.toml is wrong, else as
+/// [`findings::exit_code`] has it.
+pub fn check(args: &CheckArgs) -> i32 {
+    let settings = match load(&args.run) {
+        Ok(settings) => settings,
+        Err(error) => return not_loaded(&error, args.json),
+    };
+    let mut all = look(&settings, args.offline);
+    all.splice(0..0, http(&settings));
+    let exit = findings::exit_code(&all, args.strict);
+    match args.json {
+        true => print(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &all, errors: Vec::new() }),
+        false => eprint!("{}", findings::text(&all)),
+    }
+    exit
+}
+
+fn not_loaded(error: &LoadError, json: bool) -> i32 {
+    let exit = error.exit_code();
+    match (error, json) {
+        (LoadError::Config(errors), true) => {
+            let finding = |error| {
+                let (line, column) = errors.position(error);
+                ConfigFinding {
+                    file: errors.file_name().to_owned(),
+                    line: Some(line),
+                    column: Some(column),
+                    summary: error.message.clone(),
+                    advice: error.hint.clone().into_iter().collect(),
+                }
+            };
+            let errors = errors.errors().iter().map(finding).collect();
+            print(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &[], errors });
+        }
+        _ => eprint!("{}", error.render(log::colour_wanted())),
+    }
+    exit
+}
+
+fn print(checked: &Checked<'_>) {
+    // Nothing in it can fail to serialise; a reader that has seen enough is no error.
+    let text = serde_json::to_string_pretty(checked).unwrap_or_default();
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes());
+}
+
+/// What is in the way of the launcher's own address: told as of a service of that name, and nothing when it is free.
+fn http(settings: &Settings) -> Option<ServiceFindings> {
+    let failure = Http::examine(settings.launcher.http?)?;
+    let findings = vec![Finding::of(&Refusal::Port(failure))];
+    Some(ServiceFindings { service: "launcher".to_owned(), findings })
+}
+
+/// Everything that can be found without starting anything.
+pub fn look(settings: &Settings, offline: bool) -> Vec<ServiceFindings> {
+    let mut missing = if offline { Vec::new() } else { requirements(settings) };
+    let port = environment::lost_port(settings, std::env::var_os("PORT").as_deref());
+    let mut lost = port.map(|line| Finding::warning("port-inherited", line, "declare the port, or unset PORT"));
+    let of_service = |service: &ServiceSettings| {
         let found = preflight::findings(service);
-        // Nobody is left to be told when stderr is closed: the exit code says it still.
-        let _ = out.write_all(text(&service.name, &found).as_bytes());
-        all.extend(found);
-    }
-    exit_code(&all)
+        let mut findings: Vec<Finding> = found.iter().map(|refusal| weighed(service, refusal)).collect();
+        let mine = missing.iter_mut().filter(|(name, _)| *name == service.name).map(|(_, finding)| finding.clone());
+        findings.extend(mine);
+        findings.extend(lost.take());
+        findings.extend(log_file(service));
+        findings.extend(contradictions(service, settings));
+        findings.sort_by_key(|finding| finding.group);
+        ServiceFindings { service: service.name.clone(), findings }
+    };
+    settings.services.iter().map(of_service).collect()
 }
 
-fn exit_code(findings: &[Refusal]) -> i32 {
-    let codes: Vec<i32> = findings
-        .iter()
-        .map(|finding| match finding {
-            Refusal::Exec(failure) => failure.problem.exit_code(),
-            Refusal::Port(_) => code::PREFLIGHT,
-        })
-        .collect();
-    match codes.first() {
-        None => 0,
-        Some(_) if codes.contains(&code::PREFLIGHT) => code::PREFLIGHT,
-        Some(first) => *first,
+/// A refusal as a finding: who holds a port and will be ended for it is worth a warning alone.
+fn weighed(service: &ServiceSettings, refusal: &Refusal) -> Finding {
+    let finding = Finding::of(refusal);
+    let Refusal::Port(failure) = refusal else { return finding };
+    let allowed =
+        service.ports.iter().find(|port| port.name == failure.name).map_or(TakeOver::Never, |port| port.take_over);
+    if failure.problem != PortProblem::Taken || allowed == TakeOver::Never {
+        return finding;
     }
-}
-
-fn text(service: &str, findings: &[Refusal]) -> String {
-    if findings.is_empty() {
-        return format!("✓ {service}: nothing is in the way\n");
-    }
-    let mut text = String::new();
-    for finding in findings {
-        let (summary, advice) = match finding {
-            Refusal::Exec(failure) => (&failure.summary, &failure.advice),
-            Refusal::Port(failure) => (&failure.summary, &failure.advice),
-        };
-        text.push_str(&format!("✗ {service}: {summary}\n"));
-        for line in advice {
-            text.push_str(&format!("    try {line}\n"));
+    match take_over::victims(failure.owner.as_ref(), allowed) {
+        Ok(_) => {
+            let summary = format!("{}; it will be ended, as take_over says", finding.summary);
+            Finding { severity: Severity::Warning, summary, ..finding }
+        }
+        Err(reason) => {
+            let summary = format!("{}; take_over does not end it: {reason}", finding.summary);
+            Finding { summary, ..finding }
         }
     }
-    text
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::core::config::listen::listen as parse_listen;
-    use crate::core::exec_words::{Finding, explain};
-    use crate::core::port_words::{self, RawPortFailure};
+/// What keeps lines from being written to the file of a service.
+fn log_file(service: &ServiceSettings) -> Option<Finding> {
+    let path = &service.log.file.as_ref()?.path;
+    let (place, problem) = could_append(path).err()?;
+    let why = problem.raw_os_error().map_or_else(|| problem.to_string(), errno::describe);
+    let summary = match place == path {
+        true => format!("the log file {} cannot be written to: {why}", path.display()),
+        false => format!("the log file {} cannot be made in {}: {why}", path.display(), place.display()),
+    };
+    let advice = "let the launcher's user write there, or choose another file";
+    let finding = Finding::warning("log-file", summary, advice);
+    Some(Finding { severity: Severity::Error, group: Group::File, ..finding })
+}
 
-    use super::*;
-    use crate::core::facts::PortProblem;
-
-    fn exec(finding: &Finding) -> Refusal {
-        Refusal::Exec(explain(finding))
+/// What is set so that one thing keeps another from ever coming about.
+fn contradictions(service: &ServiceSettings, settings: &Settings) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let budget = settings.launcher.stop_budget;
+    if service.stop_timeout >= budget {
+        let (timeout, budget) = (exact_duration(service.stop_timeout), exact_duration(budget));
+        let summary = format!("stop_timeout is {timeout}, but everything is killed after the stop_budget of {budget}");
+        found.push(Finding::warning("stop-cut-off", summary, "make stop_budget longer than stop_timeout"));
     }
-
-    fn port() -> Refusal {
-        let raw = RawPortFailure {
-            problem: PortProblem::Taken,
-            errno: Some(98),
-            unprivileged_from: None,
-            addresses: Vec::new(),
-        };
-        Refusal::Port(port_words::failure("http", &parse_listen("127.0.0.1:1").unwrap(), &raw, None))
+    let longer = |all| service.requirements.iter().find(|requirement| requirement.timeout > all);
+    if let Some((all, requirement)) = service.require_timeout.and_then(|all| Some((all, longer(all)?))) {
+        let (own, all) = (exact_duration(requirement.timeout), exact_duration(all));
+        let summary = format!("{} has a timeout of {own}, but all have {all} in all", requirement.target.shown);
+        found.push(Finding::warning("require-cut-off", summary, "make require_timeout longer, or leave it out"));
     }
+    found
+}
 
-    #[test]
-    fn the_exit_code_is_that_of_what_is_in_the_way() {
-        let missing = exec(&Finding::Missing { path: "/x".to_owned(), near: vec![], directory: None });
-        let directory = exec(&Finding::Directory { path: "/".to_owned() });
-        let closed = exec(&Finding::WorkingDirectory { path: "/".to_owned(), errno: 13, uid: None });
-        assert_eq!(exit_code(&[]), 0);
-        assert_eq!(exit_code(std::slice::from_ref(&missing)), 127);
-        assert_eq!(exit_code(std::slice::from_ref(&directory)), 126);
-        assert_eq!(exit_code(&[directory, missing.clone()]), 126);
-        assert_eq!(exit_code(&[missing.clone(), port()]), 71);
-        assert_eq!(exit_code(&[missing, closed]), 71);
+/// Tries every requirement once, all at the same time.
+fn requirements(settings: &Settings) -> Vec<(String, Finding)> {
+    if settings.services.iter().all(|service| service.requirements.is_empty()) {
+        return Vec::new();
     }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
+        return Vec::new();
+    };
+    let local = tokio::task::LocalSet::new();
+    let found = local.block_on(&runtime, async {
+        let mut tries = Vec::new();
+        for service in &settings.services {
+            let shared = Arc::new(service.clone());
+            for requirement in &service.requirements {
+                let limit = requirement.try_timeout.min(requirement.timeout);
+                let attempt = require::attempt(requirement.clone(), Some(shared.clone()), limit);
+                tries.push((service.name.clone(), requirement, tokio::task::spawn_local(attempt)));
+            }
+        }
+        let mut found = Vec::new();
+        for (service, requirement, task) in tries {
+            if let Ok(Err(trouble)) = task.await {
+                found.push((service, unmet(requirement, trouble)));
+            }
+        }
+        found
+    });
+    runtime.shutdown_background();
+    found
+}
 
-    #[test]
-    fn every_finding_has_its_line() {
-        let missing = exec(&Finding::Missing { path: "/x".to_owned(), near: vec![], directory: None });
-        let text = text("api", &[missing, port()]);
-        assert_eq!(text.lines().filter(|line| line.starts_with("✗ api: ")).count(), 2, "{text}");
-        assert!(text.contains("/x does not exist") && text.contains("port http (tcp://127.0.0.1:1)"), "{text}");
-    }
+fn unmet(requirement: &RequirementSettings, trouble: Trouble) -> Finding {
+    let fact = RequirementFacts {
+        url: requirement.target.shown.clone(),
+        tried: requirement.target.tried(),
+        met: false,
+        tries: 1,
+        waited_ms: 0,
+        problem: Some(trouble.problem),
+        last_error: Some(trouble.message.clone()),
+        breaker_open: false,
+    };
+    let mut failure = words::failure(std::slice::from_ref(requirement), vec![fact], requirement.try_timeout);
+    failure.summary = format!("{}: {}", requirement.target.shown, trouble.message);
+    Finding::of(&Refusal::Requirement(failure))
 }

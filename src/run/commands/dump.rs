@@ -1,13 +1,17 @@
 //! `launcher dump`: stacks and verdict of any process tree, now, without harm to it.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::core::diagnosis::diagnose;
+use crate::core::control::Outcome;
+use crate::core::diagnosis::{Diagnosis, diagnose};
 use crate::core::exit::code;
 use crate::core::facts::{Facts, Occasion};
+use crate::core::report::text::Style;
 use crate::core::report::{Meta, Report, mask, text};
 use crate::run::args::{DumpArgs, DumpTarget};
+use crate::run::control::client::ask;
+use crate::run::control::find;
 use crate::run::log;
 use crate::sys::{dump, procfs, sock_diag};
 
@@ -15,13 +19,7 @@ use crate::sys::{dump, procfs, sock_diag};
 pub fn dump(args: &DumpArgs) -> i32 {
     let pid = match args.target() {
         Ok(DumpTarget::Pid(pid)) => pid,
-        Ok(DumpTarget::Service(name)) => {
-            eprintln!(
-                "launcher: finding the service {name:?} of a running launcher by its name is not in this version yet: \
-                 give the pid of its process, or of the launcher itself"
-            );
-            return code::USAGE;
-        }
+        Ok(DumpTarget::Service(name)) => return of_service(&name, args),
         Err(error) => {
             eprint!("{error}");
             return code::USAGE;
@@ -38,14 +36,56 @@ pub fn dump(args: &DumpArgs) -> i32 {
     facts.processes = dump::dump(&pids, &dump::Options::default());
     facts.command = facts.processes.first().map(|process| process.command.clone()).unwrap_or_default();
     let diagnosis = diagnose(&facts);
-    let out = if args.json {
-        let meta = Meta { generation: 0, attempt: 0, time: log::utc_now(), timeline: Vec::new() };
-        Report::assemble(&facts, diagnosis, meta).to_json()
-    } else {
+    print(args, |out, style| {
+        if args.json {
+            let meta = Meta { generation: 0, attempt: 0, time: log::utc_now(), timeline: Vec::new() };
+            return Report::assemble(&facts, diagnosis, meta).write_json(out);
+        }
         facts.processes.iter_mut().for_each(mask::process);
-        text::dump(&facts.processes, &diagnosis, args.all, log::style(&std::io::stdout()))
+        out.write_all(text::dump(&facts.processes, &diagnosis, args.all, style).as_bytes())
+    })
+}
+
+/// Has the running launcher dump its service: it may look into its processes where nobody else may (Yama).
+fn of_service(name: &str, args: &DumpArgs) -> i32 {
+    let dumped = find::find(&args.which).and_then(|found| {
+        if found.status.service(name).is_none() {
+            return Err(find::no_service(&found.status, name));
+        }
+        let answered = ask(&found.socket, "POST", &format!("/services/{name}/dump"), None);
+        let unreachable = |problem| find::unreachable(&found.socket, &problem);
+        let answered = answered.map_err(unreachable)?;
+        let code = answered.code;
+        let text = answered.text().map_err(unreachable)?;
+        match (code, serde_json::from_str::<Outcome>(&text)) {
+            (200, _) => Report::from_json(&text).map_err(|problem| format!("the dump cannot be read: {problem}")),
+            (_, Ok(outcome)) => Err(outcome.message),
+            _ => Err(text.trim_end().to_owned()),
+        }
+    });
+    let report = match dumped {
+        Ok(report) => report,
+        Err(problem) => {
+            eprintln!("launcher: {problem}");
+            return code::PREFLIGHT;
+        }
     };
-    let _ = std::io::stdout().lock().write_all(out.as_bytes());
+    print(args, |out, style| {
+        if args.json {
+            return report.write_json(out);
+        }
+        // It was masked where it was made.
+        let Report { verdict, alternatives, processes, .. } = report;
+        out.write_all(text::dump(&processes, &Diagnosis { verdict, alternatives }, args.all, style).as_bytes())
+    })
+}
+
+/// Writes to stdout, and returns the exit code.
+fn print(args: &DumpArgs, write: impl FnOnce(&mut dyn Write, Style) -> std::io::Result<()>) -> i32 {
+    let style = log::style_asked(&std::io::stdout(), &args.color);
+    let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    // Whoever reads it may have seen enough.
+    let _ = write(&mut out, style).and_then(|()| out.flush());
     0
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::core::facts::{HoldState, OwnerFacts, PortProblem};
 use crate::core::listen::parse_question;
-use crate::core::port_words::{self, RawPortFailure};
+use crate::core::port_words::{self, Asker, RawPortFailure};
 use crate::core::settings::Listen;
 use crate::run::args::UsageError;
 use crate::sys::port;
@@ -70,7 +70,7 @@ fn look(listen: &Listen) -> Answer {
                 free: true,
                 problem: None,
                 summary: port_words::taken(&address, listen, Some(&owner)),
-                advice: port_words::free_it(listen, Some(&owner)),
+                advice: port_words::free_it(Asker::Question, listen, Some(&owner)),
                 owner: Some(owner),
                 address,
             },
@@ -91,7 +91,7 @@ fn refused(listen: &Listen, raw: &RawPortFailure, owner: Option<OwnerFacts>) -> 
         PortProblem::Privileged if held => &RawPortFailure { problem: PortProblem::Taken, ..raw.clone() },
         _ => raw,
     };
-    let failure = port_words::failure("", listen, raw, owner);
+    let failure = port_words::failure(Asker::Question, "", listen, raw, owner);
     Answer {
         address: listen.to_string(),
         free: false,

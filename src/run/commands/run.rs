@@ -5,22 +5,50 @@ use tracing::error;
 use crate::core::exit::code;
 use crate::core::fleet::Fleet;
 use crate::core::settings::Settings;
+use crate::run::args::{RunArgs, load};
 use crate::run::log;
-use crate::run::supervisor::Supervisor;
+use crate::run::supervisor::{Http, Source, Supervisor};
 use crate::sys::signals::Signals;
-use crate::sys::{clock, keeper, memory};
+use crate::sys::{clock, inherited, keeper, memory, open_files};
+
+/// With no more services than this the usual limit of open files is enough.
+const FEW: usize = 50;
+
+/// So many files are opened for a service, and some more: its pipes, keeper, sockets, ports.
+const FILES_OF_EACH: u64 = 16;
 
 /// Runs what the settings say until it has ended, and returns the launcher's exit code. `signals` were blocked as the
 /// very first thing the process did, so that none is lost.
-pub fn run(settings: Settings, signals: Signals) -> i32 {
+pub fn run(settings: Settings, args: &RunArgs, signals: Signals) -> i32 {
+    let source = (!settings.single_command).then(|| source(args));
+    supervise(settings, signals, async |mut supervisor| {
+        if let Some(source) = source {
+            supervisor.reload_from(source);
+        }
+        // The process ends here: taking the loop apart piece by piece would only take time.
+        std::process::exit(supervisor.run().await)
+    })
+}
+
+/// Makes everything ready to run what the settings say, and hands it to `act`, which gives the exit code.
+pub fn supervise(settings: Settings, signals: Signals, act: impl AsyncFnOnce(Supervisor) -> i32) -> i32 {
     log::start(settings.launcher.log_format, settings.launcher.log_level);
     memory::share_one_heap();
     keeper::become_subreaper();
-    let fleet = match Fleet::new(&settings, seed()) {
+    make_room(settings.services.len());
+    let inherited = inherited::take(signals.fd());
+    let fleet = match Fleet::new(&settings, clock::seed()) {
         Ok(fleet) => fleet,
         Err(problem) => {
             error!("{problem}");
             return code::CONFIG;
+        }
+    };
+    let http = match settings.launcher.http.map(Http::listen).transpose() {
+        Ok(http) => http,
+        Err(problem) => {
+            error!("{problem}");
+            return code::PREFLIGHT;
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
@@ -32,9 +60,8 @@ pub fn run(settings: Settings, signals: Signals) -> i32 {
     };
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        match Supervisor::new(settings, fleet, signals) {
-            // The process ends here: taking the loop apart piece by piece would only take time.
-            Ok(mut supervisor) => std::process::exit(supervisor.run().await),
+        match Supervisor::new(settings, fleet, signals, inherited, http) {
+            Ok(supervisor) => act(supervisor).await,
             Err(problem) => {
                 error!("the launcher could not start: {problem}");
                 code::INTERNAL
@@ -43,8 +70,15 @@ pub fn run(settings: Settings, signals: Signals) -> i32 {
     })
 }
 
-/// What the jitter of backoffs begins with.
-fn seed() -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = clock::random();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+/// So many services need more open files than usual.
+pub fn make_room(services: usize) {
+    if services > FEW {
+        open_files::raise(services as u64 * FILES_OF_EACH);
+    }
+}
+
+/// Where the settings of these arguments are read again.
+fn source(args: &RunArgs) -> Source {
+    let args = args.clone();
+    Source { file: load::file(&args).to_owned(), load: Box::new(move || load::load(&args)) }
 }

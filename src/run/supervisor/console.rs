@@ -1,5 +1,6 @@
 //! The launcher's terminal, when a service runs on it interactively (`-i`): who has the foreground, and the modes.
 
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use tracing::debug;
@@ -62,8 +63,16 @@ impl Console {
         }
     }
 
+    /// Comes back when the launcher's own process group has the foreground; the kernel stops it as long as another has.
+    ///
+    /// # Errors
+    /// Where nobody could continue the launcher.
+    pub fn await_foreground(&self) -> io::Result<()> {
+        terminal::await_foreground(self.terminal.as_fd())
+    }
+
     /// Whether the launcher's own process group has the foreground.
-    pub fn has_foreground(&self) -> bool {
+    fn has_foreground(&self) -> bool {
         terminal::foreground_group(self.terminal.as_fd()).is_ok_and(|group| group == terminal::own_group())
     }
 

@@ -1,15 +1,25 @@
 //! From a failed generation to its report: facts are gathered, the stacks taken, the verdict found, the report written.
 //! All of it happens on a thread of its own: a slow disk or a hanging dump does not hold up the loop.
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::core::diagnosis::{Cause, diagnose};
-use crate::core::facts::{Facts, Occasion};
+use tracing::{error, warn};
+
+use crate::core::diagnosis::{Cause, diagnose, speaks_of_retries};
+use crate::core::exit::Ending;
+use crate::core::facts::{Facts, Occasion, Refusal};
+use crate::core::fleet::ServiceId;
+use crate::core::report::text::{self, Context};
 use crate::core::report::{Meta, Report};
-use crate::core::service::Outlook;
+use crate::core::service::{Event, Generation, Next, Outlook};
+use crate::core::settings::ServiceSettings;
 use crate::run::reports::ReportStore;
-use crate::sys::dump;
+use crate::run::{log, pprof, preflight, reports};
+use crate::sys::{clock, dump};
 
+use super::Supervisor;
 use super::inbox::Explained;
 
 /// A main thread that sleeps and wakes within this is waited for, to see what it tries: many retry once a second.
@@ -21,6 +31,10 @@ pub struct Case {
     pub facts: Facts,
     /// The processes to look into, the main one first; none when nothing lives.
     pub pids: Vec<i32>,
+    /// What was run, and how.
+    pub settings: Arc<ServiceSettings>,
+    /// The program, as preflight resolved it.
+    pub program: Option<PathBuf>,
     /// Which generation, when, and what happened to it.
     pub meta: Meta,
     /// Where the report goes.
@@ -36,9 +50,21 @@ impl Case {
     pub fn explain(mut self) -> Explained {
         if !self.pids.is_empty() {
             let missed = self.facts.occasion == Occasion::StartTimeout;
-            let options =
-                dump::Options { follow_sleepers: missed.then_some(LONGEST_SLEEP), ..dump::Options::default() };
+            let options = dump::Options {
+                follow_sleepers: missed.then_some(LONGEST_SLEEP),
+                insist: speaks_of_retries(&self.facts.output_tail),
+                ..dump::Options::default()
+            };
+            let begun = Instant::now();
             self.facts.processes = dump::dump(&self.pids, &options);
+            // After the dump: what it does to answer is not its own progress.
+            let left = options.deadline.saturating_sub(begun.elapsed());
+            self.facts.profile = self.settings.pprof.map(|address| pprof::fetch(address, left));
+        }
+        // The loader ends a program that it cannot complete so; a shell says so of a command that it does not find.
+        if self.facts.ending == Some(Ending::Code(127)) && self.facts.refusal.is_none() {
+            let libraries = self.program.as_deref().and_then(|program| preflight::libraries(&self.settings, program));
+            self.facts.refusal = libraries.map(Refusal::Exec);
         }
         let diagnosis = diagnose(&self.facts);
         // What looks like a crash, or like an exit with 137 of a shell, until the memory is looked at.
@@ -50,5 +76,84 @@ impl Case {
         let report = Report::assemble(&self.facts, diagnosis, self.meta);
         let path = self.store.write(&report);
         Explained { report, path, awaited: self.awaited, outlook: self.outlook }
+    }
+}
+
+impl Supervisor {
+    /// A report was made.
+    pub(super) fn explained(&mut self, id: ServiceId, generation: Generation, explained: Explained) {
+        self.slots[id.0].explaining -= 1;
+        self.show(id, &explained);
+        self.manager.explained(id, &explained.report.verdict.summary);
+        self.trial_explained(id, &explained);
+        self.control.explained(id, generation, &explained);
+        self.look_at_commands();
+        self.say();
+        if explained.awaited {
+            self.tell(id, Event::Explained(generation));
+        }
+        self.manager.look(clock::now(), &self.fleet);
+    }
+
+    /// Says what was found: the block of DESIGN §8 on a terminal, one line elsewhere.
+    fn show(&mut self, id: ServiceId, explained: &Explained) {
+        let service = &self.slots[id.0].settings.name;
+        let report = &explained.report;
+        let path = match &explained.path {
+            Ok(path) => path.display().to_string(),
+            Err(problem) => {
+                let folder = self.store.folder(service);
+                warn!(service, "the report of {service} could not be written to {}: {problem}", folder.display());
+                String::new()
+            }
+        };
+        if report.kind == Occasion::StopTimeout {
+            for line in text::survivors(report) {
+                warn!(service, event = "survivor", "{service}: {line}");
+            }
+        }
+        let block = self.block(id, explained, &path);
+        reports::write_termination_message(&text::termination(report));
+        let cause = report.verdict.cause.name();
+        let summary = &report.verdict.summary;
+        if log::at_terminal() || self.settings.launcher.log_format == crate::core::settings::LogFormat::Text {
+            error!(service, block, "{summary}");
+        } else {
+            let confidence = report.verdict.confidence.name();
+            let advice = report.verdict.advice.join("; ");
+            let whose = if summary.starts_with(service.as_str()) { String::new() } else { format!("{service}: ") };
+            error!(service, event = "report", cause, confidence, report = path, advice, block, "{whose}{summary}");
+        }
+    }
+
+    /// The block of DESIGN §8 for a person.
+    fn block(&self, id: ServiceId, explained: &Explained, path: &str) -> String {
+        let leaves = self.fleet.service(id).and_then(|service| service.generation());
+        let leaves = leaves.is_some_and(|serving| serving.0 > explained.report.generation);
+        let limit = match explained.report.kind {
+            Occasion::StopTimeout if leaves => Some(self.slots[id.0].settings.drain_timeout),
+            kind => self.limit_of(id, kind),
+        };
+        let context = Context {
+            attempt: explained.report.attempt,
+            of: explained.outlook.of,
+            // Somebody may have asked for its end since.
+            next: if self.fleet.is_going_down() { Next::Nothing } else { explained.outlook.next },
+            report_path: (!path.is_empty()).then_some(path),
+            report_dir: self.settings.launcher.report_dir.as_deref().and_then(|dir| dir.to_str()),
+            limit,
+            style: log::style(&std::io::stderr()),
+        };
+        text::missed_deadline(&explained.report, &context)
+    }
+
+    /// The limit that was missed on this occasion.
+    pub(super) fn limit_of(&self, id: ServiceId, occasion: Occasion) -> Option<Duration> {
+        let settings = &self.slots[id.0].settings;
+        match occasion {
+            Occasion::StopTimeout => Some(settings.stop_timeout),
+            Occasion::Watchdog => settings.watchdog,
+            _ => Some(settings.start_timeout),
+        }
     }
 }

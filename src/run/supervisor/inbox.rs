@@ -11,10 +11,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
+use crate::core::facts::{Refusal, RequirementFacts, Trouble};
 use crate::core::fleet::ServiceId;
+use crate::core::reload::Wrong;
 use crate::core::report::Report;
 use crate::core::service::{Generation, Outlook};
+use crate::core::settings::Settings;
 use crate::core::signal::SignalSet;
+use crate::run::control::Asked;
+use crate::run::preflight::Files;
 
 /// Something that happened outside of the loop.
 pub enum Happening {
@@ -22,20 +27,56 @@ pub enum Happening {
     SignalPending,
     /// The keeper of a generation has something to say.
     KeeperReadable(ServiceId, Generation),
+    /// The main process of a generation has ended, which its keeper is about to tell.
+    MainEnded(ServiceId, Generation),
     /// A datagram waits on the notify socket of a generation.
     NotifyReadable(ServiceId, Generation),
     /// The declared ports listen, or the probed address answers.
     ProbeSucceeded(ServiceId, Generation),
+    /// A requirement was tried.
+    RequirementTried(ServiceId, Generation, usize, Result<(), Trouble>),
+    /// What was to be done at the rest of a service is done, or was tried.
+    Farewelled(ServiceId, Result<(), Trouble>),
     /// The main process has handlers for these signals now.
     HandlersSeen(ServiceId, Generation, SignalSet),
+    /// The main process of a generation has run for a moment.
+    Settled(ServiceId, Generation),
+    /// The files of a generation were looked at, or did not answer in time.
+    Looked(ServiceId, Generation, Box<Result<Files, Box<Refusal>>>),
+    /// Something was typed at the terminal.
+    KeysPending,
+    /// Somebody asks something.
+    Asked(Box<Asked>),
+    /// A bind or a listen of a generation waits for its answer.
+    Called(ServiceId, Generation, Box<super::calls::Pending>),
+    /// A socket that is kept for a service was shut down.
+    HungUp(ServiceId),
+    /// launcher.toml has changed.
+    FileOfSettingsChanged,
+    /// launcher.toml was read again, or is wrong.
+    Reread(Box<Result<Settings, Wrong>>),
+    /// A watched file of a service has changed.
+    FileChanged(ServiceId, String),
+    /// Not all files can be watched.
+    WatchTrouble(String),
+    /// The command that was run for changed files has ended.
+    CommandEnded(ServiceId, Result<(), Trouble>),
     /// A failed generation was looked at, and its report is written.
     Explained(ServiceId, Generation, Box<Explained>),
+    /// What a trial expects was tried until it came true, or for as long as that may take.
+    Expected(Vec<RequirementFacts>),
 }
 
 impl Happening {
     /// Whether it comes a few times in the life of a generation at most, however much its service has to say.
     pub fn is_rare(&self) -> bool {
-        matches!(self, Happening::KeeperReadable(..) | Happening::ProbeSucceeded(..) | Happening::Explained(..))
+        matches!(
+            self,
+            Happening::KeeperReadable(..)
+                | Happening::MainEnded(..)
+                | Happening::ProbeSucceeded(..)
+                | Happening::Explained(..)
+        )
     }
 }
 
@@ -58,6 +99,13 @@ impl Task {
     /// Runs this on the loop's own thread.
     pub fn start(future: impl Future<Output = ()> + 'static) -> Task {
         Task(tokio::task::spawn_local(future))
+    }
+}
+
+impl Task {
+    /// Whether it has come to its end.
+    pub fn is_over(&self) -> bool {
+        self.0.is_finished()
     }
 }
 

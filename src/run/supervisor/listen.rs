@@ -1,28 +1,31 @@
 //! From happenings to events: what is read from signals, keepers and notify sockets.
 
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tracing::{debug, error, warn};
 
 use crate::core::exit::Ending;
-use crate::core::facts::Occasion;
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::notify;
-use crate::core::report::text::{self, Context};
 use crate::core::service::{Event, Generation, Sender, StopCause};
 use crate::core::signal::Signal;
-use crate::run::{log, reports};
 use crate::sys::keeper::{Keeper, Message, reap_orphans, sweep_orphans};
 use crate::sys::notify_socket::{Credentials, Datagram};
-use crate::sys::{clock, procfs, terminal};
+use crate::sys::{clock, memory, procfs, terminal};
 
 use super::Supervisor;
-use super::inbox::{Explained, Happening};
-use super::slot::Live;
+use super::descriptors;
+use super::inbox::{Happening, Task, watch};
+use super::keys::Keys;
+use super::slot::{Live, Slot};
 
 /// How long processes that a killed keeper left behind are hunted before the loop goes on.
 const LEFTOVERS: Duration = Duration::from_secs(1);
+
+/// When the start of a process is over: soon enough that it cannot have used up a memory limit yet.
+const SETTLED: Duration = Duration::from_millis(5);
 
 impl Supervisor {
     /// Routes one happening to its method.
@@ -30,15 +33,40 @@ impl Supervisor {
         match happening {
             Happening::SignalPending => self.read_signals(),
             Happening::KeeperReadable(id, generation) => self.read_keeper(id, generation),
+            Happening::MainEnded(id, generation) => self.await_keeper(id, generation),
             Happening::NotifyReadable(id, generation) => self.read_notify(id, generation),
             Happening::ProbeSucceeded(id, generation) => self.tell(id, Event::ProbeSucceeded(generation)),
+            Happening::RequirementTried(id, generation, index, outcome) => {
+                self.tell(id, Event::RequirementTried(generation, index, outcome));
+            }
+            Happening::Farewelled(id, outcome) => self.farewelled(id, outcome),
             Happening::HandlersSeen(id, generation, caught) => self.tell(id, Event::HandlersSeen(generation, caught)),
+            Happening::Settled(id, generation) => {
+                if let Some(course) = self.slots[id.0].course_mut(generation).filter(|course| course.live.is_some()) {
+                    course.history.kills_before = memory::kills_in_own_cgroup();
+                }
+            }
+            Happening::Looked(id, generation, files) => {
+                if let Some(event) = self.checked(id, generation, *files) {
+                    self.feed(event);
+                }
+            }
+            Happening::KeysPending => self.read_keys(),
+            Happening::Asked(asked) => self.asked(*asked),
+            Happening::Called(id, generation, asked) => self.called(id, generation, asked),
+            Happening::HungUp(id) => self.hung_up(id),
+            Happening::FileOfSettingsChanged => self.watching.settings_changed(),
+            Happening::Reread(read) => self.reread(*read),
+            Happening::FileChanged(id, path) => self.file_changed(id, &path),
+            Happening::WatchTrouble(why) => super::watch::watch_trouble(&why),
+            Happening::CommandEnded(id, outcome) => self.command_ended(id, outcome),
             Happening::Explained(id, generation, explained) => self.explained(id, generation, *explained),
+            Happening::Expected(facts) => self.expected(&facts),
         }
     }
 
     /// Feeds an event of one service.
-    fn tell(&mut self, id: ServiceId, event: Event) {
+    pub(super) fn tell(&mut self, id: ServiceId, event: Event) {
         self.feed(FleetEvent::Service(id, event));
     }
 
@@ -60,6 +88,7 @@ impl Supervisor {
         // A shell whose terminal goes away tells its jobs by kill(2), too.
         let hang_up = signal == Signal::HUP && (from_kernel || terminal::is_hung_up());
         if signal.is_stop_request() || hang_up {
+            self.trial_interrupted(signal);
             self.feed(FleetEvent::StopRequested(StopCause::Signal(signal)));
         } else if signal == Signal::CHLD {
             // SIGCHLD: keepers are waited for by their sockets; what else is there are orphans of a dead keeper.
@@ -67,6 +96,9 @@ impl Supervisor {
         } else if matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU) {
             self.suspend();
         } else {
+            if signal == Signal::HUP {
+                self.manager.reload_asked(clock::now());
+            }
             self.feed(FleetEvent::SignalReceived(signal));
         }
     }
@@ -76,14 +108,17 @@ impl Supervisor {
         self.signal_jobs(Signal::TSTP);
         // An interactive service tells by its own stop that it is the launcher's turn.
         if self.console.is_none() {
+            self.start_up.wipe();
+            super::keys::restore();
             terminal::stop_self();
+            self.keys.iter().for_each(Keys::resume);
             self.signal_jobs(Signal::CONT);
         }
     }
 
     /// Sends a signal of job control to every service.
     fn signal_jobs(&self, signal: Signal) {
-        for live in self.slots.iter().filter_map(|slot| slot.live.as_ref()) {
+        for live in self.slots.iter().flat_map(Slot::lives) {
             if let Err(problem) = live.keeper.signal_group(signal) {
                 warn!("{signal} could not be sent: {problem}");
             }
@@ -100,28 +135,41 @@ impl Supervisor {
         }
     }
 
+    /// The main process has ended. Its keeper, woken by the same end, tells of it within microseconds: that is waited
+    /// for here, as being woken once more would take longer.
+    fn await_keeper(&mut self, id: ServiceId, generation: Generation) {
+        if let Some(keeper) = self.keeper_of(id, generation) {
+            keeper.give_way();
+        }
+        self.read_keeper(id, generation);
+    }
+
     fn keeper_said(&mut self, id: ServiceId, generation: Generation, message: Message) {
         let now = clock::now();
         match message {
             Message::Spawned { pid } => {
                 let slot = &mut self.slots[id.0];
-                if let Some(live) = &mut slot.live {
+                if let Some(live) = slot.live_mut(generation) {
                     live.main = Some(pid);
                 }
-                slot.history.note(now, format!("executed as pid {pid}"));
-                slot.history.kills_before = crate::sys::memory::kills_in_own_cgroup();
+                slot.note(now, generation, format!("executed as pid {pid}"));
+                self.take_calls(id, generation);
+                self.trial_spawned(now, id);
                 self.tell(id, Event::Spawned(generation, pid));
                 // What it has said already was left until now.
                 self.read_notify(id, generation);
+                self.watch_main(id, generation);
+                self.settle_soon(id, generation);
             }
             Message::ExecFailed { stage, errno } => {
-                let slot = &self.slots[id.0];
-                let failure = super::spawn::exec_failure(&slot.settings, slot.program.as_deref(), stage, errno);
-                self.slots[id.0].history.note(now, failure.summary.clone());
+                let slot = &mut self.slots[id.0];
+                let program = slot.course(generation).map(|course| course.files.program.as_path());
+                let failure = super::spawn::exec_failure(&slot.settings, program, stage, errno);
+                slot.note(now, generation, failure.summary.clone());
                 self.tell(id, Event::SpawnFailed(generation, Box::new(failure)));
             }
             Message::Exited { pid, ending } => self.main_ended(id, generation, pid, ending),
-            Message::Stopped { signal } => self.child_stopped(id, signal),
+            Message::Stopped { signal } => self.child_stopped(id, generation, signal),
             Message::Continued => {}
             Message::Gone => self.keeper_gone(id, generation),
             Message::Lost => {
@@ -133,11 +181,36 @@ impl Supervisor {
         }
     }
 
+    /// Has the end of the main process wake the launcher together with the keeper.
+    fn watch_main(&mut self, id: ServiceId, generation: Generation) {
+        fn end(keeper: &Keeper) -> BorrowedFd<'_> {
+            keeper.main_end().unwrap_or_else(|| keeper.fd())
+        }
+        let outbox = self.outbox.clone();
+        let Some(live) = self.slots[id.0].live_mut(generation) else { return };
+        if live.keeper.main_end().is_none() {
+            return;
+        }
+        // Without it the keeper tells of the end all the same.
+        live.tasks.extend(watch(live.keeper.clone(), end, outbox, move || Happening::MainEnded(id, generation)));
+    }
+
+    /// What is not needed for the start itself is asked for when that is over: the files of cgroups take their time.
+    fn settle_soon(&mut self, id: ServiceId, generation: Generation) {
+        let outbox = self.outbox.clone();
+        if let Some(live) = self.slots[id.0].live_mut(generation) {
+            live.tasks.push(Task::start(async move {
+                tokio::time::sleep(SETTLED).await;
+                let _ = outbox.send(Happening::Settled(id, generation));
+            }));
+        }
+    }
+
     /// The main process, or the one followed in its place, has ended.
     fn main_ended(&mut self, id: ServiceId, generation: Generation, pid: i32, ending: Option<Ending>) {
         // What it said before its end is heard first: it may have been ready, or have named another main process.
         self.read_notify(id, generation);
-        let live = self.slots[id.0].live.as_ref().filter(|live| live.generation == generation);
+        let live = self.slots[id.0].live(generation);
         if live.is_some_and(|live| live.main.is_some_and(|main| main != pid)) {
             return;
         }
@@ -149,15 +222,16 @@ impl Supervisor {
             warn!(service, "how pid {pid} of {service} ended is not known on this kernel: taken for a success");
             Ending::Code(0)
         });
-        self.slots[id.0].history.note(now, format!("ended: {ending}"));
+        self.slots[id.0].note(now, generation, format!("ended: {ending}"));
         self.tell(id, Event::Exited(generation, ending));
     }
 
     /// No process of the generation is left.
     fn keeper_gone(&mut self, id: ServiceId, generation: Generation) {
-        let live = self.slots[id.0].live.take_if(|live| live.generation == generation);
+        let live = self.slots[id.0].course_mut(generation).and_then(|course| course.live.take());
         if live.is_some() {
             drop(live);
+            self.slots[id.0].ports.mend();
             self.take_terminal_back(id, false);
             self.tell(id, Event::Emptied(generation));
         }
@@ -168,11 +242,12 @@ impl Supervisor {
     fn read_notify(&mut self, id: ServiceId, generation: Generation) {
         loop {
             let slot = &self.slots[id.0];
-            let Some(live) = slot.live.as_ref().filter(|live| live.generation == generation) else { return };
+            let Some(live) = slot.live(generation) else { return };
             if live.main.is_none() {
                 return;
             }
-            match live.notify.receive() {
+            let Some(socket) = &live.notify else { return };
+            match socket.receive() {
                 Ok(Some(datagram)) => {
                     let sender = sender_of(live, slot.user, &datagram);
                     self.notified(id, generation, sender, datagram);
@@ -186,75 +261,24 @@ impl Supervisor {
         }
     }
 
-    fn notified(&mut self, id: ServiceId, generation: Generation, sender: Sender, datagram: Datagram) {
+    fn notified(&mut self, id: ServiceId, generation: Generation, sender: Sender, mut datagram: Datagram) {
         if datagram.truncated {
             let service = &self.slots[id.0].settings.name;
             warn!(service, "a notification for {service} was too long and is ignored");
             return;
         }
-        let message = notify::Message::parse(&datagram.bytes);
-        // The one descriptor of a barrier is closed with the datagram, after everything before it was handled.
-        self.slots[id.0].history.heard(&message, sender, &datagram.bytes);
-        self.tell(id, Event::Notified(generation, sender, message));
-    }
-
-    fn explained(&mut self, id: ServiceId, generation: Generation, explained: Explained) {
-        self.explaining -= 1;
-        self.show(id, &explained);
-        if explained.awaited {
-            self.tell(id, Event::Explained(generation));
+        let mut message = notify::Message::parse(&datagram.bytes);
+        let slot = &mut self.slots[id.0];
+        if let Some(live) = slot.live(generation) {
+            message.attached = descriptors::attached(live, &message, &mut datagram.fds);
         }
-    }
-
-    /// Says what was found: the block of DESIGN §8 on a terminal, one line elsewhere.
-    fn show(&mut self, id: ServiceId, explained: &Explained) {
-        let service = &self.slots[id.0].settings.name;
-        let report = &explained.report;
-        let path = match &explained.path {
-            Ok(path) => path.display().to_string(),
-            Err(problem) => {
-                let folder = self.store.folder(service);
-                warn!(service, "the report of {service} could not be written to {}: {problem}", folder.display());
-                String::new()
-            }
-        };
-        if report.kind == Occasion::StopTimeout {
-            for line in text::survivors(report) {
-                warn!(service, event = "survivor", "{service}: {line}");
-            }
+        if let Some(course) = slot.course_mut(generation) {
+            course.history.heard(&message, sender, &datagram.bytes);
         }
-        let block = self.block(id, explained, &path);
-        reports::write_termination_message(&text::termination(report));
-        let cause = report.verdict.cause.name();
-        let summary = &report.verdict.summary;
-        if log::at_terminal() || self.settings.launcher.log_format == crate::core::settings::LogFormat::Text {
-            error!(service, block, "{summary}");
-        } else {
-            let confidence = report.verdict.confidence.name();
-            let advice = report.verdict.advice.join("; ");
-            let whose = if summary.starts_with(service.as_str()) { String::new() } else { format!("{service}: ") };
-            error!(service, event = "report", cause, confidence, report = path, advice, block, "{whose}{summary}");
-        }
-    }
-
-    /// The block of DESIGN §8 for a person.
-    fn block(&self, id: ServiceId, explained: &Explained, path: &str) -> String {
-        let settings = &self.slots[id.0].settings;
-        let limit = match explained.report.kind {
-            Occasion::StopTimeout => Some(settings.stop_timeout),
-            Occasion::Watchdog => settings.watchdog,
-            _ => Some(settings.start_timeout),
-        };
-        let context = Context {
-            attempt: explained.report.attempt,
-            of: explained.outlook.of,
-            next: explained.outlook.next,
-            report_path: (!path.is_empty()).then_some(path),
-            report_dir: self.settings.launcher.report_dir.as_deref().and_then(|dir| dir.to_str()),
-            limit,
-            style: log::style(&std::io::stderr()),
-        };
-        text::missed_deadline(&explained.report, &context)
+        slot.received = datagram.fds;
+        self.tell(id, Event::Notified(generation, sender, Box::new(message)));
+        // What is not kept is closed: the one descriptor of a barrier too, after everything before it was handled.
+        self.slots[id.0].received.clear();
     }
 
     /// With `-i`, the terminal belongs to the child while it runs, and to the launcher after.
@@ -268,10 +292,10 @@ impl Supervisor {
 
     /// The interactive child was stopped from its terminal (Ctrl-Z): so is the launcher, and both go on together. One
     /// that was stopped for using the terminal from the background only needs the foreground, once there is one to give.
-    fn child_stopped(&mut self, id: ServiceId, signal: Signal) {
-        let (Some(live), Some(console)) = (&self.slots[id.0].live, &mut self.console) else { return };
+    fn child_stopped(&mut self, id: ServiceId, generation: Generation, signal: Signal) {
+        let (Some(live), Some(console)) = (self.slots[id.0].live(generation), &mut self.console) else { return };
         let wants_foreground = matches!(signal, Signal::TTIN | Signal::TTOU);
-        if !(wants_foreground && console.has_foreground()) {
+        if !(wants_foreground && console.await_foreground().is_ok()) {
             console.suspend();
             terminal::stop_self();
         }
@@ -282,8 +306,7 @@ impl Supervisor {
     }
 
     fn keeper_of(&self, id: ServiceId, generation: Generation) -> Option<Rc<Keeper>> {
-        let live = self.slots[id.0].live.as_ref().filter(|live| live.generation == generation)?;
-        Some(live.keeper.clone())
+        self.slots[id.0].live(generation).map(|live| live.keeper.clone())
     }
 }
 

@@ -2,19 +2,35 @@
 //!
 //! It only routes. What to do is decided in [`crate::core::fleet`]; how it is done stands in the files beside this one.
 
+mod above;
+mod act;
+mod calls;
+mod check;
 mod console;
+mod control;
+mod descriptors;
 mod explain;
+mod farewell;
+mod group;
 mod inbox;
+pub mod keys;
+mod lend;
 mod listen;
 mod perform;
 mod ports;
 mod probe;
+mod reload;
 mod slot;
 mod spawn;
+mod start_up;
+mod take_over;
 mod tell;
+mod trial;
+mod watch;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +40,23 @@ use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::core::exit::code;
+use crate::core::fd_store::FdStore;
 use crate::core::fleet::{Fleet, FleetEvent, ServiceId};
+use crate::core::inherited::Inherited;
 use crate::core::service::{Action, Generation, Transition};
-use crate::core::settings::Settings;
+use crate::core::settings::{Ready, Settings};
 use crate::core::time::Moment;
 use crate::run::environment;
-use crate::run::output::Relays;
+use crate::run::output::Outputs;
 use crate::run::reports::ReportStore;
 use crate::sys::signals::Signals;
-use crate::sys::{clock, memory};
+use crate::sys::{clock, keeper, memory};
 
 use console::Console;
-use inbox::{Happening, Task, watch};
+pub use control::Http;
+use inbox::watch;
+pub use inbox::{Happening, Task};
+pub use reload::Source;
 use slot::Slot;
 
 /// How long the launcher waits, once all is over, for reports to be written and keepers to end: a file system that does
@@ -45,6 +66,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// When nothing has happened for so long, the launcher makes itself small: most likely nothing will for much longer.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// A transition of a generation, with how long that ran then and whether it had been ready.
+type Line = (ServiceId, Generation, Transition, Option<Duration>, bool);
+
 /// Everything that runs under one launcher.
 pub struct Supervisor {
     settings: Settings,
@@ -52,23 +76,37 @@ pub struct Supervisor {
     slots: Vec<Slot>,
     signals: Rc<Signals>,
     store: ReportStore,
-    relays: Relays,
+    outputs: Outputs,
     inbox: UnboundedReceiver<Happening>,
     outbox: UnboundedSender<Happening>,
     /// Events that came out of performing actions, to be fed next.
     pending: VecDeque<FleetEvent>,
-    /// Transitions that were noted and not yet said, with how long the service ran then and whether it had been ready.
-    unsaid: Vec<(ServiceId, Transition, Option<Duration>, bool)>,
+    /// Transitions that were noted and not yet said.
+    unsaid: Vec<Line>,
     /// Failed generations whose reports are to be begun.
     cases: Vec<(ServiceId, Generation, explain::Case)>,
-    /// Reports that are being made, or are to be begun.
-    explaining: usize,
     /// When the launcher ends at the latest, once all is over.
     end: Option<Moment>,
+    /// Where groups of services with limits are made.
+    groups: group::Groups,
+    /// The service manager above.
+    manager: above::Manager,
+    /// What people ask, and what is remembered for them.
+    control: control::Control,
+    /// Where launcher.toml is read again, and for whom.
+    reloading: reload::Reloading,
+    /// What is watched, and what has changed.
+    watching: watch::Watching,
+    /// What is shown of the start.
+    start_up: start_up::Display,
     /// The terminal, when a service runs on it interactively.
     console: Option<Console>,
+    /// What a person types.
+    keys: Option<keys::Keys>,
     /// Whether a person sits at the launcher's terminal.
     terminal: bool,
+    /// What is tried and watched, when all of this is a trial.
+    trial: Option<trial::Watched>,
     /// What watches the signals for as long as the supervisor lives.
     _signal_watch: Task,
 }
@@ -78,30 +116,44 @@ impl Supervisor {
     ///
     /// # Errors
     /// Of making pipes, threads or watching the signals.
-    pub fn new(settings: Settings, fleet: Fleet, signals: Signals) -> io::Result<Supervisor> {
+    pub fn new(
+        settings: Settings,
+        fleet: Fleet,
+        signals: Signals,
+        inherited: Vec<(Inherited, OwnedFd)>,
+        http: Option<Http>,
+    ) -> io::Result<Supervisor> {
         let (outbox, inbox) = unbounded_channel();
-        let mut relays = Relays::default();
-        let slots = settings.services.iter().map(|service| Slot::new(service, &settings, &mut relays));
-        let slots = slots.collect::<io::Result<Vec<Slot>>>()?;
-        relays.start_shared()?;
+        let mut outputs = Outputs::new(&settings);
+        let slots = settings.services.iter().map(|service| Slot::new(service, &settings, &mut outputs));
+        let mut slots = slots.collect::<io::Result<Vec<Slot>>>()?;
+        above::hand_down(inherited, &settings, &mut slots);
         let signals = Rc::new(signals);
         let signal_watch = watch(signals.clone(), Signals::fd, outbox.clone(), || Happening::SignalPending)?;
         let store = ReportStore::at(settings.launcher.report_dir.as_deref());
+        let control = control::Control::new(&settings, http, &outbox)?;
         Ok(Supervisor {
+            reloading: reload::Reloading::default(),
+            watching: watch::Watching::default(),
+            start_up: start_up::Display::new(clock::now(), &settings, &fleet),
             fleet,
             slots,
             signals,
             store,
-            relays,
+            outputs,
             inbox,
             outbox,
             pending: VecDeque::new(),
             unsaid: Vec::new(),
             cases: Vec::new(),
-            explaining: 0,
             end: None,
+            groups: group::Groups::prepare(&settings),
+            manager: above::Manager::from_environment(),
+            control,
             console: settings.services.iter().any(|service| service.interactive).then(Console::open).flatten(),
+            keys: None,
             terminal: crate::run::log::at_terminal(),
+            trial: None,
             settings,
             _signal_watch: signal_watch,
         })
@@ -114,21 +166,32 @@ impl Supervisor {
         if let Some(line) = environment::lost_port(&self.settings, std::env::var_os("PORT").as_deref()) {
             warn!("{line}");
         }
+        if self.trial.is_none() {
+            self.watch_files();
+        }
+        self.open_keys();
         let mut quiet = Some(Instant::now() + QUIET);
         loop {
             let code = self.fleet.exit_code();
             if let Some(code) = code
                 && self.may_leave()
             {
-                return self.leave(code);
+                return self.leave(code).await;
             }
             self.end = code.and(self.end.or_else(|| Some(clock::now() + LAST_WORDS)));
             let deadline = self.end.or_else(|| self.fleet.next_deadline());
+            let trial = self.trial.as_ref().and_then(trial::Watched::next_deadline);
+            let asked = [self.control.waiting.next_deadline(), self.reloading.next_deadline()];
+            let asked = asked.into_iter().flatten().min();
+            let deadline = [deadline, self.manager.next_deadline(), trial, asked].into_iter().flatten().min();
             let happening = tokio::select! {
                 biased;
                 happening = self.inbox.recv() => happening,
                 () = sleep_to(deadline) => { self.feed(FleetEvent::TimePassed); continue }
-                () = sleep_until_some(quiet) => { quiet = None; memory::forget_program(); continue }
+                () = sleep_to(self.watching.next_deadline()) => { self.changes_due(); continue }
+                () = sleep_to(self.start_up.next_deadline()) => { self.show_start(); continue }
+                () = sleep_until_some(quiet) => { quiet = None; self.settle(); continue }
+                () = sleep_until_some(self.control.opens) => { self.open_control(); continue }
             };
             match happening {
                 Some(happening) => {
@@ -145,14 +208,33 @@ impl Supervisor {
 
     /// Whether no process lives and no report is being made, or neither is waited for any longer.
     fn may_leave(&self) -> bool {
-        let at_rest = self.explaining == 0 && self.slots.iter().all(|slot| slot.live.is_none());
+        let is_over = |slot: &Slot| slot.lives().next().is_none() && slot.explaining == 0 && slot.farewell.is_none();
+        let at_rest = self.slots.iter().all(is_over);
         at_rest || self.fleet.is_out_of_time() || self.end.is_some_and(|end| end <= clock::now())
     }
 
+    /// Nothing has happened for a while: what did not need to be done at once is done now.
+    fn settle(&self) {
+        keeper::await_ended();
+        memory::forget_program();
+    }
+
+    fn show_start(&mut self) {
+        self.start_up.show(clock::now(), &self.fleet);
+    }
+
     /// The end: what services wrote last is passed on.
-    fn leave(&mut self, code: i32) -> i32 {
+    async fn leave(&mut self, code: i32) -> i32 {
+        self.control.close();
+        self.keys = None;
+        self.slots.iter_mut().for_each(|slot| slot.explaining = 0);
+        self.say();
         self.slots.clear();
-        std::mem::take(&mut self.relays).finish();
+        std::mem::replace(&mut self.outputs, Outputs::new(&self.settings)).finish();
+        self.tell_the_end(code);
+        self.control.see_out().await;
+        keeper::await_ended();
+        self.groups.close();
         code
     }
 
@@ -165,7 +247,12 @@ impl Supervisor {
             for (id, generation, case) in std::mem::take(&mut self.cases) {
                 self.explain_on_a_thread(id, generation, case);
             }
+            self.look_at_trial();
         }
+        self.start_up.look(clock::now(), &self.fleet);
+        self.look_at_commands();
+        self.look_at_reloads();
+        self.manager.look(clock::now(), &self.fleet);
     }
 
     fn step(&mut self) {
@@ -174,6 +261,7 @@ impl Supervisor {
             let now = clock::now();
             self.fleet.step(now, event, &mut actions);
             for (id, action) in actions.drain(..) {
+                self.control.ledger.see(now, id, &action);
                 self.perform(now, id, action);
             }
             self.say();
@@ -200,21 +288,27 @@ impl Slot {
     fn new(
         service: &crate::core::settings::ServiceSettings,
         settings: &Settings,
-        relays: &mut Relays,
+        outputs: &mut Outputs,
     ) -> io::Result<Slot> {
         let owner = spawn::output_owner(service);
         let single = settings.single_command;
-        let output =
-            if single { relays.single(owner)? } else { relays.prefixed(format!("{} | ", service.name), owner)? };
+        let read = matches!(service.ready, Ready::Log(_));
+        let output = if single { outputs.single(owner, read)? } else { outputs.of(service, owner) };
+        let user = spawn::user_of(service);
         Ok(Slot {
-            ports: ports::Ports::new(&service.name, &service.ports),
+            ports: ports::Ports::new(&service.name, &service.ports, user),
             settings: Arc::new(service.clone()),
+            coming: None,
+            alone: false,
             output,
-            program: None,
+            looking: None,
+            explaining: 0,
+            farewell: None,
             single,
-            user: spawn::user_of(service),
-            live: None,
-            history: slot::History::default(),
+            user,
+            courses: Vec::new(),
+            store: FdStore::new(service.notify.fd_store),
+            received: Vec::new(),
         })
     }
 }

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::core::facts::{Facts, Occasion, Refusal};
+use crate::core::facts::{Facts, Occasion};
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::report::Meta;
+use crate::core::requirement::{News, words as requirement_words};
 use crate::core::service::{Action, Event, Generation, Outlook, State, Transition};
 use crate::core::settings::{Listen, Ready};
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
-use crate::run::log;
+use crate::run::{log, require};
 use crate::sys::sock_diag;
 
 use super::explain::Case;
 use super::inbox::{Happening, Task};
-use super::{Supervisor, probe, spawn, tell};
+use super::slot::History;
+use super::{Line, Supervisor, group, probe, spawn, tell};
 
 /// How long a keeper that has not started its service yet may take to end everything.
 const KEEPER_PATIENCE: Duration = Duration::from_secs(1);
@@ -25,14 +27,34 @@ impl Supervisor {
     /// Routes one action to its method.
     pub(super) fn perform(&mut self, now: Moment, id: ServiceId, action: Action) {
         match action {
-            Action::Check(generation) => self.check(now, id, generation),
+            Action::Check(generation) => {
+                self.slots[id.0].take_coming(&mut self.outputs);
+                self.check(now, id, generation);
+            }
+            Action::Try { generation, requirement, limit } => self.try_requirement(id, generation, requirement, limit),
+            Action::StopTrying(generation) => {
+                if let Some(course) = self.slots[id.0].course_mut(generation) {
+                    course.tries.clear();
+                }
+                log::progress(&self.slots[id.0].settings.name, None);
+            }
             Action::Spawn { generation, .. } => self.spawn(now, id, generation),
             Action::Probe(generation) => self.probe(id, generation),
             Action::WatchHandlers(generation) => self.watch_handlers(id, generation),
             Action::StopProbing(generation) => self.with_live(id, generation, |live| live.probes.clear()),
-            Action::ReleasePorts(_) => self.slots[id.0].ports.release_reserved(),
+            Action::ReleasePorts(generation) => {
+                self.forget_check(id, generation);
+                self.slots[id.0].ports.release_reserved();
+            }
             Action::Signal(generation, signal) => self.signal(now, id, generation, signal),
+            Action::Stop(generation, signal) => {
+                self.signal(now, id, generation, signal);
+                self.with_live(id, generation, |live| warn_of(live.keeper.resume()));
+            }
             Action::FollowMain(generation, pid) => self.follow_main(now, id, generation, pid),
+            Action::StoreDescriptors { generation, name, watched } => self.store(id, generation, &name, watched),
+            Action::ForgetDescriptors(_, name) => self.slots[id.0].store.forget(&name),
+            Action::CloseDescriptors => self.slots[id.0].store.clear(),
             Action::SignalRest(generation, signal) => {
                 self.with_live(id, generation, |live| warn_of(live.keeper.signal_rest(signal)));
             }
@@ -43,50 +65,53 @@ impl Supervisor {
                 facts.refusal = refusal.map(|refusal| *refusal);
                 self.explain(now, id, Subject { generation, attempt, outlook }, facts);
             }
-            Action::Tell(transition) => self.note(now, id, transition),
+            Action::Farewell => self.bid_farewell(id),
+            Action::Steer { .. } => {}
+            Action::Tell(generation, transition) => self.note(now, id, generation, transition),
         }
     }
 
     fn with_live(&mut self, id: ServiceId, generation: Generation, act: impl FnOnce(&mut super::slot::Live)) {
-        if let Some(live) = self.slots[id.0].live.as_mut().filter(|live| live.generation == generation) {
+        if let Some(live) = self.slots[id.0].live_mut(generation) {
             act(live);
         }
     }
 
-    fn answer(&mut self, id: ServiceId, event: Event) {
+    pub(super) fn answer(&mut self, id: ServiceId, event: Event) {
         self.pending.push_back(FleetEvent::Service(id, event));
-    }
-
-    fn check(&mut self, now: Moment, id: ServiceId, generation: Generation) {
-        let slot = &mut self.slots[id.0];
-        slot.history.begin(now);
-        slot.history.note(now, "checking");
-        let program = spawn::find_program(&slot.settings);
-        let passed = match program {
-            Ok(program) => {
-                slot.program = Some(program);
-                slot.ports.take().map_err(|failure| Box::new(Refusal::Port(*failure)))
-            }
-            Err(failure) => Err(Box::new(Refusal::Exec(failure))),
-        };
-        let event = match passed {
-            Ok(()) => Event::PreflightPassed(generation),
-            Err(refusal) => Event::PreflightFailed(generation, refusal),
-        };
-        self.answer(id, event);
     }
 
     fn spawn(&mut self, now: Moment, id: ServiceId, generation: Generation) {
         let slot = &mut self.slots[id.0];
-        slot.history.spawned = Some(now);
+        if let Some(course) = slot.course_mut(generation) {
+            course.history.spawned = Some(now);
+        }
         if slot.settings.interactive
             && let Some(console) = &mut self.console
         {
             console.lend();
         }
-        match spawn::start(slot, generation, &self.outbox, id) {
-            Ok(live) => slot.live = Some(live),
+        match spawn::start(slot, generation, &self.outbox, id, &self.groups) {
+            Ok(live) => {
+                if let Some(course) = slot.course_mut(generation) {
+                    course.live = Some(live);
+                }
+            }
             Err(failure) => self.answer(id, Event::SpawnFailed(generation, Box::new(failure))),
+        }
+    }
+
+    fn try_requirement(&mut self, id: ServiceId, generation: Generation, index: usize, limit: Duration) {
+        let outbox = self.outbox.clone();
+        let slot = &mut self.slots[id.0];
+        let Some(requirement) = slot.settings.requirements.get(index).cloned() else { return };
+        let service = slot.settings.clone();
+        let task = Task::start(async move {
+            let outcome = require::attempt(requirement, Some(service), limit).await;
+            let _ = outbox.send(Happening::RequirementTried(id, generation, index, outcome));
+        });
+        if let Some(course) = slot.course_mut(generation) {
+            course.tries.insert(index, task);
         }
     }
 
@@ -94,13 +119,15 @@ impl Supervisor {
         let outbox = self.outbox.clone();
         let slot = &mut self.slots[id.0];
         let awaited = slot.ports.awaited();
-        let ready = slot.settings.ready.clone();
-        let Some(live) = slot.live.as_mut().filter(|live| live.generation == generation) else { return };
+        let service = slot.settings.clone();
+        let Some(live) = slot.live_mut(generation) else { return };
         let keeper = live.keeper.clone();
+        let sign = live.sign.take();
         live.probes.push(Task::start(async move {
-            match ready {
-                Ready::Tcp(address) => probe::connected(address).await,
-                _ => probe::listening(keeper, awaited).await,
+            match (sign, &service.ready) {
+                (Some(sign), _) => sign.come(service).await,
+                (None, Ready::Tcp(address)) => probe::connected(*address).await,
+                (None, _) => probe::listening(keeper, awaited).await,
             }
             let _ = outbox.send(Happening::ProbeSucceeded(id, generation));
         }));
@@ -116,13 +143,13 @@ impl Supervisor {
         });
     }
 
-    fn signal(&mut self, now: Moment, id: ServiceId, generation: Generation, signal: Signal) {
-        self.slots[id.0].history.note(now, format!("sent {signal}"));
+    pub(super) fn signal(&mut self, now: Moment, id: ServiceId, generation: Generation, signal: Signal) {
+        self.slots[id.0].note(now, generation, format!("sent {signal}"));
         self.with_live(id, generation, |live| warn_of(live.keeper.signal_main(signal)));
     }
 
     fn follow_main(&mut self, now: Moment, id: ServiceId, generation: Generation, pid: i32) {
-        self.slots[id.0].history.note(now, format!("main process is pid {pid} now"));
+        self.slots[id.0].note(now, generation, format!("main process is pid {pid} now"));
         self.with_live(id, generation, |live| {
             match live.keeper.follow(pid) {
                 Ok(true) => live.main = Some(pid),
@@ -138,15 +165,16 @@ impl Supervisor {
         let generation = subject.generation;
         let store = self.store.clone();
         let slot = &mut self.slots[id.0];
-        let live = slot.live.as_ref().filter(|live| live.generation == generation);
-        let pids = live.map(|live| live.keeper.members()).unwrap_or_default();
+        let pids = slot.live(generation).map(|live| live.keeper.members()).unwrap_or_default();
         slot.output.settle();
-        slot.history.failed = !matches!(facts.occasion, Occasion::StopTimeout | Occasion::Requested);
-        let history = &slot.history;
         facts.command = spawn::command_for_people(slot);
+        let Some(course) = slot.courses.iter_mut().find(|course| course.generation == generation) else { return };
+        course.history.failed = !matches!(facts.occasion, Occasion::StopTimeout | Occasion::Requested);
+        let history = &course.history;
         facts.elapsed = history.running(now).unwrap_or_else(|| now.since(history.began));
         facts.start_timeout = slot.settings.start_timeout;
         facts.ready = slot.settings.ready.clone();
+        facts.probe = course.live.as_ref().and_then(|live| live.probed.as_ref()).map(|probed| probed.borrow().clone());
         facts.was_ready = history.ready;
         facts.notified = history.notified.clone();
         facts.listening = sock_diag::all_listening_of(&pids);
@@ -156,7 +184,8 @@ impl Supervisor {
         };
         facts.ports = slot.ports.facts(listens);
         (facts.output_tail, facts.output_age) = slot.output.tail();
-        facts.memory = spawn::memory_since(history.kills_before);
+        facts.memory =
+            course.live.as_ref().and_then(group::memory).or_else(|| spawn::memory_since(history.kills_before));
         // Ended processes leave nothing to wait for: the next attempt does not wait for a disk.
         let awaited = !pids.is_empty() && !matches!(facts.occasion, Occasion::Exited | Occasion::Crashed);
         let meta = Meta {
@@ -166,8 +195,11 @@ impl Supervisor {
             timeline: history.timeline.clone(),
         };
         let pids = if awaited { pids } else { Vec::new() };
-        let case = Case { facts, pids, meta, store, awaited, outlook: subject.outlook };
-        self.explaining += 1;
+        let settings = slot.settings.clone();
+        let program = Some(course.files.program.clone()).filter(|program| !program.as_os_str().is_empty());
+        let outlook = subject.outlook;
+        let case = Case { facts, pids, settings, program, meta, store, awaited, outlook };
+        self.slots[id.0].explaining += 1;
         self.cases.push((id, generation, case));
         if !awaited {
             self.answer(id, Event::Explained(generation));
@@ -182,7 +214,7 @@ impl Supervisor {
             let _ = outbox.send(Happening::Explained(id, generation, explained));
         };
         if let Err(problem) = std::thread::Builder::new().name("explain".into()).spawn(work) {
-            self.explaining -= 1;
+            self.slots[id.0].explaining -= 1;
             warn!("the report could not be made, there is no thread for it: {problem}");
             if awaited {
                 self.answer(id, Event::Explained(generation));
@@ -192,36 +224,83 @@ impl Supervisor {
 
     /// Notes a transition; the line about it is written when all that it comes with is done: a start does not wait for
     /// whoever reads the launcher's lines.
-    fn note(&mut self, now: Moment, id: ServiceId, transition: Transition) {
-        let slot = &mut self.slots[id.0];
+    fn note(&mut self, now: Moment, id: ServiceId, generation: Generation, transition: Transition) {
+        if let Some(trial) = &mut self.trial {
+            trial.trial.heard(now, id, &transition);
+        }
+        self.start_up.note(now, id, &transition);
+        let course = self.slots[id.0].course_mut(generation);
+        let mut none = History::default();
+        let history = course.map_or(&mut none, |course| &mut course.history);
         match &transition {
             Transition::State { to: State::Checking, .. } => {}
             Transition::State { to, .. } => {
-                slot.history.ready |= *to == State::Ready;
-                slot.history.note(now, to.name());
+                history.ready |= *to == State::Ready;
+                history.note(now, to.name());
             }
-            Transition::Status(text) => slot.history.note(now, format!("status: {text}")),
-            Transition::SignalHeld { signal, .. } => slot.history.note(now, format!("{signal} held")),
+            Transition::Requirement(News::Missing { due: false, slower: None, .. }) => {}
+            Transition::Requirement(news) => history.note(now, requirement_words::news(None, news)),
+            Transition::Status(text) => history.note(now, format!("status: {text}")),
+            Transition::Trouble(text) => history.note(now, text.clone()),
+            Transition::SignalHeld { signal, .. } => history.note(now, format!("{signal} held")),
             _ => {}
         }
-        let running = slot.history.running(now);
-        self.unsaid.push((id, transition, running, slot.history.ready));
+        let (running, ready) = (history.running(now), history.ready);
+        self.unsaid.push((id, generation, transition, running, ready));
     }
 
-    /// Writes the lines about what was done.
+    /// Writes the lines about what was done. What comes of a failure is said after the failure itself, whose report is
+    /// made meanwhile, unless the next generation is faster.
     pub(super) fn say(&mut self) {
-        for (id, transition, running, ready) in self.unsaid.drain(..) {
-            let settings = &self.slots[id.0].settings;
-            let subject = tell::Subject {
-                service: &settings.name,
-                running,
-                ready,
-                waits: !settings.after.is_empty(),
-                failed: self.slots[id.0].history.failed,
-                terminal: self.terminal,
-            };
-            tell::transition(&subject, &transition);
+        let mut kept: Vec<Line> = Vec::new();
+        for line in std::mem::take(&mut self.unsaid) {
+            let (id, _, transition, ..) = &line;
+            let id = *id;
+            if self.slots[id.0].explaining > 0 && is_consequence(transition) {
+                kept.push(line);
+                continue;
+            }
+            let earlier = kept.extract_if(.., |(of, ..)| *of == id);
+            earlier.chain([line]).for_each(|line| self.say_line(line));
         }
+        self.unsaid = kept;
+    }
+
+    fn say_line(&self, (id, generation, transition, running, ready): Line) {
+        let slot = &self.slots[id.0];
+        // One that has left is gone from the fleet when its end is told.
+        let serving = self.fleet.service(id).and_then(|service| service.generation());
+        let is_another = generation.0 > 0 && serving.is_some_and(|serving| serving > generation);
+        let waits: Vec<&str> = slot.settings.after.iter().map(|after| after.service.as_str()).collect();
+        let subject = tell::Subject {
+            service: &slot.settings.name,
+            running,
+            ready,
+            waits: waits.join(", "),
+            watched: slot.settings.watch.is_on() && self.trial.is_none(),
+            failed: slot.course(generation).is_some_and(|course| course.history.failed),
+            generation: generation.0,
+            beside: self.fleet.beside(id).is_some() || is_another,
+            terminal: self.terminal,
+        };
+        tell::transition(&subject, &transition);
+        if let Some(debugged) = slot.settings.debugged.as_ref().filter(|_| is_start(&transition)) {
+            tell::debugged(&slot.settings.name, debugged);
+        }
+    }
+}
+
+fn is_start(transition: &Transition) -> bool {
+    matches!(transition, Transition::State { to: State::Starting, .. })
+}
+
+/// What comes after a generation that has failed.
+fn is_consequence(transition: &Transition) -> bool {
+    match transition {
+        Transition::NextAttempt { .. } | Transition::GivenUp { .. } | Transition::BreakerOpened { .. } => true,
+        Transition::FailureSpread(_) => true,
+        Transition::State { to, .. } => matches!(to, State::BackingOff | State::Open | State::Failed),
+        _ => false,
     }
 }
 

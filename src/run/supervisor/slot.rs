@@ -1,56 +1,157 @@
-//! What the loop holds for one service: its ports, its output and the generation that lives.
+//! What the loop holds for one service: its ports, its output and the generations that live.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::facts::NotifyFacts;
+use crate::core::facts::{NotifyFacts, ProbeFacts};
+use crate::core::fd_store::FdStore;
+use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::notify::Message;
 use crate::core::report::TimelineEntry;
 use crate::core::service::{Generation, Sender};
 use crate::core::settings::ServiceSettings;
 use crate::core::time::Moment;
 use crate::run::output::Output;
+use crate::run::preflight::Files;
 use crate::sys::keeper::Keeper;
 use crate::sys::notify_socket::NotifySocket;
 
+use super::calls::Calls;
+use super::check::{Check, Looking};
 use super::inbox::Task;
 use super::ports::Ports;
+use super::probe::Sign;
 
 /// One service.
 pub struct Slot {
     /// What it is told to do.
     pub settings: Arc<ServiceSettings>,
+    /// What its next generation is told, once that begins.
+    pub coming: Option<Arc<ServiceSettings>>,
     /// Its ports.
     pub ports: Ports,
+    /// Whether the core knows that two generations cannot have the ports.
+    pub alone: bool,
     /// What it writes.
     pub output: Output,
     /// Whether it is the one command of the command line, whose stdin and output are its own.
     pub single: bool,
     /// The uid it runs as.
     pub user: u32,
-    /// The program as preflight resolved it.
-    pub program: Option<std::path::PathBuf>,
-    /// The generation that lives, or is about to.
+    /// Descriptors that it gave away for its next generation.
+    pub store: FdStore<OwnedFd>,
+    /// The descriptors of the notification that is being handled.
+    pub received: Vec<OwnedFd>,
+    /// A thread that looks at its files.
+    pub looking: Option<Looking>,
+    /// What is done since it has come to rest.
+    pub farewell: Option<Task>,
+    /// Its reports that are being made, or are to be begun.
+    pub explaining: usize,
+    /// Its newest generation, and the one beside it while two overlap.
+    pub courses: Vec<Course>,
+}
+
+/// One generation, from its check on until a newer one is checked and it lives no more.
+pub struct Course {
+    /// Which one.
+    pub generation: Generation,
+    /// What its check found in its files.
+    pub files: Files,
+    /// Its check, while that is under way.
+    pub check: Option<Check>,
+    /// The requirements that are being tried, by their place.
+    pub tries: BTreeMap<usize, Task>,
+    /// Its processes.
     pub live: Option<Live>,
-    /// What happened to the newest generation.
+    /// What happened to it.
     pub history: History,
 }
 
-/// One generation and its processes.
+impl Slot {
+    /// A generation begins with its check.
+    pub fn begin(&mut self, now: Moment, generation: Generation, check: Check) {
+        self.courses.retain(|course| course.live.is_some());
+        let mut history = History { began: now, ..History::default() };
+        history.note(now, "checking");
+        let (files, tries) = (Files::default(), BTreeMap::new());
+        self.courses.push(Course { generation, files, check: Some(check), tries, live: None, history });
+    }
+
+    /// What is known of a generation, if it is known yet or still.
+    pub fn course(&self, generation: Generation) -> Option<&Course> {
+        self.courses.iter().find(|course| course.generation == generation)
+    }
+
+    /// The same, to be changed.
+    pub fn course_mut(&mut self, generation: Generation) -> Option<&mut Course> {
+        self.courses.iter_mut().find(|course| course.generation == generation)
+    }
+
+    /// The processes of a generation, while it lives.
+    pub fn live(&self, generation: Generation) -> Option<&Live> {
+        self.course(generation)?.live.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn live_mut(&mut self, generation: Generation) -> Option<&mut Live> {
+        self.course_mut(generation)?.live.as_mut()
+    }
+
+    /// The processes of all generations that live.
+    pub fn lives(&self) -> impl Iterator<Item = &Live> {
+        self.courses.iter().filter_map(|course| course.live.as_ref())
+    }
+
+    /// What the core is to be told, once, when a port cannot be kept open for two generations.
+    pub fn port_not_kept(&mut self, id: ServiceId) -> Option<FleetEvent> {
+        let port = self.ports.not_kept().filter(|_| !self.alone)?.to_owned();
+        self.alone = true;
+        Some(FleetEvent::PortNotKept(id, port))
+    }
+
+    /// Something happened to a generation.
+    pub fn note(&mut self, now: Moment, generation: Generation, event: impl Into<String>) {
+        if let Some(course) = self.course_mut(generation) {
+            course.history.note(now, event);
+        }
+    }
+}
+
+/// The processes of a generation.
 pub struct Live {
-    /// Which one.
-    pub generation: Generation,
     /// The process above all of its processes.
     pub keeper: Rc<Keeper>,
-    /// Where it says that it is ready.
-    pub notify: Rc<NotifySocket>,
+    /// Where it says that it is ready, unless nobody is to hear it.
+    pub notify: Option<Rc<NotifySocket>>,
     /// Its main process, once executed.
     pub main: Option<i32>,
     /// The tasks that watch the keeper and the notify socket, for as long as it lives.
     pub tasks: Vec<Task>,
+    /// The thread that takes its calls, if it has ports that are answered for it.
+    pub calls: Option<Calls>,
+    /// What it is to be ready by, until that is waited for.
+    pub sign: Option<Sign>,
+    /// What came of it so far.
+    pub probed: Option<Rc<RefCell<ProbeFacts>>>,
     /// The tasks that look for listening ports and handlers.
     pub probes: Vec<Task>,
+}
+
+impl Drop for Live {
+    /// The tasks that watch the socket and the keeper let go of them a little later, or not at all when launcher ends.
+    fn drop(&mut self) {
+        if let Some(cgroup) = self.keeper.cgroup() {
+            cgroup.remove();
+        }
+        if let Some(notify) = &self.notify {
+            notify.unlink();
+        }
+    }
 }
 
 /// What happened to a generation so far.
@@ -68,7 +169,7 @@ pub struct History {
     pub timeline: Vec<TimelineEntry>,
     /// What it said on the notify socket.
     pub notified: NotifyFacts,
-    /// How often the kernel had killed for want of memory when it started.
+    /// How often the kernel had killed for want of memory when its main process had run for a moment.
     pub kills_before: Option<u64>,
 }
 
@@ -79,11 +180,6 @@ const LONGEST_TIMELINE: usize = 200;
 const MOST_STRANGERS: usize = 16;
 
 impl History {
-    /// A new generation begins.
-    pub fn begin(&mut self, now: Moment) {
-        *self = History { began: now, ..History::default() };
-    }
-
     /// Something happened.
     pub fn note(&mut self, now: Moment, event: impl Into<String>) {
         if self.timeline.len() < LONGEST_TIMELINE {
@@ -103,6 +199,10 @@ impl History {
         }
         self.notified.ready |= message.ready;
         self.notified.errno = message.errno.or(self.notified.errno);
+        self.notified.exit_status = message.exit_status.or(self.notified.exit_status);
+        if message.bus_error.is_some() {
+            self.notified.bus_error.clone_from(&message.bus_error);
+        }
         if message.status.is_some() {
             self.notified.status.clone_from(&message.status);
         }

@@ -1,49 +1,55 @@
 //! Making ready what a generation needs and starting it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::rc::Rc;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::core::awaited_line::AwaitedLine;
 use crate::core::config::expand;
 use crate::core::exec_words;
 use crate::core::facts::{ExecFailure, ExecProblem, MemoryFacts};
 use crate::core::fleet::ServiceId;
+use crate::core::go_limits;
 use crate::core::service::Generation;
-use crate::core::settings::ServiceSettings;
+use crate::core::settings::{
+    GroupLimits, Limit, NotifyAccess, NotifySettings, ProcessSettings, READY_FD, Ready, Resource, ServiceSettings,
+};
 use crate::run::environment::{self, Special};
-use crate::run::preflight;
-use crate::sys::keeper::{Keeper, SpawnPlan, Stage, Stdio};
+use crate::run::preflight::{self, Files};
+use crate::sys::cpu_quota;
+use crate::sys::environment::inherited;
+use crate::sys::keeper::{Attributes, Keeper, SpawnPlan, Stage, Stdio, number_of};
 use crate::sys::memory;
 use crate::sys::notify_socket::NotifySocket;
-use crate::sys::users::{self, Identity};
+use crate::sys::seccomp::Filter;
+use crate::sys::users::Identity;
 
+use super::calls::Calls;
+use super::descriptors;
+use super::group::Groups;
 use super::inbox::{Happening, watch};
+use super::probe::Sign;
 use super::slot::{Live, Slot};
 
 /// The uid and gid that a service's output pipes belong to, when it runs as another user.
 pub fn output_owner(service: &ServiceSettings) -> Option<(u32, u32)> {
-    let identity = users::find(service.user.as_deref()?).ok()?;
+    service.user.as_ref()?;
+    let identity = preflight::user(service).ok()??;
     Some((identity.uid, identity.gid))
 }
 
 /// The uid that a service runs as; the launcher's own for a user that is not known, which preflight will refuse.
 pub fn user_of(service: &ServiceSettings) -> u32 {
-    let identity = service.user.as_deref().and_then(|user| users::find(user).ok());
+    let identity = preflight::user(service).ok().flatten();
     identity.map_or_else(|| nix::unistd::geteuid().as_raw(), |identity| identity.uid)
-}
-
-/// The program that will be executed, after all checks that can be made before the try.
-///
-/// # Errors
-/// Why it cannot be executed.
-pub fn find_program(service: &ServiceSettings) -> Result<PathBuf, ExecFailure> {
-    let identity = preflight::user(service)?;
-    preflight::program(service, &preflight::path(service), identity.as_ref())
 }
 
 /// Starts a generation: its keeper runs when this returns, and says by its descriptor what became of the program.
@@ -55,42 +61,124 @@ pub fn start(
     generation: Generation,
     outbox: &UnboundedSender<Happening>,
     id: ServiceId,
+    groups: &Groups,
 ) -> Result<Live, ExecFailure> {
     let service = slot.settings.clone();
+    let limits = groups.kept(&service);
+    let files = slot.course(generation).map(|course| course.files.clone()).unwrap_or_default();
     let identity = preflight::user(&service)?;
-    let notify = Rc::new(NotifySocket::bind().map_err(failed("making the notify socket"))?);
-    let variables = variables(slot, generation, notify.address(), identity.as_ref())?;
-    let [stdout, stderr] = slot.output.ends().map_err(failed("duplicating the output"))?;
+    let passed = descriptors::to_pass(slot);
+    let notify = notify_socket(&service.notify)?;
+    let address = notify.as_ref().map_or("", |notify| notify.address());
+    let variables = variables(slot, (generation, &files), address, &passed, (identity.as_ref(), limits))?;
+    slot.output.open_file().map_err(|problem| log_file_failure(&problem))?;
+    let [stdout, stderr] = slot.output.ends(generation.0).map_err(failed("duplicating the output"))?;
     let stdio = |end: Option<_>| end.map_or(Stdio::Inherit, Stdio::Fd);
+    let (filter, calls) = calls(slot, generation, outbox, id)?;
+    let (sign, ready_fd) = sign(slot, generation, passed.len())?;
     let plan = SpawnPlan {
-        program: c_string(slot.program.as_deref().unwrap_or(Path::new("")).as_os_str())?,
+        program: c_string(files.program.as_os_str())?,
         argv: arguments(slot)?,
         envp: variables,
         directory: service.directory.as_deref().map(|path| c_string(path.as_os_str())).transpose()?,
         identity,
+        attributes: attributes(&service.process),
         stdio: [if slot.single { Stdio::Inherit } else { Stdio::Null }, stdio(stdout), stdio(stderr)],
-        passed: slot.ports.passed().into_iter().map(|(_, fd)| fd).collect(),
+        pid_variables: pid_variables(&service, &passed),
+        passed: passed.into_iter().map(|(_, fd)| fd).collect(),
+        ready_fd,
         foreground: service.interactive,
-        pid_variables: pid_variables(slot),
-        cgroup: None,
+        cgroup: groups.make(&service, limits, generation)?,
+        filter,
     };
     slot.ports.release_for_exec();
     let keeper = Rc::new(Keeper::start(plan).map_err(|error| failed_with(error.action, error.errno))?);
     let keeper_watch =
         watch(keeper.clone(), Keeper::fd, outbox.clone(), move || Happening::KeeperReadable(id, generation));
-    let notify_watch =
-        watch(notify.clone(), NotifySocket::fd, outbox.clone(), move || Happening::NotifyReadable(id, generation));
-    let watches = vec![keeper_watch.map_err(failed("watching"))?, notify_watch.map_err(failed("watching"))?];
-    Ok(Live { generation, keeper, notify, main: None, tasks: watches, probes: Vec::new() })
+    let mut watches = vec![keeper_watch.map_err(failed("watching"))?];
+    if let Some(notify) = &notify {
+        let readable = move || Happening::NotifyReadable(id, generation);
+        watches.push(watch(notify.clone(), NotifySocket::fd, outbox.clone(), readable).map_err(failed("watching"))?);
+    }
+    let probed = sign.as_ref().map(|sign| sign.facts.clone());
+    Ok(Live { keeper, notify, main: None, tasks: watches, calls, sign, probed, probes: Vec::new() })
+}
+
+/// What has the service's calls about its ports answered, where that was asked for.
+fn calls(
+    slot: &mut Slot,
+    generation: Generation,
+    outbox: &UnboundedSender<Happening>,
+    id: ServiceId,
+) -> Result<(Option<Filter>, Option<Calls>), ExecFailure> {
+    let Some((filter, only_v6)) = slot.ports.filter() else { return Ok((None, None)) };
+    slot.ports.watch(outbox, id).map_err(failed("watching the ports"))?;
+    let calls = Calls::prepare(slot.ports.lent(), only_v6, outbox.clone(), id, generation);
+    Ok((Some(filter), Some(calls.map_err(failed("creating a thread for the ports"))?)))
+}
+
+/// The socket on which the service may speak; `None` when nobody is to hear it.
+fn notify_socket(settings: &NotifySettings) -> Result<Option<Rc<NotifySocket>>, ExecFailure> {
+    if settings.access == NotifyAccess::None {
+        return Ok(None);
+    }
+    let socket = match &settings.socket {
+        Some(path) => NotifySocket::bind_at(path),
+        None => NotifySocket::bind(),
+    };
+    socket.map(|socket| Some(Rc::new(socket))).map_err(failed("making the notify socket"))
+}
+
+/// A descriptor, and the number that it is given under.
+type Given = Option<(RawFd, OwnedFd)>;
+
+/// What the service is to be ready by, and the descriptor that it gets for that, with the number it has there.
+///
+/// # Errors
+/// Of making a pipe, or when so many descriptors are passed that there is none left with this number.
+fn sign(slot: &Slot, generation: Generation, passed: usize) -> Result<(Option<Sign>, Given), ExecFailure> {
+    let ports: BTreeMap<&str, u16> = slot.ports.numbers().into_iter().collect();
+    let ready = &slot.settings.ready;
+    let (mut line, mut given, mut output) = (None, None, None);
+    match ready {
+        Ready::Fd(number) => {
+            let free = READY_FD.saturating_add(RawFd::try_from(passed).unwrap_or(RawFd::MAX));
+            if *number < free {
+                return Err(descriptor_taken(*number, free));
+            }
+            let failed = failed("making the pipe of ready.fd");
+            let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| failed(errno.into()))?;
+            fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| failed(errno.into()))?;
+            (line, given) = (Some(reader), Some((*number, writer)));
+        }
+        Ready::Log(pattern) => {
+            output = AwaitedLine::new(pattern).map(|line| slot.output.await_line(line, generation.0))
+        }
+        _ => {}
+    }
+    Ok((Sign::new(ready, &ports, line, output), given))
+}
+
+/// The descriptors that are passed reach up to the one that the service is to write to.
+fn descriptor_taken(number: RawFd, free: RawFd) -> ExecFailure {
+    ExecFailure {
+        problem: ExecProblem::Stage,
+        summary: format!(
+            "descriptor {number} is the one of ready.fd, but sockets and what it stored (FDSTORE=1) take all up to {}",
+            free - 1
+        ),
+        advice: vec![format!("write ready.fd = {free} or more, and tell the program")],
+        errno: None,
+    }
 }
 
 /// Variables whose value is the child's own pid.
-fn pid_variables(slot: &Slot) -> Vec<&'static str> {
+fn pid_variables(service: &ServiceSettings, passed: &[(String, RawFd)]) -> Vec<&'static str> {
     let mut variables = Vec::new();
-    if !slot.ports.passed().is_empty() {
+    if !passed.is_empty() {
         variables.push("LISTEN_PID");
     }
-    if slot.settings.watchdog.is_some() {
+    if service.watchdog.is_some() {
         variables.push("WATCHDOG_PID");
     }
     variables
@@ -115,33 +203,60 @@ pub fn command_for_people(slot: &Slot) -> Vec<String> {
 
 fn variables(
     slot: &Slot,
-    generation: Generation,
+    (generation, files): (Generation, &Files),
     notify_socket: &str,
-    user: Option<&Identity>,
-) -> Result<Vec<CString>, ExecFailure> {
+    passed: &[(String, RawFd)],
+    (user, kept): (Option<&Identity>, GroupLimits),
+) -> Result<Vec<Cow<'static, CStr>>, ExecFailure> {
     let service = &slot.settings;
-    let mut set: Vec<(String, String)> = Vec::new();
-    for file in &service.environment_files {
-        set.extend(preflight::environment_file(file)?);
-    }
-    set.extend(service.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let limits = service.process.go_limits.then(|| go_limits(kept)).into_iter().flatten();
+    let written = service.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let set = limits.chain(files.variables.iter().cloned()).chain(written);
     let special = Special {
         service: &service.name,
         generation: Some(generation),
         notify_socket,
-        user,
+        // Groups alone are no other user, with a home of its own.
+        user: user.filter(|_| service.user.is_some()),
         ports: slot.ports.numbers(),
-        passed: slot.ports.passed().into_iter().map(|(name, _)| name).collect(),
+        passed: passed.iter().map(|(name, _)| name.as_str()).collect(),
         watchdog: service.watchdog,
     };
-    let all = environment::build(std::env::vars_os(), set, &special);
-    let assignment = |(name, value): (OsString, OsString)| {
-        let mut bytes = name.into_vec();
-        bytes.push(b'=');
-        bytes.extend_from_slice(value.as_bytes());
-        c_string(OsStr::from_bytes(&bytes))
-    };
-    all.into_iter().map(assignment).collect()
+    environment::build(inherited(), set, &special).map_err(|name| nul_byte_failure(&name))
+}
+
+/// The limits of the launcher's cgroup, and those of the service's own, for a Go program; what the launcher was told
+/// itself is left as it is.
+fn go_limits(kept: GroupLimits) -> impl Iterator<Item = (String, String)> {
+    let memory = memory::of_own_cgroup().and_then(|memory| memory.limit);
+    let memory = [memory, kept.memory].into_iter().flatten().min();
+    let quota = cpu_quota::of_process(std::process::id() as i32).map(|quota| quota.cpus());
+    let quota = [quota, kept.cpus()].into_iter().flatten().min_by(f64::total_cmp);
+    let variables = go_limits::variables(memory, quota);
+    variables.into_iter().filter(|(name, _)| std::env::var_os(name).is_none())
+}
+
+/// The limits and privileges of the service, as the kernel has them.
+fn attributes(settings: &ProcessSettings) -> Attributes {
+    let limit = |(resource, limit): &(Resource, Limit)| (number_of(*resource), limit.soft, limit.hard);
+    Attributes {
+        umask: settings.umask,
+        nice: settings.nice,
+        oom_score_adj: settings.oom_score_adj.map(|score| score.to_string()),
+        limits: settings.limits.iter().map(limit).collect(),
+        capabilities: settings.capabilities.map(|set| set.0),
+        no_new_privs: settings.no_new_privs,
+    }
+}
+
+/// Its lines would go nowhere.
+fn log_file_failure(problem: &io::Error) -> ExecFailure {
+    ExecFailure {
+        problem: ExecProblem::Stage,
+        summary: format!("the file for its lines cannot be opened: {problem}"),
+        advice: vec!["name another file below [service.NAME.log], or let launcher write there".to_owned()],
+        errno: problem.raw_os_error(),
+    }
 }
 
 /// A step of the launcher's own that failed before there was a process to fail.
@@ -163,7 +278,7 @@ fn c_string(text: &OsStr) -> Result<CString, ExecFailure> {
 /// for a missing program, interpreter and loader alike. Where nothing is seen, stage and errno say what is known.
 pub fn exec_failure(service: &ServiceSettings, program: Option<&Path>, stage: Stage, errno: i32) -> ExecFailure {
     if stage == Stage::Exec
-        && let Err(failure) = find_program(service)
+        && let Err(failure) = preflight::find_program(service)
     {
         return ExecFailure { errno: failure.errno.or(Some(errno)), ..failure };
     }
@@ -172,11 +287,12 @@ pub fn exec_failure(service: &ServiceSettings, program: Option<&Path>, stage: St
     exec_words::failed_stage(&stage.to_string(), errno, &program, directory.as_deref(), service.user.as_deref())
 }
 
-/// Memory limits and peak now, with the kills since the generation started.
+/// Memory limits and peak now, with the kills since the generation started; none where it ended before they could be
+/// counted.
 pub fn memory_since(kills_before: Option<u64>) -> Option<MemoryFacts> {
-    let kills_before = kills_before?;
     let now = memory::of_own_cgroup()?;
-    Some(MemoryFacts { kills: now.kills.saturating_sub(kills_before), ..now })
+    let kills = kills_before.map_or(0, |before| now.kills.saturating_sub(before));
+    Some(MemoryFacts { kills, ..now })
 }
 
 /// No argument or variable can hold a NUL byte (`execve(2)`).
@@ -210,7 +326,7 @@ mod tests {
         fs::write(&program, "#!/bin/sh\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let service = service(&program);
-        assert_eq!(find_program(&service).unwrap(), program);
+        assert_eq!(preflight::find_program(&service).unwrap(), program);
         let failure = |errno| exec_failure(&service, Some(&program), Stage::Exec, errno);
 
         fs::write(&program, "#!/no/such/interpreter\n").unwrap();

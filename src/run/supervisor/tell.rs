@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use crate::core::service::{State, Transition};
+use crate::core::requirement::{News, words};
+use crate::core::service::{Spread, State, Transition};
+use crate::core::settings::Debugged;
 use crate::core::signal::Signal;
 use crate::core::units::human_duration;
+use crate::run::{log, screen};
 
 /// Who is spoken of.
 pub struct Subject<'a> {
@@ -16,34 +19,65 @@ pub struct Subject<'a> {
     pub running: Option<Duration>,
     /// Whether it was ready.
     pub ready: bool,
-    /// Whether it comes after another service.
-    pub waits: bool,
+    /// What it comes after, by name.
+    pub waits: String,
     /// Whether a report tells that it failed.
     pub failed: bool,
+    /// Whether it is started again when its files change.
+    pub watched: bool,
     /// Whether a person sits at the terminal.
     pub terminal: bool,
+    /// Which generation it is.
+    pub generation: u64,
+    /// Whether another one is beside it.
+    pub beside: bool,
+}
+
+/// Says how a service is looked into that waits for its debugger.
+pub fn debugged(service: &str, debugged: &Debugged) {
+    let Debugged { attach, note } = debugged;
+    info!(service, event = "debugger", attach, "{service} waits for its debugger: {attach}");
+    if let Some(note) = note {
+        warn!(service, event = "debugger-note", "{service}: {note}");
+    }
 }
 
 /// Says one transition.
 pub fn transition(subject: &Subject<'_>, transition: &Transition) {
     let service = subject.service;
     match transition {
-        Transition::State { to, generation, attempt, .. } => {
+        Transition::State { from, to, generation, attempt } => {
             let generation = generation.map_or(0, |generation| generation.0);
-            state(subject, *to, generation, *attempt);
+            state(subject, *from, *to, generation, *attempt);
         }
+        Transition::Restarting { .. }
+        | Transition::RestartsAlone(_)
+        | Transition::RestartFollows
+        | Transition::CanaryServes { .. }
+        | Transition::Superseded { .. }
+        | Transition::Removed { .. }
+        | Transition::RolledBack { .. }
+        | Transition::LeftAlone { .. } => overlap(service, subject.generation, transition),
+        Transition::Requirement(news) => requirement(subject, news),
+        Transition::FailureSpread(spread) => failure_spread(service, spread),
         Transition::SignalHeld { signal, limit } => signal_held(subject, *signal, *limit),
         Transition::SignalDelivered(signal) => {
             let name = signal.to_string();
             info!(service, event = "signal-delivered", signal = name, "{service} is sent the held {name}");
         }
-        Transition::NextAttempt { attempt, of, after } => {
-            let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
+        Transition::NextAttempt { attempt, failures, max, after } => {
+            let of = match max {
+                None => String::new(),
+                Some(max) if *attempt == failures + 1 => format!(" of {max}"),
+                // It was ready in between, for a moment: attempts are counted anew, failures go on.
+                Some(max) => format!(", after {failures} of {max} failures in a row"),
+            };
             let after_ms = after.as_millis() as u64;
             info!(
                 service,
                 event = "next-attempt",
                 attempt,
+                failures,
                 after_ms,
                 "{service} is started again in {} (attempt {attempt}{of})",
                 human_duration(*after)
@@ -76,12 +110,163 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             info!(service, event = "status", status = text, "{service} says: {text}");
         }
         Transition::Status(text) => debug!(service, event = "status", status = text, "{service} says: {text}"),
+        Transition::Trouble(text) => warn!(service, event = "trouble", "{service} says: {text}"),
+        Transition::SenderRefused { pid, access } => {
+            let access = access.name();
+            warn!(
+                service,
+                event = "sender-refused",
+                pid,
+                "a notification for {service} came from its process {pid}, and notify_access is \"{access}\": ignored"
+            );
+        }
+        Transition::MainPidRefused { pid } => {
+            warn!(
+                service,
+                event = "main-pid-refused",
+                pid,
+                "{service} names pid {pid} as its main process, which is no process of it: ignored"
+            );
+        }
         Transition::StrangerIgnored { pid } => {
             warn!(
                 service,
                 event = "stranger-ignored",
                 pid,
                 "a notification for {service} came from pid {pid}, which is no process of it: ignored"
+            );
+        }
+    }
+}
+
+/// What happens while two generations are there.
+fn overlap(service: &str, generation: u64, transition: &Transition) {
+    match transition {
+        Transition::Restarting { beside, canary } => {
+            let part =
+                canary.map(|percent| format!(" as a canary for {percent}% of new connections")).unwrap_or_default();
+            let old = beside.0;
+            info!(
+                service,
+                event = "restarting",
+                generation,
+                beside = old,
+                "{service} is restarted: generation {generation} starts{part} while generation {old} serves on"
+            );
+        }
+        Transition::RestartsAlone(why) => {
+            let reason = why.to_string();
+            info!(
+                service,
+                event = "restarting",
+                generation,
+                reason,
+                "{service} is stopped before it is started again: {reason}"
+            );
+        }
+        Transition::RestartFollows => {
+            info!(
+                service,
+                event = "restart-follows",
+                generation,
+                "{service} is restarted once more after this restart"
+            );
+        }
+        Transition::CanaryServes { percent, beside } => {
+            let old = beside.0;
+            info!(
+                service,
+                event = "canary",
+                generation,
+                beside = old,
+                percent,
+                "generation {generation} of {service} is a canary: it gets {percent}% of new connections, generation {old} \
+                 the rest; launcher promote {service}, or launcher rollback {service}"
+            );
+        }
+        Transition::Superseded { by, drain } => {
+            let (by, drain) = (by.0, human_duration(*drain));
+            info!(
+                service,
+                event = "superseded",
+                generation,
+                by,
+                "generation {by} of {service} serves; generation {generation} ends what it has begun, within {drain}"
+            );
+        }
+        Transition::Removed { stays } => {
+            let stays = stays.0;
+            warn!(
+                service,
+                event = "restart-failed",
+                generation,
+                stays,
+                "the restart of {service} has failed: generation {generation} is removed, generation {stays} serves on"
+            );
+        }
+        Transition::RolledBack { stays } => {
+            let stays = stays.0;
+            info!(
+                service,
+                event = "rolled-back",
+                generation,
+                stays,
+                "generation {generation} of {service} is taken back, generation {stays} serves on"
+            );
+        }
+        Transition::LeftAlone { after } => {
+            let after = after.0;
+            warn!(
+                service,
+                event = "left-alone",
+                generation,
+                after,
+                "generation {after} of {service} has ended: generation {generation}, that was to take its place, does so now"
+            );
+        }
+        _ => {}
+    }
+}
+
+/// On a terminal one line is drawn again and again, elsewhere lines come at growing distances.
+fn requirement(subject: &Subject<'_>, news: &News) {
+    let service = subject.service;
+    let text = words::news(Some(service), news);
+    match news {
+        // What answered at the first try was there all the time.
+        News::Met { tries: 1, url, .. } => debug!(service, event = "requirement-met", url, "{text}"),
+        News::Met { url, .. } => info!(service, event = "requirement-met", url, "{service}: {text}"),
+        News::Missing { due, slower, url, error, tries, .. } => {
+            let drawn = subject.terminal && log::progress(service, Some(&text));
+            if (*due && !drawn) || slower.is_some() {
+                info!(service, event = "requirement-missing", url, error, tries, "{text}");
+            }
+        }
+    }
+}
+
+fn failure_spread(service: &str, spread: &Spread) {
+    match spread {
+        Spread::All => warn!(
+            service,
+            event = "failure-spread",
+            "{service} has failed for good: all is stopped, as its on_failure = \"stop-all\" says"
+        ),
+        Spread::NothingLeft => warn!(
+            service,
+            event = "failure-spread",
+            "{service} has failed for good, and nothing is left that the others run for: all is stopped"
+        ),
+        Spread::Dependents(stopped) => {
+            let (names, verb) = match &stopped[..] {
+                [one] => (one.clone(), "comes after it, is stopped"),
+                _ => (stopped.join(", "), "come after it, are stopped"),
+            };
+            warn!(
+                service,
+                event = "failure-spread",
+                stopped = names,
+                "{service} has failed for good: {names}, which {verb}"
             );
         }
     }
@@ -95,25 +280,37 @@ fn signal_held(subject: &Subject<'_>, signal: Signal, limit: Option<Duration>) {
     info!(service, event = "signal-held", signal = name, "{service} is not ready: {name} is held until it is{limit}");
 }
 
-fn state(subject: &Subject<'_>, to: State, generation: u64, attempt: u32) {
+fn state(subject: &Subject<'_>, from: State, to: State, generation: u64, attempt: u32) {
+    // While there are two of it, it is said of which one.
     let service = subject.service;
+    let who = if subject.beside { format!("generation {generation} of {service}") } else { service.to_owned() };
     let after = subject.running.map(|running| format!(" after {}", human_duration(running))).unwrap_or_default();
     match to {
-        State::Waiting if subject.waits => info!(service, event = "waiting", "{service} waits for what it comes after"),
-        State::Waiting => debug!(service, event = "waiting", "{service} waits for nothing"),
-        State::Checking => debug!(service, event = "checking", generation, attempt, "{service} is being checked"),
-        State::Starting => {
-            info!(service, event = "starting", generation, attempt, "{service} is starting (attempt {attempt})");
+        State::Waiting if from == State::Checking => {
+            debug!(service, event = "requiring", generation, "{who} waits for its requirements");
         }
-        State::Ready => info!(service, event = "ready", generation, "{service} is ready{after}"),
+        // On a terminal the table of the start says it, for as long as it is so.
+        State::Waiting if !subject.waits.is_empty() && !screen::is_drawable() => {
+            info!(service, event = "waiting", "{who} waits for {}", subject.waits);
+        }
+        State::Waiting => debug!(service, event = "waiting", "{who} waits for nothing"),
+        State::Checking => debug!(service, event = "checking", generation, attempt, "{who} is being checked"),
+        State::Starting => {
+            info!(service, event = "starting", generation, attempt, "{who} is starting (attempt {attempt})");
+        }
+        State::Ready => info!(service, event = "ready", generation, "{who} is ready{after}"),
         // The report says it, and says why.
         State::Stopping if subject.failed => {
-            debug!(service, event = "stopping", generation, "{service} has failed and is being stopped");
+            debug!(service, event = "stopping", generation, "{who} has failed and is being stopped");
         }
-        State::Stopping => info!(service, event = "stopping", generation, "{service} is stopping"),
-        State::BackingOff => debug!(service, event = "backing-off", generation, "{service} is backing off"),
+        State::Stopping => info!(service, event = "stopping", generation, "{who} is stopping"),
+        State::BackingOff => debug!(service, event = "backing-off", generation, "{who} is backing off"),
         State::Open => debug!(service, event = "open", generation, "the breaker of {service} is open"),
-        State::Failed => debug!(service, event = "failed", generation, "{service} has failed"),
-        State::Stopped => info!(service, event = "stopped", generation, "{service} has stopped"),
+        State::Failed if subject.watched => {
+            info!(service, event = "failed", generation, "{who} is started again when its files change");
+        }
+        State::Failed => debug!(service, event = "failed", generation, "{who} has failed"),
+        State::Stopped if generation == 0 => info!(service, event = "stopped", "{who} is not started"),
+        State::Stopped => info!(service, event = "stopped", generation, "{who} has stopped"),
     }
 }

@@ -87,7 +87,7 @@ fn effective_name(caller: &Caller, call: Call) -> Option<&'static str> {
 }
 
 /// The monotonic and the real-time clock, in milliseconds.
-fn clocks() -> (u64, u64) {
+pub fn clocks() -> (u64, u64) {
     let read = |clock| {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is a valid place for the result for the whole call.
@@ -135,6 +135,18 @@ impl Caller<'_> {
         Some(match fds::look(self.via, fd)? {
             Fd::Socket(inode) => FdFacts::Socket(self.sockets.get(self.via, inode)),
             Fd::File(file) => FdFacts::File(file),
+        })
+    }
+
+    /// What is waited on by someone who waits until `fd` can be read, or else written; `None` when it is closed.
+    pub fn until_ready(&mut self, fd: i32, reading: bool) -> Option<WaitingOn> {
+        Some(match (self.fd(fd)?, reading) {
+            (FdFacts::Socket(socket), true) if socket.state == "listen" => WaitingOn::Accept { fd, socket },
+            (FdFacts::Socket(socket), true) => WaitingOn::Receive { fd, socket },
+            (FdFacts::Socket(socket), false) if socket.state == "syn-sent" => WaitingOn::Connect { fd, socket },
+            (FdFacts::Socket(socket), false) => WaitingOn::Send { fd, socket },
+            (FdFacts::File(file), true) => WaitingOn::Input { fd, file },
+            (FdFacts::File(file), false) => WaitingOn::Output { fd, file },
         })
     }
 

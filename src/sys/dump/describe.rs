@@ -41,7 +41,12 @@ fn detail(waiting_on: &WaitingOn, waited: Option<Duration>) -> String {
         WaitingOn::Sleep { duration } => duration.map(|time| format!(" for {}", seconds(time))).unwrap_or_default(),
         WaitingOn::Signal => " for a signal".into(),
         WaitingOn::Entropy => " for the random number generator".into(),
-        WaitingOn::Ipc { .. } | WaitingOn::Other { .. } => String::new(),
+        // The last three are a runtime's, not a system call's.
+        WaitingOn::Ipc { .. }
+        | WaitingOn::Other { .. }
+        | WaitingOn::Channels { .. }
+        | WaitingOn::RuntimeLock { .. }
+        | WaitingOn::Tasks { .. } => String::new(),
     }
 }
 
@@ -71,7 +76,8 @@ fn connect(socket: &SocketFacts, waited: Option<Duration>) -> String {
 
 fn received(socket: &SocketFacts) -> String {
     let last = socket.last_received_ms.map(|ago| format!(", last heard {} ago", seconds(Duration::from_millis(ago))));
-    format!("{}{}", at(" from ", socket.peer.as_deref()), last.unwrap_or_default())
+    let asks = at(" about the name ", socket.asks.as_deref());
+    format!("{}{asks}{}", at(" from ", socket.peer.as_deref()), last.unwrap_or_default())
 }
 
 fn others(file: &FileFacts, nobody: &str) -> String {

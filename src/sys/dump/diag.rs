@@ -22,13 +22,14 @@ const MESSAGE_DONE: u16 = 3;
 const HEADER: usize = 16;
 const INET_MESSAGE: usize = 72;
 const UNIX_MESSAGE: usize = 16;
-/// Attributes: INET_DIAG_INFO; UNIX_DIAG_NAME, _PEER, _RQLEN.
+/// Attributes: INET_DIAG_INFO; UNIX_DIAG_NAME, _PEER, _ICONS, _RQLEN.
 const INET_INFO: u16 = 2;
 const UNIX_NAME: u16 = 0;
 const UNIX_PEER: u16 = 2;
+const UNIX_QUEUED: u16 = 3;
 const UNIX_QUEUES: u16 = 4;
-/// UDIAG_SHOW_NAME, _PEER and _RQLEN.
-const UNIX_SHOW: u32 = 0x01 | 0x04 | 0x10;
+/// UDIAG_SHOW_NAME, _PEER, _ICONS and _RQLEN.
+const UNIX_SHOW: u32 = 0x01 | 0x04 | 0x08 | 0x10;
 /// Sockets taken at most.
 const LIMIT: usize = 200_000;
 
@@ -154,6 +155,10 @@ fn inet_entry(message: &[u8], tcp: bool) -> Option<Entry> {
     {
         entry.facts.last_sent_ms = u32_at(info, 44).map(u64::from);
         entry.facts.last_received_ms = u32_at(info, 52).map(u64::from);
+        let u64_at = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
+        // The SYN of who connected counts as one.
+        entry.facts.acknowledged = u64_at(120).map(|bytes| bytes > 1);
+        entry.facts.heard = u64_at(128).map(|bytes| bytes > 0);
     }
     Some(entry)
 }
@@ -175,7 +180,10 @@ fn unix_entry(message: &[u8]) -> Option<Entry> {
         ..SocketFacts::default()
     };
     let peer = attribute(message, UNIX_MESSAGE, UNIX_PEER).and_then(|peer| u32_at(peer, 0)).map(u64::from);
-    Some(Entry { facts, addresses: None, unix_peer: peer.filter(|peer| *peer != 0), state })
+    // Of a listener: the inodes of those whose connections it has not accepted yet.
+    let queued = attribute(message, UNIX_MESSAGE, UNIX_QUEUED).unwrap_or_default();
+    let queued = queued.chunks_exact(4).filter_map(|inode| u32_at(inode, 0)).map(u64::from).collect();
+    Some(Entry { facts, addresses: None, unix_peer: peer.filter(|peer| *peer != 0), queued, state })
 }
 
 #[cfg(test)]
@@ -192,6 +200,20 @@ mod tests {
         assert!(found.facts.send_queue > 0, "the backlog is told: {found:?}");
         assert_eq!(attribute(&[0; 8], 4, 7), None);
         assert!(inet_entry(&[1, 2, 3], true).is_none());
+    }
+
+    #[test]
+    fn finds_the_listener_that_has_not_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", client.as_raw_fd())).unwrap();
+        let inode: u64 = link.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        let mut sockets = crate::sys::dump::sockets::Sockets::default();
+        let socket = sockets.get(std::process::id() as i32, inode);
+        assert_eq!(socket.peer.as_deref(), path.to_str(), "{socket:?}");
+        assert_eq!(sockets.peers(inode).len(), 1);
     }
 
     #[test]

@@ -83,18 +83,42 @@ fn is_terminal(major: u32) -> bool {
     matches!(major, 4 | 5 | 136..=143 | 188 | 204 | 229)
 }
 
-/// What an epoll descriptor watches: descriptor, events, inode (`/proc/PID/fdinfo`, `tfd:` lines).
-pub fn epoll_targets(pid: i32, fd: i32, limit: usize) -> Vec<(i32, u32, u64)> {
+/// One descriptor in an epoll set (`/proc/PID/fdinfo`, a `tfd:` line).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The descriptor.
+    pub fd: i32,
+    /// The events waited for.
+    pub events: u32,
+    /// What the program gets back when one of them comes.
+    pub data: u64,
+    /// The file's inode; 0 where the kernel does not tell it.
+    pub inode: u64,
+}
+
+/// What an epoll descriptor watches.
+pub fn epoll_targets(pid: i32, fd: i32, limit: usize) -> Vec<Target> {
     let text = files::text(&format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
     text.lines().filter_map(epoll_line).take(limit).collect()
 }
 
-fn epoll_line(line: &str) -> Option<(i32, u32, u64)> {
+/// The epoll descriptors of a process.
+pub fn epolls(pid: i32) -> Vec<i32> {
+    let numbers = files::numbered(&format!("/proc/{pid}/fd")).unwrap_or_default();
+    let is_epoll = |fd: &i32| {
+        let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+        link.is_ok_and(|link| link.to_str() == Some("anon_inode:[eventpoll]"))
+    };
+    numbers.into_iter().take(LIMIT).filter(is_epoll).collect()
+}
+
+fn epoll_line(line: &str) -> Option<Target> {
     let rest = line.strip_prefix("tfd:")?;
     let field = |key: &str| rest.split_once(key)?.1.split_whitespace().next();
-    let inode = field("ino:").and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0);
+    let number = |key: &str| field(key).and_then(|text| u64::from_str_radix(text, 16).ok());
     let events = u32::from_str_radix(field("events:")?, 16).ok()?;
-    Some((rest.split_whitespace().next()?.parse().ok()?, events, inode))
+    let fd = rest.split_whitespace().next()?.parse().ok()?;
+    Some(Target { fd, events, data: number("data:").unwrap_or(0), inode: number("ino:").unwrap_or(0) })
 }
 
 #[cfg(test)]
@@ -104,7 +128,8 @@ mod tests {
     #[test]
     fn epoll_lines() {
         let line = "tfd:        6 events:     201d data:         60000000b  pos:0 ino:1f2a sdev:8";
-        assert_eq!(epoll_line(line), Some((6, 0x201d, 0x1f2a)));
+        let target = Target { fd: 6, events: 0x201d, data: 0x6_0000_000b, inode: 0x1f2a };
+        assert_eq!(epoll_line(line), Some(target));
         assert_eq!(epoll_line("tfd: noise"), None);
         assert_eq!(epoll_line("pos:\t0"), None);
     }

@@ -1,6 +1,9 @@
 //! The files of `/proc/PID` that a dump reads, taken apart.
 
+use std::cell::RefCell;
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 /// No such file is read beyond this, in bytes.
 const LIMIT: u64 = 4 << 20;
@@ -8,16 +11,28 @@ const LIMIT: u64 = 4 << 20;
 /// Reads a file as text, lossy, up to 4 MiB.
 pub fn text(path: &str) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+    File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Reads a file that the kernel hands out whole in one piece (`stat`, `status`, `syscall` and others of one record):
 /// one `read(2)`, where [`text`] needs several to see the end.
 pub fn record(path: &str) -> std::io::Result<String> {
-    let mut buffer = [0u8; 8192];
-    let length = std::fs::File::open(path)?.read(&mut buffer)?;
-    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    first_record(&File::open(path)?)
+}
+
+/// The same of an open file, from its start; it may be read again for what it holds by then.
+fn first_record(file: &File) -> std::io::Result<String> {
+    thread_local! {
+        /// Made once: a dump reads thousands of such files.
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 8192]);
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let length = file.read_at(buffer, 0)?;
+        let bytes = buffer.get(..length).unwrap_or_default();
+        let text = std::str::from_utf8(bytes).map(str::to_owned);
+        Ok(text.unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned()))
+    })
 }
 
 /// A one-line file without its line end; `None` when it cannot be read or is empty.
@@ -95,6 +110,8 @@ impl Stat {
 pub enum Place {
     /// On a CPU, or waiting for one.
     Running,
+    /// A thread of the kernel's own: it has neither a stack to read nor a system call.
+    Kernel,
     /// Blocked outside any system call, in a page fault for one.
     Fault {
         /// Stack pointer.
@@ -118,8 +135,7 @@ pub enum Place {
 impl Place {
     /// Of a thread; `EPERM` or `EACCES` without ptrace rights.
     pub fn of(pid: i32, tid: i32) -> std::io::Result<Place> {
-        let text = record(&format!("/proc/{pid}/task/{tid}/syscall"))?;
-        Place::parse(&text).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+        Places::of(pid, tid)?.now()
     }
 
     fn parse(text: &str) -> Option<Place> {
@@ -131,10 +147,29 @@ impl Place {
         let values: Vec<u64> =
             words.map(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok()).collect::<Option<_>>()?;
         match *values.as_slice() {
+            // It is shown as call 0 with nothing but zeroes; a program has a stack and a place in its code.
+            [.., 0, 0] => Some(Place::Kernel),
             [sp, pc] => Some(Place::Fault { sp, pc }),
             [a, b, c, d, e, f, sp, pc] => Some(Place::Call { number, arguments: [a, b, c, d, e, f], sp, pc }),
             _ => None,
         }
+    }
+}
+
+/// The places of a thread, one after the other.
+#[derive(Debug)]
+pub struct Places(File);
+
+impl Places {
+    /// Of this thread; errors as [`Place::of`].
+    pub fn of(pid: i32, tid: i32) -> std::io::Result<Places> {
+        Ok(Places(File::open(format!("/proc/{pid}/task/{tid}/syscall"))?))
+    }
+
+    /// Where it is now.
+    pub fn now(&self) -> std::io::Result<Place> {
+        let text = first_record(&self.0)?;
+        Place::parse(&text).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -154,11 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_thread_in_its_three_forms() {
+    fn the_place_of_a_thread_in_its_forms() {
         assert_eq!(Place::parse("running\n"), Some(Place::Running));
         assert_eq!(Place::parse("-1 0x7ffd10 0x55f0\n"), Some(Place::Fault { sp: 0x7ffd10, pc: 0x55f0 }));
         let call = Place::parse("0 0x3 0x1 0x2 0x0 0x0 0x0 0x7ffd 0x7f00\n");
         assert_eq!(call, Some(Place::Call { number: 0, arguments: [3, 1, 2, 0, 0, 0], sp: 0x7ffd, pc: 0x7f00 }));
+        assert_eq!(Place::parse("0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n"), Some(Place::Kernel));
         assert_eq!(Place::parse(""), None);
         assert_eq!(Place::parse("0 0x3"), None);
     }

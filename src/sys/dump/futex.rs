@@ -46,6 +46,16 @@ impl RawFutex {
         RawFutex { address, operation: command, expected: expected as u32, timeout_ms, words, shared }
     }
 
+    /// Its address.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// How long it is waited for from now, if not for ever.
+    pub fn timeout(&self) -> Option<std::time::Duration> {
+        self.timeout_ms.map(std::time::Duration::from_millis)
+    }
+
     /// What it is, with its owner if that is a thread of `threads` (or, between processes, of `everyone`).
     pub fn classify(&self, frames: &[Frame], threads: &[i32], everyone: &[i32]) -> FutexFacts {
         let kind = self.kind(frames, threads);

@@ -10,9 +10,12 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 
 use super::files;
+use crate::sys::allowed;
 
-/// How long a thread may take to stop.
+/// How long a thread may take to stop that sleeps uninterruptibly.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long when it waits for its turn on a CPU: where much else runs, that comes late.
+const TURN: Duration = Duration::from_millis(500);
 
 /// A thread that is held; dropping it lets it go.
 #[derive(Debug)]
@@ -28,11 +31,14 @@ impl Held {
     /// Holds the thread `tid` of the process `pid`. Errors: errno of `ptrace(2)` when that is not allowed,
     /// `ETIMEDOUT` when the thread does not stop (it went to an uninterruptible sleep), `ESRCH` when it is gone.
     pub fn take(pid: i32, tid: i32) -> Result<Held, Errno> {
+        if !allowed::survives(allowed::Call::Ptrace) {
+            return Err(Errno::EPERM);
+        }
         let thread = Pid::from_raw(tid);
         ptrace::seize(thread, ptrace::Options::empty())?;
         let mut held = Held { tid: thread, since: Instant::now(), signal: 0, released: false };
         ptrace::interrupt(thread)?;
-        while held.since.elapsed() < PATIENCE {
+        loop {
             if let Some(status) = poll_stop(tid) {
                 if !libc::WIFSTOPPED(status) {
                     return Err(Errno::ESRCH);
@@ -45,11 +51,13 @@ impl Held {
             match files::Stat::of_thread(pid, tid) {
                 Some(stat) if stat.state == 't' => return Ok(held),
                 Some(stat) if matches!(stat.state, 'Z' | 'X') => return Err(Errno::ESRCH),
+                Some(stat) if held.since.elapsed() >= if stat.state == 'R' { TURN } else { PATIENCE } => {
+                    return Err(Errno::ETIMEDOUT);
+                }
                 Some(_) => std::thread::sleep(Duration::from_micros(20)),
                 None => return Err(Errno::ESRCH),
             }
         }
-        Err(Errno::ETIMEDOUT)
     }
 
     /// Its registers.

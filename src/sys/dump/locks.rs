@@ -1,5 +1,8 @@
 //! Who holds a lock on a file: `/proc/locks`, where a blocked request stands below the lock it waits for.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use super::files::{self, Stat};
 use crate::core::facts::ProcessName;
 
@@ -24,6 +27,22 @@ pub fn holders(pid: i32, class: &str) -> Vec<ProcessName> {
         let holder = ProcessName { pid, name: name_of(pid) };
         if !holders.contains(&holder) {
             holders.push(holder);
+        }
+    }
+    holders
+}
+
+/// The processes that hold a lock of the file that `file` leads to.
+pub fn holders_of(file: &Path) -> Vec<ProcessName> {
+    let Ok(found) = std::fs::metadata(file) else { return Vec::new() };
+    let device = found.dev();
+    let name = format!("{:02x}:{:02x}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device), found.ino());
+    let text = files::text("/proc/locks").unwrap_or_default();
+    let held = text.lines().filter_map(parse_line).filter(|lock| !lock.blocked && lock.file == name);
+    let mut holders: Vec<ProcessName> = Vec::new();
+    for lock in held.filter(|lock| lock.class != "LEASE" && lock.class != "DELEG") {
+        if !holders.iter().any(|holder| holder.pid == lock.pid) {
+            holders.push(ProcessName { pid: lock.pid, name: name_of(lock.pid) });
         }
     }
     holders

@@ -7,6 +7,8 @@ pub struct Mapping {
     pub start: u64,
     /// The address after its last.
     pub end: u64,
+    /// Whether it may be written.
+    pub write: bool,
     /// Whether it may be executed.
     pub execute: bool,
     /// The offset in the file of its first byte.
@@ -78,6 +80,7 @@ fn parse_line(line: &str) -> Option<Mapping> {
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
         end: u64::from_str_radix(end, 16).ok()?,
+        write: permissions.as_bytes().get(1) == Some(&b'w'),
         execute: permissions.as_bytes().get(2) == Some(&b'x'),
         offset,
         device,
@@ -106,6 +109,7 @@ noise
         assert_eq!(maps.all().len(), 5);
         let code = maps.code(0x5581c0001010).unwrap();
         assert_eq!((code.path.as_str(), code.offset, code.inode), ("/usr/bin/a b", 0x1000, 42));
+        assert!(!code.write && maps.find(0x7ffc00000000).unwrap().write);
         assert_eq!(maps.image_start(code).unwrap().start, 0x5581c0000000);
         assert_eq!(maps.code(0x5581c0000010), None);
         assert_eq!(maps.find(0x5581c0003000), None);

@@ -9,6 +9,7 @@
 mod capture;
 mod cfi;
 mod code;
+mod debug_file;
 mod decode;
 mod denied;
 mod describe;
@@ -19,31 +20,42 @@ mod futex;
 #[cfg(target_arch = "x86_64")]
 mod hold;
 mod locks;
+mod lookup;
 mod maps;
-mod memory;
+pub(crate) mod memory;
 mod module;
 mod numbers;
 mod peers;
+mod perf_map;
 mod polled;
 mod process;
 mod registers;
+mod resolver;
+pub(crate) mod rights;
 mod runtimes;
+mod samples;
+mod shrunk;
 mod sockets;
 mod symbols;
 mod tries;
+mod unpacked;
 mod unwind;
 mod waited;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use process::{Draft, Shared, ThreadDraft};
-use symbols::Names;
+use process::{Draft, PlacedStack, Shared, ThreadDraft};
+use runtimes::{Run, ToldStack};
+use symbols::{Names, Site, Symbols};
 use unwind::RawFrame;
 
 use crate::core::facts::{Frame, ProcessFacts, ThreadFacts, WaitingOn};
+
+/// So often more the counters of a thread that has to wait for a CPU are looked at, at most.
+const STARVED: usize = 4;
 
 /// How long after its deadline a dump may still hand over what it has.
 const GRACE: Duration = Duration::from_millis(200);
@@ -55,11 +67,14 @@ const PROCESSES: usize = 2048;
 pub struct Options {
     /// When it has to be done; what is not there by then is left out, and said so.
     pub deadline: Duration,
-    /// After how long the counters (CPU time, bytes, context switches) are read a second time.
+    /// After how long the counters (CPU time, bytes, context switches) are read a second time; not when every thread has
+    /// slept for far longer, as there is nothing to be seen then.
     pub second_sample_after: Option<Duration>,
-    /// Up to what time main threads that sleep are waited for to wake, and followed to see what they try in vain: see
+    /// Up to what time processes that sleep are waited for to wake, and followed to see what they try in vain: see
     /// `tries`. `None` leaves every blocked thread alone.
     pub follow_sleepers: Option<Duration>,
+    /// Whether they are known to try something again and again, so that they are followed until that was seen.
+    pub insist: bool,
     /// Whether frames get names.
     pub symbolise: bool,
 }
@@ -67,7 +82,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let second_sample_after = Some(Duration::from_millis(100));
-        Options { deadline: Duration::from_secs(2), second_sample_after, follow_sleepers: None, symbolise: true }
+        Options {
+            deadline: Duration::from_secs(2),
+            second_sample_after,
+            follow_sleepers: None,
+            insist: false,
+            symbolise: true,
+        }
     }
 }
 
@@ -86,7 +107,7 @@ pub fn tree(pid: i32) -> Vec<i32> {
 /// Dumps these processes. Blocks until it is done, or shortly after the deadline at the latest, with what is there by
 /// then; `dump_error` of a process says what is missing and why. Processes that do not exist are left out.
 ///
-/// The work is done by a thread of its own with the caller's credentials. Should it hang in the kernel on a process
+/// The work is done by a thread of its own with the caller's credentials; see `rights` for when they do not suffice. Should it hang in the kernel on a process
 /// that cannot be read, that thread is left behind; should it panic, the caller is not hurt.
 pub fn dump(pids: &[i32], options: &Options) -> Vec<ProcessFacts> {
     let deadline = Instant::now() + options.deadline;
@@ -117,29 +138,38 @@ pub fn dump(pids: &[i32], options: &Options) -> Vec<ProcessFacts> {
 }
 
 fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<ProcessFacts>>) -> Vec<ProcessFacts> {
-    let mut shared = Shared::default();
+    let symbols = options.symbolise.then(Symbols::start);
+    let mut shared = Shared { sampling: options.second_sample_after.is_some(), symbols, ..Shared::default() };
     let mut drafts = Vec::new();
     for pid in pids {
-        let Some(draft) = process::look(*pid, &mut shared, deadline) else { continue };
+        let Some(mut draft) = process::look(*pid, &mut shared, deadline) else { continue };
         if let Ok(mut list) = so_far.lock() {
-            list.push(draft.facts.clone());
+            // Tasks may be very many: they are kept once.
+            let tasks = std::mem::take(&mut draft.facts.tasks);
+            list.push(ProcessFacts { tasks, ..draft.facts.clone() });
         }
         drafts.push(draft);
     }
-    let followed = options.follow_sleepers.map(|longest| tries::follow(&drafts, longest, deadline));
-    let (names, complete) = match options.symbolise {
-        true => symbols::look_up(&shared.modules, &wanted(&drafts), symbols_deadline(options, deadline)),
-        false => (Names::new(), true),
-    };
-    if let Some(after) = options.second_sample_after {
+    let followed = options.follow_sleepers.map(|longest| tries::follow(&drafts, longest, options.insist, deadline));
+    let looked_up = shared.symbols.take().map(|symbols| symbols.finish(symbols_deadline(options, deadline)));
+    let (names, complete) = looked_up.unwrap_or((Names::new(), true));
+    let wanted = options.second_sample_after.filter(|_| !drafts.iter().all(samples::stands_still));
+    if let Some(after) = wanted {
         let first = drafts.iter().filter_map(|draft| draft.sampled).max();
         let at = first.map_or(deadline, |first| (first + after).min(deadline));
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
-        drafts.iter_mut().for_each(process::sample_again);
+        drafts.iter_mut().for_each(samples::sample_again);
+        // On a busy machine one that wants to run may not have had its turn yet, which would look like waiting.
+        for _ in 0..STARVED {
+            if !drafts.iter().any(samples::is_starved) || Instant::now() + after >= deadline {
+                break;
+            }
+            std::thread::sleep(after);
+            drafts.iter_mut().for_each(samples::sample_again);
+        }
     }
-    let mut attempts = followed.map(tries::Followed::finish).unwrap_or_default();
-    for thread in drafts.iter_mut().flat_map(|draft| &mut draft.facts.threads) {
-        thread.attempts = attempts.remove(&thread.tid).unwrap_or_default();
+    if let Some(followed) = followed {
+        followed.finish(&mut drafts);
     }
     let everyone: Vec<i32> =
         drafts.iter().flat_map(|draft| draft.facts.threads.iter().map(|thread| thread.tid)).collect();
@@ -149,9 +179,19 @@ fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<Pr
             process::add_error(&mut draft.facts, reason);
         }
         finish(draft, &shared, &names, &everyone);
+        draft.facts.resolver = resolver::settings(&draft.facts);
     }
+    let sites: Vec<_> = drafts.iter_mut().map(|draft| std::mem::take(&mut draft.sites)).collect();
     let calls: Vec<Vec<ThreadDraft>> = drafts.iter_mut().map(|draft| std::mem::take(&mut draft.threads)).collect();
     let mut processes: Vec<ProcessFacts> = drafts.into_iter().map(|draft| draft.facts).collect();
+    if let Ok(mut list) = so_far.lock() {
+        for (process, so_far) in processes.iter_mut().zip(list.iter_mut()) {
+            process.tasks = std::mem::take(&mut so_far.tasks);
+        }
+    }
+    for (process, sites) in processes.iter_mut().zip(sites) {
+        place_tasks(process, &sites, &names);
+    }
     peers::fill_in(&mut processes, &shared.sockets, deadline);
     for (process, calls) in processes.iter_mut().zip(calls) {
         for (thread, draft) in process.threads.iter_mut().zip(calls) {
@@ -167,23 +207,59 @@ fn symbols_deadline(options: &Options, deadline: Instant) -> Instant {
     deadline.checked_sub(options.deadline / 10).unwrap_or(deadline)
 }
 
-/// All addresses that need a name, by module.
-fn wanted(drafts: &[Draft]) -> HashMap<usize, BTreeSet<u64>> {
-    let mut wanted: HashMap<usize, BTreeSet<u64>> = HashMap::new();
-    for frame in drafts.iter().flat_map(|draft| &draft.threads).flat_map(|thread| &thread.frames) {
-        if let Some(module) = frame.module {
-            wanted.entry(module).or_default().insert(frame.lookup);
-        }
-    }
-    wanted
+/// Where a frame of the process `pid` is looked up.
+fn site(frame: &RawFrame, pid: i32) -> Site {
+    frame.module.map_or(Site::Process(pid), Site::Module)
 }
 
 /// Gives the frames of a process their names, and then its futexes their meaning.
 fn finish(draft: &mut Draft, shared: &Shared, names: &Names, everyone: &[i32]) {
+    let pid = draft.facts.pid;
     let tids: Vec<i32> = draft.facts.threads.iter().map(|thread| thread.tid).collect();
     for (thread, raw) in draft.facts.threads.iter_mut().zip(&mut draft.threads) {
-        thread.frames = raw.frames.iter().flat_map(|frame| named(frame, shared, names)).collect();
+        let mut told =
+            draft.told.iter_mut().find(|told| told.tid == thread.tid).map(std::mem::take).unwrap_or_default();
+        let in_runtime = |index: usize| match &told.stack {
+            ToldStack::Named(frames) => frames.get(&index).cloned(),
+            ToldStack::Beside(_) | ToldStack::Runs(_) | ToldStack::Instead { .. } => None,
+        };
+        // Where the frames of each native one begin: a place in the code may stand for several functions.
+        let mut starts = Vec::with_capacity(raw.frames.len());
+        for (index, frame) in raw.frames.iter().enumerate() {
+            starts.push((frame.stack_pointer, thread.frames.len()));
+            thread.frames.extend(in_runtime(index).unwrap_or_else(|| named(frame, pid, shared, names)));
+        }
+        if let ToldStack::Instead { frames, .. } = &mut told.stack {
+            thread.frames.append(frames);
+        }
+        // A lock is told by the native functions that wait for it.
         finish_call(thread, raw, &tids, everyone);
+        let runs = match told.stack {
+            ToldStack::Beside(frames) => vec![Run { frames, stack: None }],
+            ToldStack::Runs(runs) => runs,
+            ToldStack::Named(_) | ToldStack::Instead { .. } => Vec::new(),
+        };
+        let native = std::mem::take(&mut thread.frames);
+        thread.frames = runtimes::merge(native, &starts, &runs, &draft.facts.runtime);
+        (thread.runtime_name, thread.runtime_state, thread.locks) = (told.name, told.state, told.locks);
+    }
+}
+
+/// Gives the frames of tasks the file and line where their code begins.
+fn place_tasks(process: &mut ProcessFacts, sites: &[PlacedStack], names: &Names) {
+    let mut placed: HashMap<*const Frame, Arc<[Frame]>> = HashMap::new();
+    for (frames, site, address) in sites {
+        let Some(name) = names.get(&(*site, *address)).and_then(|names| names.last()) else { continue };
+        if name.line.is_none() {
+            continue;
+        }
+        let place = |frame: &Frame| Frame { file: name.file.clone(), line: name.line, near: true, ..frame.clone() };
+        placed.insert(frames.as_ptr(), frames.iter().map(place).collect());
+    }
+    for task in &mut process.tasks {
+        if let Some(frames) = placed.get(&task.frames.as_ptr()) {
+            task.frames = Arc::clone(frames);
+        }
     }
 }
 
@@ -194,10 +270,10 @@ fn finish_call(thread: &mut ThreadFacts, raw: &mut ThreadDraft, tids: &[i32], ev
 }
 
 /// The frames that one place in the code stands for: those inlined there, and the function itself.
-fn named(raw: &RawFrame, shared: &Shared, names: &Names) -> Vec<Frame> {
+fn named(raw: &RawFrame, pid: i32, shared: &Shared, names: &Names) -> Vec<Frame> {
     let module = raw.module.and_then(|index| shared.modules.get(index)).map(|module| module.name.clone());
     let plain = Frame { module, address: raw.address, found: raw.found, ..Frame::default() };
-    let names = raw.module.and_then(|module| names.get(&(module, raw.lookup))).filter(|names| !names.is_empty());
+    let names = names.get(&(site(raw, pid), raw.lookup)).filter(|names| !names.is_empty());
     if raw.signal {
         return vec![Frame { function: Some("<signal handler called>".into()), ..plain }];
     }

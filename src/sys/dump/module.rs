@@ -167,7 +167,7 @@ impl Module {
 }
 
 /// Opens the very file that is mapped, under a path that leads to it, or nothing.
-fn open_mapped(pid: i32, mapping: &Mapping, maps: &Maps, memory: &Memory) -> Option<File> {
+pub fn open_mapped(pid: i32, mapping: &Mapping, maps: &Maps, memory: &Memory) -> Option<File> {
     let by_range = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
     if let Ok(file) = open_regular(&by_range) {
         return Some(file);
@@ -177,7 +177,9 @@ fn open_mapped(pid: i32, mapping: &Mapping, maps: &Maps, memory: &Memory) -> Opt
     let start = maps.image_start(mapping)?;
     let length = ((start.end - start.start) as usize).min(1024);
     let there = memory.read_fresh(start.start, length);
-    let candidates = [format!("/proc/{pid}/exe"), format!("/proc/{pid}/root{}", mapping.path)];
+    // In a root that is a folder of ours the path is ours.
+    let path = &mapping.path;
+    let candidates = [format!("/proc/{pid}/exe"), format!("/proc/{pid}/root{path}"), path.clone()];
     candidates.iter().find_map(|path| {
         let file = open_regular(path).ok()?;
         let mut here = vec![0u8; length];

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::fds;
 use super::files::{self, Stat};
 use super::sockets::Sockets;
+use super::{fds, rights};
 use crate::core::facts::{FdFacts, FileFacts, FileKind, ProcessFacts, ProcessName, SocketFacts, WaitingOn};
 
 /// The number of the first pid namespace (`PROC_PID_INIT_INO`).
@@ -85,10 +85,16 @@ fn other_end(
     (None, sockets.peers(socket.inode))
 }
 
+/// What the threads and the tasks of a process wait on.
+fn waits(process: &mut ProcessFacts) -> impl Iterator<Item = &mut WaitingOn> {
+    let threads = process.threads.iter_mut().filter_map(|thread| thread.waiting_on.as_mut());
+    threads.chain(process.tasks.iter_mut().filter_map(|task| task.waiting_on.as_mut()))
+}
+
 /// Calls `each` with every socket of a process, and whether a `connect` waits on it.
 fn each_socket(process: &mut ProcessFacts, each: &mut dyn FnMut(&mut SocketFacts, bool)) {
     process.sockets.iter_mut().for_each(|socket| each(socket, false));
-    for waiting_on in process.threads.iter_mut().filter_map(|thread| thread.waiting_on.as_mut()) {
+    for waiting_on in waits(process) {
         match waiting_on {
             WaitingOn::Connect { socket, .. } => each(socket, true),
             WaitingOn::Accept { socket, .. } | WaitingOn::Receive { socket, .. } | WaitingOn::Send { socket, .. } => {
@@ -113,7 +119,7 @@ fn each_file(process: &mut ProcessFacts, each: &mut dyn FnMut(&mut FileFacts, bo
             each(file, reading);
         }
     };
-    for waiting_on in process.threads.iter_mut().filter_map(|thread| thread.waiting_on.as_mut()) {
+    for waiting_on in waits(process) {
         match waiting_on {
             WaitingOn::Input { file, .. } => pipe(file, true),
             WaitingOn::Output { file, .. } => pipe(file, false),
@@ -152,6 +158,7 @@ fn search(wanted: &HashSet<String>, deadline: Instant) -> Holders {
             holders.complete = false;
             break;
         }
+        let _rights = rights::take(pid);
         let fds = match files::numbered(&format!("/proc/{pid}/fd")) {
             Ok(fds) => fds,
             Err(error) => {

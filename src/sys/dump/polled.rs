@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::decode::Caller;
+use super::fds::Target;
 use super::{fds, futex};
 use crate::core::facts::{FdFacts, WaitingOn, WatchedFacts};
 
@@ -56,7 +57,7 @@ fn watched(caller: &mut Caller, fd: i32, read: bool, write: bool) -> Option<Watc
 
 fn epoll(caller: &mut Caller, fd: i32) -> Vec<WatchedFacts> {
     let targets = fds::epoll_targets(caller.via, fd, LIMIT);
-    let look = |(fd, events, inode): (i32, u32, u64)| {
+    let look = |Target { fd, events, inode, .. }: Target| {
         let found = watched(caller, fd, events & READABLE != 0, events & WRITABLE != 0)?;
         // A descriptor that was closed while a copy of it lives stays in the set under its number, which by now may
         // be another file's.

@@ -1,18 +1,26 @@
 //! One process and its threads, looked at without names for its frames yet.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::capture::{self, Denied};
+use super::capture::{self, Call, Denied};
 use super::decode::{self, Caller, Decoded};
+use super::fds;
 use super::files::{self, Stat};
 use super::maps::Maps;
-use super::memory::Memory;
+use super::memory::{Memory, Stack};
+use super::resolver;
+use super::rights;
+use super::runtimes::{self, Subject, TaskSite, ThreadTold, Told, ToldStack};
+use super::samples;
 use super::sockets::Sockets;
+use super::symbols::{Site, Symbols};
 use super::unwind::{self, Modules, RawFrame};
-use super::waited::SchedulerClocks;
-use super::{fds, runtimes};
-use crate::core::facts::{ProcessFacts, Samples, ThreadFacts, WaitingOn};
+use super::waited::{Scheduled, SchedulerClocks};
+use crate::core::facts::{Frame, ProcessFacts, QuotaFacts, Samples, ThreadFacts, WaitingOn};
+use crate::sys::cpu_quota;
 
 /// Threads of one process that are looked at; more would not be read by anyone.
 const THREADS: usize = 8192;
@@ -26,7 +34,41 @@ pub struct Shared {
     pub sockets: Sockets,
     /// The scheduler's clocks.
     pub clocks: SchedulerClocks,
+    /// What looks names up, if any are to be.
+    pub symbols: Option<Symbols>,
+    /// Whether the counters are read a second time; else they are not read for threads.
+    pub sampling: bool,
 }
+
+impl Shared {
+    /// Asks for the names of the frames of some threads.
+    fn ask(&mut self, pid: i32, threads: &[ThreadDraft]) {
+        let frames = threads.iter().flat_map(|thread| &thread.frames);
+        if let Some(symbols) = &mut self.symbols {
+            symbols.ask(&self.modules, pid, frames.map(|frame| (super::site(frame, pid), frame.lookup)));
+        }
+    }
+}
+
+impl Shared {
+    /// Asks for the names of where tasks' code begins.
+    fn sites(&mut self, process: &unwind::Process, sites: &[TaskSite]) -> Vec<PlacedStack> {
+        let place = |(frames, address): &TaskSite| {
+            let mapping = process.maps.code(*address)?;
+            let module = self.modules.of(process, mapping)?;
+            let lookup = self.modules.get(module)?.file_address(mapping, *address)?;
+            Some((Arc::clone(frames), Site::Module(module), lookup))
+        };
+        let sites: Vec<_> = sites.iter().filter_map(place).collect();
+        if let Some(symbols) = &mut self.symbols {
+            symbols.ask(&self.modules, process.pid, sites.iter().map(|(_, site, lookup)| (*site, *lookup)));
+        }
+        sites
+    }
+}
+
+/// The stack of a task, and where its frame is looked up.
+pub type PlacedStack = (Arc<[Frame]>, Site, u64);
 
 /// A process, with what is still to be worked out.
 #[derive(Default)]
@@ -35,22 +77,29 @@ pub struct Draft {
     pub facts: ProcessFacts,
     /// For each of its threads: its frames and its system call.
     pub threads: Vec<ThreadDraft>,
+    /// What its runtime told; its tasks and its error are in `facts` already.
+    pub told: Vec<ThreadTold>,
+    /// Stacks of its tasks whose frame is looked up, too: each with its place, and the address there.
+    pub sites: Vec<PlacedStack>,
     /// When the first sample of its counters was taken.
     pub sampled: Option<Instant>,
 }
 
 /// A thread, with what is still to be worked out.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct ThreadDraft {
     /// Its frames, without names.
     pub frames: Vec<RawFrame>,
     /// Its system call.
     pub call: Option<Decoded>,
+    /// The copy of its stack, when it was on a CPU: what is there now is another moment's.
+    pub stack: Stack,
 }
 
 /// Looks at the process `pid`; `None` when there is no such process.
 pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
     let stat = Stat::of(pid)?;
+    let _rights = rights::take(pid);
     let mut draft = Draft { sampled: Some(Instant::now()), ..Draft::default() };
     draft.facts = facts(pid, &stat);
     let tids = files::numbered(&format!("/proc/{pid}/task")).unwrap_or_default();
@@ -65,28 +114,96 @@ pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
     draft.facts.executable = executable(via);
     let memory = Memory::of(via);
     let maps = Maps::of(via).unwrap_or_default();
-    let executable = draft.facts.executable.as_ref().map(|path| path.to_string_lossy().into_owned());
-    draft.facts.runtime = runtimes::recognise(executable.as_deref().unwrap_or_default(), &maps, &memory).into();
-    let mut look = ThreadLook { pid, via, maps: &maps, memory: &memory, shared, denied: None };
+    let executable =
+        draft.facts.executable.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    draft.facts.runtime = runtimes::recognise(&executable, &maps, &memory).into();
+    let denied = threads(
+        &mut draft,
+        &tids,
+        ThreadLook { pid, via, maps: &maps, memory: &memory, shared, denied: None },
+        deadline,
+    );
+    let denied =
+        denied.map(|errno| if errno == libc::ENOENT && !is_readable(&maps, &memory) { libc::EPERM } else { errno });
+    if let Some(denied) = denied {
+        add_error(&mut draft.facts, super::denied::explain(pid, denied));
+    } else if let Some(reason) = unreadable(&maps) {
+        add_error(&mut draft.facts, reason);
+    }
+    // A thread that could not be held in time keeps no reader from the others: readers hold nothing. Nor does a kernel that
+    // does not tell places.
+    if denied.is_none_or(|errno| matches!(errno, libc::ETIMEDOUT | libc::ENOENT)) {
+        let (facts, stacks) = (&draft.facts, draft.threads.as_slice());
+        let (executable, threads) = (executable.as_str(), facts.threads.as_slice());
+        let sockets = RefCell::new(std::mem::take(&mut shared.sockets));
+        let subject = Subject {
+            pid,
+            via,
+            executable,
+            maps: &maps,
+            memory: &memory,
+            threads,
+            stacks,
+            sockets: &sockets,
+            deadline,
+        };
+        let told = runtimes::read(&facts.runtime, &subject);
+        shared.sockets = sockets.into_inner();
+        let process = unwind::Process { pid: via, maps: &maps, memory: &memory };
+        draft.sites = shared.sites(&process, &told.sites);
+        take_in(&mut draft, told);
+    }
+    draft.facts.sockets = fds::sockets(via).into_iter().map(|inode| shared.sockets.get(via, inode)).collect();
+    Some(draft)
+}
+
+/// Whether anything of a process's memory may be read.
+fn is_readable(maps: &Maps, memory: &Memory) -> bool {
+    maps.all().first().is_none_or(|mapping| !memory.read_fresh(mapping.start, 1).is_empty())
+}
+
+/// Takes in what the runtime told. Native frames that it replaces need no names.
+fn take_in(draft: &mut Draft, told: Told) {
+    draft.facts.runtime_version = told.version;
+    draft.facts.tasks = told.tasks;
+    if told.disturbed {
+        samples::count_from_now(draft);
+    }
+    draft.facts.paused_ms = draft.facts.paused_ms.max(told.held.as_secs_f64() * 1000.0);
+    if let Some(error) = told.error {
+        add_error(&mut draft.facts, error);
+    }
+    for (facts, thread) in draft.facts.threads.iter().zip(&mut draft.threads) {
+        let stack = told.threads.iter().find(|told| told.tid == facts.tid).map(|told| &told.stack);
+        if let Some(ToldStack::Instead { from, .. }) = stack {
+            thread.frames.truncate(*from);
+        }
+    }
+    draft.told = told.threads;
+}
+
+/// Looks at the threads, the main one first; why they may not be looked at, if so.
+fn threads(draft: &mut Draft, tids: &[i32], mut look: ThreadLook, deadline: Instant) -> Option<i32> {
+    let pid = look.pid;
     // The main thread has the process's own number, which need not be the smallest one.
     let ordered = tids.iter().copied().filter(|tid| *tid == pid).chain(tids.iter().copied().filter(|tid| *tid != pid));
+    let mut asked = 0;
     for tid in ordered.take(THREADS) {
         if Instant::now() >= deadline {
             add_error(&mut draft.facts, "the time for the dump was up before all threads were looked at".into());
             break;
         }
-        if let Some((facts, thread)) = look.thread(tid, &mut draft.facts.paused_ms) {
-            draft.facts.threads.push(facts);
-            draft.threads.push(thread);
+        let Some((facts, thread)) = look.thread(tid, &mut draft.facts.paused_ms) else { continue };
+        draft.facts.threads.push(facts);
+        draft.threads.push(thread);
+        // The names of the first few are looked up while the many are looked at: mostly they are the same.
+        if draft.threads.len().is_power_of_two() {
+            look.shared.ask(pid, draft.threads.get(asked..).unwrap_or_default());
+            asked = draft.threads.len();
         }
     }
-    if let Some(denied) = look.denied {
-        add_error(&mut draft.facts, super::denied::explain(pid, denied));
-    } else if let Some(reason) = unreadable(&maps) {
-        add_error(&mut draft.facts, reason);
-    }
-    draft.facts.sockets = fds::sockets(via).into_iter().map(|inode| shared.sockets.get(via, inode)).collect();
-    Some(draft)
+    look.shared.ask(pid, draft.threads.get(asked..).unwrap_or_default());
+    look.denied
 }
 
 /// Adds a reason why the dump is not whole.
@@ -111,8 +228,12 @@ fn facts(pid: i32, stat: &Stat) -> ProcessFacts {
         command: if command.is_empty() { vec![stat.name.clone()] } else { command },
         runtime: "native".into(),
         has_notify_socket,
-        io: Samples { first: transferred(pid).unwrap_or(0), ..Samples::default() },
+        io: Samples { first: samples::transferred(pid).unwrap_or(0), ..Samples::default() },
         cpu: Samples { first: stat.cpu_ms, ..Samples::default() },
+        quota: cpu_quota::of_process(pid).map(|quota| QuotaFacts {
+            cpus: quota.cpus(),
+            throttled: Samples { first: quota.throttled_ms, ..Samples::default() },
+        }),
         ..ProcessFacts::default()
     }
 }
@@ -121,12 +242,6 @@ fn executable(pid: i32) -> Option<PathBuf> {
     let link = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let text = link.to_string_lossy();
     Some(text.strip_suffix(" (deleted)").map(PathBuf::from).unwrap_or(link))
-}
-
-/// Bytes read and written so far.
-fn transferred(pid: i32) -> Option<u64> {
-    let text = files::record(&format!("/proc/{pid}/io")).ok()?;
-    Some(files::number(&text, "rchar")?.saturating_add(files::number(&text, "wchar")?))
 }
 
 /// Why no stack can be read whatever the permissions are.
@@ -153,26 +268,25 @@ impl ThreadLook<'_> {
     fn thread(&mut self, tid: i32, paused_ms: &mut f64) -> Option<(ThreadFacts, ThreadDraft)> {
         let pid = self.pid;
         let stat = Stat::of_thread(pid, tid)?;
-        let wchan = files::line(&format!("/proc/{pid}/task/{tid}/wchan")).filter(|wchan| wchan != "0");
-        let (used, queued) = cpu_ms(pid, tid, &stat);
-        let mut facts = ThreadFacts {
-            tid,
-            name: stat.name.clone(),
-            state: stat.state,
-            cpu: Samples { first: used, ..Samples::default() },
-            queued: Samples { first: queued, ..Samples::default() },
-            switches: Samples { first: switches(pid, tid).unwrap_or(0), ..Samples::default() },
-            wchan,
-            ..ThreadFacts::default()
-        };
+        let mut facts = ThreadFacts { tid, name: stat.name.clone(), state: stat.state, ..ThreadFacts::default() };
+        let scheduled = Scheduled::of(pid, tid);
+        if self.shared.sampling {
+            let (used, queued) = samples::cpu_ms(pid, tid, Some(&stat)).unwrap_or_default();
+            let switches = scheduled.and_then(|scheduled| scheduled.switches).or_else(|| samples::switches(pid, tid));
+            facts.cpu = Samples { first: used, ..Samples::default() };
+            facts.queued = Samples { first: queued, ..Samples::default() };
+            facts.switches = Samples { first: switches.unwrap_or(0), ..Samples::default() };
+        }
         if matches!(stat.state, 'Z' | 'X') {
             return Some((facts, ThreadDraft::default()));
         }
         if stat.state != 'R' {
-            facts.waited = self.shared.clocks.waited(pid, tid, stat.processor);
+            facts.waited = scheduled.and_then(|scheduled| self.shared.clocks.waited(scheduled, stat.processor));
         }
         let mut draft = ThreadDraft::default();
-        match capture::capture(pid, tid, self.maps, self.memory) {
+        let captured = capture::capture(pid, tid, self.maps, self.memory);
+        facts.wchan = self.wchan(tid, stat.state, captured.as_ref().ok().and_then(|capture| capture.call));
+        match captured {
             Ok(capture) => {
                 *paused_ms = paused_ms.max(capture.held.as_secs_f64() * 1000.0);
                 if cfg!(target_arch = "x86_64")
@@ -186,6 +300,12 @@ impl ThreadLook<'_> {
                     let wchan = facts.wchan.as_deref();
                     decode::decode(&mut Caller { pid, via: self.via, memory: self.memory, sockets, wchan }, call)
                 });
+                if let Some(waiting_on) = draft.call.as_mut().and_then(|call| call.waiting_on.as_mut()) {
+                    resolver::fill_in(waiting_on, || &capture.stack, self.memory);
+                }
+                if draft.call.is_none() {
+                    draft.stack = capture.stack;
+                }
                 if let Some(call) = &mut draft.call {
                     tell_duration(call, facts.waited);
                 }
@@ -194,6 +314,27 @@ impl ThreadLook<'_> {
             Err(Denied::Errno(errno)) => self.denied = Some(errno),
         }
         Some((facts, draft))
+    }
+
+    /// Where in the kernel the thread sleeps, unless its system call says so by itself: a dump may have thousands.
+    fn wchan(&self, tid: i32, state: char, call: Option<Call>) -> Option<String> {
+        let plain = [
+            libc::SYS_futex,
+            libc::SYS_clock_nanosleep,
+            libc::SYS_epoll_pwait,
+            libc::SYS_ppoll,
+            libc::SYS_rt_sigtimedwait,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_wait,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_pause,
+        ];
+        if state == 'S' && call.is_some_and(|call| plain.contains(&call.number)) {
+            return None;
+        }
+        files::line(&format!("/proc/{}/task/{tid}/wchan", self.pid)).filter(|wchan| wchan != "0")
     }
 }
 
@@ -216,37 +357,4 @@ fn rounded(time: Duration) -> Duration {
     };
     let millis = time.as_millis() as u64;
     Duration::from_millis((millis + step / 2) / step * step)
-}
-
-/// CPU time of a thread, and the time it waited for a CPU, in milliseconds: to the nanosecond where the scheduler tells.
-fn cpu_ms(pid: i32, tid: i32, stat: &Stat) -> (u64, u64) {
-    let text = files::record(&format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
-    let mut words = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
-    let used = words.next().map_or(stat.cpu_ms, |nanoseconds| nanoseconds / 1_000_000);
-    (used, words.next().unwrap_or(0) / 1_000_000)
-}
-
-fn switches(pid: i32, tid: i32) -> Option<u64> {
-    let text = files::record(&format!("/proc/{pid}/task/{tid}/status")).ok()?;
-    let voluntary = files::number(&text, "voluntary_ctxt_switches")?;
-    Some(voluntary + files::number(&text, "nonvoluntary_ctxt_switches")?)
-}
-
-/// Takes the second sample of all counters.
-pub fn sample_again(draft: &mut Draft) {
-    let facts = &mut draft.facts;
-    let pid = facts.pid;
-    let Some(apart) = draft.sampled.map(|first| first.elapsed()) else { return };
-    let second = |samples: &mut Samples, value: Option<u64>, apart: Duration| {
-        samples.second = value;
-        samples.apart = apart;
-    };
-    second(&mut facts.io, transferred(pid), apart);
-    second(&mut facts.cpu, Stat::of(pid).map(|stat| stat.cpu_ms), apart);
-    for thread in &mut facts.threads {
-        let times = Stat::of_thread(pid, thread.tid).map(|stat| cpu_ms(pid, thread.tid, &stat));
-        second(&mut thread.cpu, times.map(|(used, _)| used), apart);
-        second(&mut thread.queued, times.map(|(_, queued)| queued), apart);
-        second(&mut thread.switches, switches(pid, thread.tid), apart);
-    }
 }

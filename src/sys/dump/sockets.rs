@@ -21,6 +21,8 @@ pub struct Entry {
     pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// The inode of a Unix socket's peer.
     pub unix_peer: Option<u64>,
+    /// Of a Unix listener: the inodes of the sockets whose connections it has not accepted yet.
+    pub queued: Vec<u64>,
     /// The state's number.
     pub state: u8,
 }
@@ -45,7 +47,7 @@ impl Entry {
             peer: text(remote),
             ..SocketFacts::default()
         };
-        Entry { facts, addresses: Some((local, remote)), unix_peer: None, state }
+        Entry { facts, addresses: Some((local, remote)), unix_peer: None, queued: Vec::new(), state }
     }
 }
 
@@ -78,6 +80,8 @@ pub fn state_name(state: u8) -> &'static str {
 pub struct Sockets {
     entries: Vec<Entry>,
     by_inode: HashMap<u64, usize>,
+    /// By local and remote address, in their own form.
+    by_addresses: HashMap<(SocketAddr, SocketAddr), Vec<usize>>,
     namespaces: HashSet<String>,
 }
 
@@ -109,7 +113,25 @@ impl Sockets {
             if entry.facts.inode != 0 {
                 self.by_inode.insert(entry.facts.inode, self.entries.len());
             }
+            if let Some((local, remote)) = entry.addresses {
+                self.by_addresses.entry((plain(local), plain(remote))).or_default().push(self.entries.len());
+            }
             self.entries.push(entry);
+        }
+        self.name_listeners();
+    }
+
+    /// A connection that is not accepted yet has no socket of its own at the other end: the listener stands for it.
+    fn name_listeners(&mut self) {
+        for index in 0..self.entries.len() {
+            let (inode, name) = (self.entries[index].facts.inode, self.entries[index].facts.local.clone());
+            for queued in std::mem::take(&mut self.entries[index].queued) {
+                let Some(waits) = self.by_inode.get(&queued).and_then(|waits| self.entries.get_mut(*waits)) else {
+                    continue;
+                };
+                waits.unix_peer = Some(inode);
+                waits.facts.peer = name.clone();
+            }
         }
     }
 
@@ -123,11 +145,14 @@ impl Sockets {
             return Vec::new();
         };
         let reversed = (plain(remote), plain(local));
-        let of_peer = |other: &&Entry| {
-            other.addresses.is_some_and(|(a, b)| (plain(a), plain(b)) == reversed)
-                && other.facts.protocol.as_bytes().first() == entry.facts.protocol.as_bytes().first()
-        };
-        self.entries.iter().filter(of_peer).map(|other| other.facts.inode).filter(|inode| *inode != 0).collect()
+        let same_protocol =
+            |other: &&Entry| other.facts.protocol.as_bytes().first() == entry.facts.protocol.as_bytes().first();
+        let others = self.by_addresses.get(&reversed).into_iter().flatten();
+        let others: Vec<&Entry> = others.filter_map(|index| self.entries.get(*index)).filter(same_protocol).collect();
+        if !others.is_empty() && others.iter().all(|other| other.facts.inode == 0) {
+            return self.listeners(|other| listens_on(other, plain(remote))).1;
+        }
+        others.iter().map(|other| other.facts.inode).filter(|inode| *inode != 0).collect()
     }
 
     /// What listens at the other end of a pending TCP connection, when that is on this host, with the listeners'
@@ -139,16 +164,7 @@ impl Sockets {
         if !remote.ip().is_loopback() && remote.ip() != local.ip() {
             return None;
         }
-        let reached = |other: &&Entry| {
-            let Some((address, _)) = other.addresses.filter(|_| other.state == LISTEN) else { return false };
-            let address = plain(address);
-            let any = match address.ip() {
-                IpAddr::V4(ip) => ip.is_unspecified() && remote.is_ipv4(),
-                IpAddr::V6(ip) => ip.is_unspecified(),
-            };
-            address.port() == remote.port() && (any || address.ip() == remote.ip())
-        };
-        Some(self.listeners(reached))
+        Some(self.listeners(|other| listens_on(other, remote)))
     }
 
     /// What listens on a Unix path (`@` before an abstract one).
@@ -169,6 +185,17 @@ impl Sockets {
         };
         (listener, found.iter().map(|socket| socket.inode).collect())
     }
+}
+
+/// Whether a TCP connection to `remote` reaches this listener.
+fn listens_on(entry: &Entry, remote: SocketAddr) -> bool {
+    let Some((address, _)) = entry.addresses.filter(|_| entry.state == LISTEN) else { return false };
+    let address = plain(address);
+    let any = match address.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && remote.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    address.port() == remote.port() && (any || address.ip() == remote.ip())
 }
 
 /// A socket of a family that has no addresses to tell.
@@ -241,7 +268,7 @@ fn unix_line(line: &str) -> Option<Entry> {
         local: fields.get(7).map(|path| (*path).to_owned()),
         ..SocketFacts::default()
     };
-    Some(Entry { facts, addresses: None, unix_peer: None, state })
+    Some(Entry { facts, addresses: None, unix_peer: None, queued: Vec::new(), state })
 }
 
 #[cfg(test)]

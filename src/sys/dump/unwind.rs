@@ -23,6 +23,8 @@ use crate::core::facts::FoundBy;
 const FRAMES: usize = 256;
 /// Frames found by guessing at most, of one thread.
 const GUESSES: usize = 24;
+/// Frames in a row whose return addresses no call has left, at most.
+const WRITTEN_ANEW: usize = 64;
 /// How far up the stack a guess looks, in bytes.
 const GUESS_SPAN: u64 = 64 << 10;
 
@@ -39,6 +41,10 @@ pub struct RawFrame {
     pub found: FoundBy,
     /// Whether this is where a signal handler returns to.
     pub signal: bool,
+    /// The stack pointer in this frame.
+    pub stack_pointer: u64,
+    /// The frame pointer in this frame, where it is known: what code without call frame information is read by.
+    pub frame_pointer: Option<u64>,
 }
 
 /// All modules of one dump, each read once whatever number of processes maps it.
@@ -56,7 +62,8 @@ impl Modules {
         self.list.get(index)
     }
 
-    fn of(&mut self, process: &Process, mapping: &Mapping) -> Option<usize> {
+    /// The index of the module that a mapping is a part of.
+    pub fn of(&mut self, process: &Process, mapping: &Mapping) -> Option<usize> {
         if mapping.inode == 0 && mapping.path != "[vdso]" {
             return None;
         }
@@ -138,8 +145,15 @@ impl Walker<'_> {
     fn frame(&mut self, at: &Found) -> (RawFrame, Place) {
         let pc = at.registers.pc();
         let inside = if at.interrupted { pc } else { pc.wrapping_sub(1) };
-        let mut frame = RawFrame { address: pc, module: None, lookup: inside, found: at.by, signal: false };
-        frame.signal = self.returns_from_signal(pc);
+        let mut frame = RawFrame {
+            address: pc,
+            module: None,
+            lookup: inside,
+            found: at.by,
+            signal: self.returns_from_signal(pc),
+            stack_pointer: at.registers.sp(),
+            frame_pointer: at.registers.get(FP),
+        };
         let mut place = Place { row: None, start: None };
         let Some(mapping) = self.process.maps.code(inside) else { return (frame, place) };
         frame.module = self.modules.of(self.process, mapping);
@@ -169,6 +183,7 @@ impl Walker<'_> {
                 }
                 _ => None,
             },
+            None if at.interrupted && self.process.maps.code(registers.pc()).is_none() => self.by_call_out(registers),
             None => self.by_frame_pointer(registers).or_else(|| self.by_chain(registers)),
         };
         found.or_else(|| self.by_guess(registers, place))
@@ -195,7 +210,8 @@ impl Walker<'_> {
             let address = registers.sp().wrapping_add(GENERAL_REGISTERS + 8 * place as u64);
             before.set(number, Some(self.word(address)?));
         }
-        self.process.maps.code(before.pc())?;
+        // It may have been interrupted outside all code: a jump to nowhere is a fault.
+        self.word(before.sp())?;
         Some(Found { registers: before, by: FoundBy::Cfi, interrupted: true })
     }
 
@@ -247,13 +263,44 @@ impl Walker<'_> {
         Some((caller, self.calls(call, caller.pc(), place.start)))
     }
 
+    /// The caller of a pointer that led out of all code: its return address is on top of the stack, and nothing has run
+    /// since.
+    fn by_call_out(&self, registers: &Registers) -> Option<Found> {
+        let pc = self.word(registers.sp())?;
+        self.call_before(pc)?;
+        let mut caller = *registers;
+        caller.set(PC, Some(pc));
+        caller.set(SP, Some(registers.sp().checked_add(8)?));
+        Found::new(caller, FoundBy::Guess)
+    }
+
     /// The caller by the frame pointer, where it is known and leads to a return address.
     fn by_frame_pointer(&self, registers: &Registers) -> Option<Found> {
         let address = registers.get(FP)?;
         if address < registers.sp() || address % 8 != 0 {
             return None;
         }
-        Found::new(self.saved_at(address)?, FoundBy::Fp)
+        Found::new(self.saved_at(address).or_else(|| self.returned_to(address))?, FoundBy::Fp)
+    }
+
+    /// The same where no call was made: when a machine like V8 gives up optimised code, it writes the frames of the
+    /// functions in it anew, with return addresses of its own. They have to lead up to one that a call has left.
+    fn returned_to(&self, address: u64) -> Option<Registers> {
+        let mut at = address;
+        for _ in 0..WRITTEN_ANEW {
+            self.process.maps.code(self.word(at.checked_add(8)?)?)?;
+            let next = self.word(at)?;
+            if next <= at || next % 8 != 0 {
+                return None;
+            }
+            if self.saved_at(next).is_some() {
+                let mut caller = Registers::blocked(address.checked_add(16)?, self.word(address.checked_add(8)?)?);
+                caller.set(FP, self.word(address));
+                return Some(caller);
+            }
+            at = next;
+        }
+        None
     }
 
     /// The caller by the first chain of frame pointers up the stack.

@@ -1,5 +1,5 @@
 //! For how long a thread has been off the CPU: the scheduler notes when it last ran (`/proc/PID/task/TID/sched`,
-//! `se.exec_start`, where the kernel has that file), on a clock of its own for each CPU.
+//! `se.exec_start`, where the kernel has that file), on a clock of its own for each CPU. It counts its switches, too.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,20 +16,43 @@ pub struct SchedulerClocks {
     clocks: HashMap<usize, Option<(f64, Instant)>>,
 }
 
-impl SchedulerClocks {
-    /// How long the thread, which last ran on `cpu`, has not run; right to some milliseconds.
-    pub fn waited(&mut self, pid: i32, tid: i32, cpu: usize) -> Option<Duration> {
-        let ran = last_ran(&format!("/proc/{pid}/task/{tid}/sched"))?;
-        let (clock, read) = (*self.clocks.entry(cpu).or_insert_with(|| read_clock(cpu)))?;
-        let now = clock + read.elapsed().as_secs_f64() * 1000.0;
-        Duration::try_from_secs_f64((now - ran).max(0.0) / 1000.0).ok()
+/// What the scheduler notes of a thread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scheduled {
+    /// When it last ran, in milliseconds of the CPU's clock.
+    ran: f64,
+    /// How often it was switched, by its own will or not.
+    pub switches: Option<u64>,
+}
+
+impl Scheduled {
+    /// Of a thread; `None` where the kernel does not tell.
+    pub fn of(pid: i32, tid: i32) -> Option<Scheduled> {
+        Scheduled::parse(&files::record(&format!("/proc/{pid}/task/{tid}/sched")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Scheduled> {
+        let (mut ran, mut switches) = (None, None);
+        for line in text.lines() {
+            let value = || line.rsplit(':').next().map(str::trim);
+            if line.starts_with("se.exec_start") {
+                ran = value()?.parse().ok();
+            } else if line.starts_with("nr_switches") {
+                switches = value()?.parse().ok();
+                break;
+            }
+        }
+        Some(Scheduled { ran: ran?, switches })
     }
 }
 
-fn last_ran(path: &str) -> Option<f64> {
-    let text = files::record(path).ok()?;
-    let line = text.lines().find(|line| line.starts_with("se.exec_start"))?;
-    line.rsplit(':').next()?.trim().parse().ok()
+impl SchedulerClocks {
+    /// How long a thread, which last ran on `cpu`, has not run; right to some milliseconds.
+    pub fn waited(&mut self, scheduled: Scheduled, cpu: usize) -> Option<Duration> {
+        let (clock, read) = (*self.clocks.entry(cpu).or_insert_with(|| read_clock(cpu)))?;
+        let now = clock + read.elapsed().as_secs_f64() * 1000.0;
+        Duration::try_from_secs_f64((now - scheduled.ran).max(0.0) / 1000.0).ok()
+    }
 }
 
 /// Reads the clock of a CPU by running there for a moment: what the scheduler notes of this thread is then fresh.
@@ -41,10 +64,24 @@ fn read_clock(cpu: usize) -> Option<(f64, Instant)> {
     // Where the CPU may not be used, this one's clock must do: they differ by little.
     let moved = sched_setaffinity(this, &only).is_ok();
     std::thread::yield_now();
-    let clock = last_ran("/proc/thread-self/sched");
+    let clock = files::record("/proc/thread-self/sched").ok().and_then(|text| Scheduled::parse(&text));
     let read = Instant::now();
     if moved {
         let _ = sched_setaffinity(this, &before);
     }
-    Some((clock?, read))
+    Some((clock?.ran, read))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_scheduler_notes() {
+        let text =
+            "sh (1, #threads: 1)\n-----\nse.exec_start        :     14.5\nse.vruntime : 3\nnr_switches   :   7\n";
+        assert_eq!(Scheduled::parse(text), Some(Scheduled { ran: 14.5, switches: Some(7) }));
+        assert_eq!(Scheduled::parse("se.exec_start : 1\n"), Some(Scheduled { ran: 1.0, switches: None }));
+        assert_eq!(Scheduled::parse("noise"), None);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod format;
 mod hints;
+pub mod libraries;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -19,9 +20,11 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::lstat;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::AccessFlags;
+use object::{Object as _, ReadCache};
 
 use format::{Head, Kind, Wrong};
 
+use crate::core::debug::Executable;
 use crate::core::exec_words::{BadFormat, Finding, explain};
 use crate::core::facts::ExecFailure;
 
@@ -47,6 +50,28 @@ pub fn examine(
 ) -> Result<PathBuf, ExecFailure> {
     let look = Look { path, directory, who };
     look.working_directory().and_then(|()| look.command(command)).map_err(|finding| explain(&finding))
+}
+
+/// What this program is, as far as its file tells. To be asked once it was found to be one.
+///
+/// # Errors
+/// Of reading the file; `InvalidData` when it is no program of this machine.
+pub fn kind_of(program: &Path) -> io::Result<Executable> {
+    let (file, head) = read_head(program)?;
+    match head.kind(&file) {
+        Ok(Kind::Script { interpreter, argument }) => Ok(Executable::Script {
+            interpreter: OsStr::from_bytes(&interpreter).to_owned(),
+            argument: OsStr::from_bytes(&argument).to_owned(),
+        }),
+        Ok(Kind::Elf { .. }) => Ok(Executable::Binary { go: is_of_go(file) }),
+        Err(_) => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Whether it has what Go's linker says of each build.
+fn is_of_go(file: File) -> bool {
+    let cache = ReadCache::new(file);
+    object::File::parse(&cache).is_ok_and(|file| file.section_by_name(".go.buildinfo").is_some())
 }
 
 /// Whether there is nothing of this name; a link to nothing is something.
@@ -282,16 +307,34 @@ fn read_head(path: &Path) -> io::Result<(File, Head)> {
 }
 
 /// Whether the mode bits let this user execute a file, or enter a directory. Root needs an x bit only for files.
-fn allowed(metadata: &Metadata, (uid, groups): (u32, &[u32])) -> bool {
-    let mode = metadata.mode();
-    let bit = match () {
-        () if uid == 0 && metadata.is_dir() => return true,
+fn allowed(metadata: &Metadata, who: (u32, &[u32])) -> bool {
+    has_bit(metadata, who, Bit::Execute)
+}
+
+/// A bit of a file's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bit {
+    /// It may be read.
+    Read,
+    /// It may be executed, or a directory entered.
+    Execute,
+}
+
+/// Whether the user may do so by the mode of the file; one with an access list is taken to permit it.
+pub fn permits(path: &Path, metadata: &Metadata, who: (u32, &[u32]), bit: Bit) -> bool {
+    has_bit(metadata, who, bit) || hints::has_acl(path)
+}
+
+fn has_bit(metadata: &Metadata, (uid, groups): (u32, &[u32]), bit: Bit) -> bool {
+    let mode = if bit == Bit::Read { metadata.mode() >> 2 } else { metadata.mode() };
+    let bits = match () {
+        () if uid == 0 && (bit == Bit::Read || metadata.is_dir()) => return true,
         () if uid == 0 => 0o111,
         () if metadata.uid() == uid => 0o100,
         () if groups.contains(&metadata.gid()) => 0o010,
         () => 0o001,
     };
-    mode & bit != 0
+    mode & bits != 0
 }
 
 /// The program that `#!/usr/bin/env …` looks for on PATH, when that can be told.

@@ -11,31 +11,36 @@
 //! The end of a keeper sends no SIGCHLD and is not seen by a plain `waitpid(-1)`, so that the launcher can reap orphans
 //! (as PID 1) without taking a keeper's end from its [`Keeper`].
 
+mod attributes;
 mod create;
+mod left;
+mod orphans;
 mod plan;
 mod process;
 mod raw;
 mod service;
+mod small;
 mod sweep;
 mod tree;
 mod wire;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::core::exit::Ending;
 use crate::core::signal::Signal;
 use crate::sys::cgroup::Cgroup;
+use crate::sys::seccomp::Listener;
 
+pub use attributes::{Attributes, number_of};
+pub use left::await_ended;
+pub use orphans::{become_subreaper, reap_orphans, sweep_orphans};
 pub use plan::{SpawnPlan, Stage, Stdio};
 
 use plan::Prepared;
 use raw::Wait;
-use sweep::Sweep;
 use tree::Walk;
 use wire::Received;
 
@@ -92,7 +97,7 @@ pub enum Message {
     },
     /// The main process was continued; told with [`SpawnPlan::foreground`] only.
     Continued,
-    /// No process of the generation is left, nor the keeper. The last message.
+    /// No process of the generation is left, and the keeper is at its very end ([`await_ended`]). The last message.
     Gone,
     /// Somebody killed the keeper. The main process dies of it; what else was left is the launcher's own child now:
     /// [`sweep_orphans`]. The last message.
@@ -105,15 +110,16 @@ pub struct Keeper {
     /// The keeper's pid, until it is reaped.
     pid: Cell<Option<i32>>,
     socket: OwnedFd,
+    /// Whether it has said that its own end is all that follows.
+    ending: Cell<bool>,
     /// The main process, or the one followed in its place, while it lives.
     main: Cell<Option<i32>>,
     /// The first main process and its pidfd.
     first: OnceCell<(i32, OwnedFd)>,
     cgroup: Option<Cgroup>,
+    /// Where the calls that its filter hands over come in, until somebody takes it.
+    listener: RefCell<Option<Listener>>,
 }
-
-/// Keepers that were dropped before they had ended: reaped when there is an occasion.
-static ABANDONED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 impl Keeper {
     /// Forks a keeper, which starts the service at once. Comes back after the fork: whether the service could be
@@ -122,7 +128,7 @@ impl Keeper {
     /// # Errors
     /// When there is no process, descriptor or memory left for a keeper (`clone(2)`, `socketpair(2)`).
     pub fn start(plan: SpawnPlan) -> Result<Keeper, StartError> {
-        reap_abandoned();
+        left::reap();
         let (ours, theirs) = wire::pair().map_err(|error| StartError::new("creating a socket pair", &error))?;
         let mut prepared = Prepared::new(plan)?;
         // SAFETY: no memory is involved.
@@ -142,9 +148,11 @@ impl Keeper {
         Ok(Keeper {
             pid: Cell::new(Some(pid)),
             socket: ours,
+            ending: Cell::new(false),
             main: Cell::new(None),
             first: OnceCell::new(),
             cgroup: prepared.into_cgroup(),
+            listener: RefCell::new(None),
         })
     }
 
@@ -163,15 +171,34 @@ impl Keeper {
         self.cgroup.as_ref()
     }
 
+    /// Where the calls come in that the plan's filter hands over: there once `Spawned` was told, for whoever asks first.
+    pub fn take_listener(&self) -> Option<Listener> {
+        self.listener.take()
+    }
+
     /// Readable when there is a message. Non-blocking.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Readable when the first main process has ended: the keeper, which is woken by the same end, is about to tell of
+    /// it. `None` before that process is started, and where the kernel knows no pidfds.
+    pub fn main_end(&self) -> Option<BorrowedFd<'_>> {
+        self.first.get().map(|(_, pidfd)| pidfd.as_fd())
+    }
+
+    /// Lets the keeper have its say, if it does not take longer than going to sleep and being woken would.
+    pub fn give_way(&self) {
+        raw::look_soon(self.socket.as_raw_fd());
     }
 
     /// The next message, if there is one. After `Gone` or `Lost` there is none any more, while [`Keeper::fd`] stays
     /// readable: whoever waits for it drops the keeper then.
     pub fn receive(&self) -> Option<Message> {
         loop {
+            if self.ending.get() {
+                return self.reap();
+            }
             match wire::receive(self.socket.as_raw_fd()) {
                 Received::Nothing => return None,
                 Received::End => return self.reap(),
@@ -196,8 +223,13 @@ impl Keeper {
                 }
                 Some(Message::Spawned { pid: first })
             }
+            wire::LISTENER => {
+                self.listener.replace(pidfd.map(Listener::new));
+                None
+            }
             wire::EXEC_FAILED => Some(Message::ExecFailed { stage: Stage::from_number(first)?, errno: second }),
-            wire::EXITED => {
+            wire::EXITED | wire::EXITED_LAST => {
+                self.ending.set(kind == wire::EXITED_LAST);
                 if self.main.get() == Some(first) {
                     self.main.set(None);
                 }
@@ -214,10 +246,15 @@ impl Keeper {
         }
     }
 
-    /// Its socket is closed: it has ended, or is about to within microseconds. The last message, once.
+    /// It has ended, or is about to within microseconds. The last message, once.
     fn reap(&self) -> Option<Message> {
         self.main.set(None);
-        match raw::wait(libc::P_PID, self.pid.take()?, libc::WEXITED | libc::__WALL) {
+        let pid = self.pid.take()?;
+        if self.ending.get() {
+            left::is_ending(pid);
+            return Some(Message::Gone);
+        }
+        match raw::wait_soon(pid) {
             Wait::Changed(change) if change.code == libc::CLD_EXITED && change.status == 0 => Some(Message::Gone),
             _ => {
                 if let Some(cgroup) = &self.cgroup {
@@ -250,7 +287,15 @@ impl Keeper {
         self.command(wire::SIGNAL_GROUP, signal.number())
     }
 
-    /// Sends a signal to every process of the generation, parents first.
+    /// Lets every process of the generation go on that is stopped by a signal (SIGCONT).
+    ///
+    /// # Errors
+    /// `EAGAIN` when the keeper takes no commands.
+    pub fn resume(&self) -> io::Result<()> {
+        self.command(wire::RESUME, 0)
+    }
+
+    /// Sends a signal to every process of the generation, parents first, and lets go on what is stopped.
     ///
     /// # Errors
     /// `EAGAIN` when the keeper takes no commands.
@@ -307,6 +352,9 @@ impl Keeper {
     }
 
     fn command(&self, command: i32, argument: i32) -> io::Result<()> {
+        if self.ending.get() {
+            return Ok(());
+        }
         match wire::send(self.socket.as_raw_fd(), [command, argument, 0, 0], -1) {
             // It has ended: there is nobody left to do something with.
             Ok(()) | Err(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => Ok(()),
@@ -319,21 +367,9 @@ impl Drop for Keeper {
     /// The keeper sees its socket close and ends everything; how long that takes is not waited for.
     fn drop(&mut self) {
         if let Some(pid) = self.pid.take() {
-            abandoned().push(pid);
+            left::was_dropped(pid);
         }
     }
-}
-
-fn abandoned() -> MutexGuard<'static, Vec<i32>> {
-    ABANDONED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reaps keepers that were dropped and have ended since.
-fn reap_abandoned() {
-    let ended = |pid: &i32| {
-        !matches!(raw::wait(libc::P_PID, *pid, libc::WEXITED | libc::__WALL | libc::WNOHANG), Wait::Nothing)
-    };
-    abandoned().retain(|pid| !ended(pid));
 }
 
 /// `pidfd_send_signal(2)`; false when it is not permitted here. A process that has ended is no error.
@@ -352,36 +388,4 @@ pub fn members_below(root: i32) -> Vec<i32> {
         walk.below(root, |_| false, |pid, stat| members.extend(stat.map(|_| pid)));
     }
     members
-}
-
-/// Makes the launcher the reaper of what its keepers leave when somebody kills them (`PR_SET_CHILD_SUBREAPER`).
-pub fn become_subreaper() {
-    // SAFETY: no memory is involved. It cannot fail since Linux 3.4.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
-}
-
-/// Reaps every ordinary child that has ended: orphans that the launcher was given as PID 1 or subreaper. Keepers are
-/// not among them. Called on SIGCHLD, and when something was dropped; on the main thread when another one traces
-/// processes, whose stops it would be shown otherwise.
-pub fn reap_orphans() {
-    reap_abandoned();
-    sweep::reap_all(not_of_other_threads(), |_| {});
-}
-
-/// Ends and reaps every ordinary child of the launcher, with all that is below, after [`Message::Lost`]. Keepers are
-/// not among them. Blocks for `limit` at most; whether none is left.
-pub fn sweep_orphans(limit: Duration) -> bool {
-    // SAFETY: no memory is involved.
-    let root = unsafe { libc::getpid() };
-    let until = raw::now_ms().saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
-    let sweep = Sweep { root, signals: -1, cgroup_kill: -1, until: Some(until) };
-    sweep.run(|| sweep::reap_all(not_of_other_threads(), |_| {}))
-}
-
-/// An option of `waitid(2)`: a traced process is shown to every thread, even to those that did not ask for stops.
-/// Orphans are given to the main thread, so that this one needs to look at its own children only.
-fn not_of_other_threads() -> i32 {
-    // SAFETY: no memory is involved.
-    let is_main = unsafe { libc::gettid() == libc::getpid() };
-    if is_main { libc::__WNOTHREAD } else { 0 }
 }

@@ -1,5 +1,6 @@
 //! What is to be executed, and the same laid out in memory so that a fork can use it without allocating.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -9,10 +10,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::ptr;
 
 use crate::sys::cgroup::Cgroup;
+use crate::sys::open_files;
+use crate::sys::seccomp::Filter;
 use crate::sys::terminal;
 use crate::sys::users::Identity;
 
 use super::StartError;
+use super::attributes::Attributes;
 
 /// One of the first three descriptors of a service.
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ pub struct SpawnPlan {
     /// The arguments, the program's own name first.
     pub argv: Vec<CString>,
     /// The environment, `KEY=VALUE` each: all of it, nothing is inherited.
-    pub envp: Vec<CString>,
+    pub envp: Vec<Cow<'static, CStr>>,
     /// Variables that are set to the service's own pid, which is known only in the service: `LISTEN_PID`,
     /// `WATCHDOG_PID`.
     pub pid_variables: Vec<&'static str>,
@@ -42,15 +46,21 @@ pub struct SpawnPlan {
     pub directory: Option<CString>,
     /// As whom it runs; the launcher's own user and groups when absent.
     pub identity: Option<Identity>,
+    /// Its limits and privileges.
+    pub attributes: Attributes,
     /// Its descriptors 0, 1 and 2.
     pub stdio: [Stdio; 3],
     /// Descriptors that become 3, 4, … in this order. They stay the caller's, and must be open until `start` returns.
     pub passed: Vec<RawFd>,
+    /// A descriptor that becomes this number, above those that are passed.
+    pub ready_fd: Option<(RawFd, OwnedFd)>,
     /// Whether it is a job on the launcher's terminal, if there is one: its stops are told, and its process group takes
     /// the foreground, unless the launcher is in the background itself and has none to give.
     pub foreground: bool,
     /// The cgroup it is put in.
     pub cgroup: Option<Cgroup>,
+    /// A filter that hands some of its calls to the launcher: [`Keeper::take_listener`](super::Keeper::take_listener).
+    pub filter: Option<Filter>,
 }
 
 impl SpawnPlan {
@@ -64,10 +74,13 @@ impl SpawnPlan {
             pid_variables: Vec::new(),
             directory: None,
             identity: None,
+            attributes: Attributes::default(),
             stdio: Default::default(),
             passed: Vec::new(),
+            ready_fd: None,
             foreground: false,
             cgroup: None,
+            filter: None,
         }
     }
 }
@@ -84,8 +97,20 @@ pub enum Stage {
     Foreground,
     /// Entering its cgroup.
     Cgroup,
+    /// `seccomp(2)`.
+    Filter,
     /// Placing descriptors 0 to 2 and the passed ones.
     Descriptors,
+    /// Writing `/proc/self/oom_score_adj`.
+    OomScore,
+    /// `setpriority(2)`.
+    Priority,
+    /// `setrlimit(2)`.
+    Limits,
+    /// `capset(2)` and `prctl(2)`.
+    Capabilities,
+    /// `PR_SET_NO_NEW_PRIVS(2const)`.
+    NoNewPrivileges,
     /// `setgroups(2)`.
     Groups,
     /// `setresgid(2)`.
@@ -99,12 +124,18 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 10] = [
+    const ALL: [Stage; 16] = [
         Stage::Forking,
         Stage::ProcessGroup,
         Stage::Foreground,
         Stage::Cgroup,
+        Stage::Filter,
         Stage::Descriptors,
+        Stage::OomScore,
+        Stage::Priority,
+        Stage::Limits,
+        Stage::Capabilities,
+        Stage::NoNewPrivileges,
         Stage::Groups,
         Stage::Group,
         Stage::User,
@@ -124,7 +155,13 @@ impl fmt::Display for Stage {
             Stage::ProcessGroup => "making a process group",
             Stage::Foreground => "taking the terminal's foreground",
             Stage::Cgroup => "entering the cgroup",
+            Stage::Filter => "installing the filter for its ports",
             Stage::Descriptors => "passing descriptors",
+            Stage::OomScore => "setting oom_score_adj",
+            Stage::Priority => "setting nice",
+            Stage::Limits => "setting limits",
+            Stage::Capabilities => "setting capabilities",
+            Stage::NoNewPrivileges => "setting no_new_privs",
             Stage::Groups => "setting supplementary groups",
             Stage::Group => "setting group",
             Stage::User => "setting user",
@@ -156,7 +193,7 @@ pub(super) struct Prepared {
     pub argv: Vec<*const libc::c_char>,
     pub envp: Vec<*const libc::c_char>,
     pub directory: *const libc::c_char,
-    /// Which descriptor becomes number `index`.
+    /// Which descriptor becomes number `index`; -1 where none does.
     pub sources: Vec<RawFd>,
     pub terminal: RawFd,
     pub cgroup: Option<CgroupFds>,
@@ -164,6 +201,8 @@ pub(super) struct Prepared {
     pub keeper: i32,
     /// Where the service tells why it was not executed, filled in by the keeper.
     pub report: RawFd,
+    /// The keeper's socket to the launcher, filled in by the keeper.
+    pub control: RawFd,
     pid_variables: Vec<PidVariable>,
     kept: SpawnPlan,
     _opened: [Option<OwnedFd>; 2],
@@ -183,6 +222,10 @@ impl Prepared {
         if plan.identity.as_ref().is_some_and(Identity::is_own_and_unprivileged) {
             plan.identity = None;
         }
+        let limits = &mut plan.attributes.limits;
+        if let Some(files) = open_files::of_children().filter(|(of, ..)| limits.iter().all(|(set, ..)| set != of)) {
+            limits.push(files);
+        }
         let null = match plan.stdio.iter().any(|stdio| matches!(stdio, Stdio::Null)) {
             true => Some(open_null().map_err(|error| StartError::new("opening /dev/null", &error))?),
             false => None,
@@ -197,7 +240,12 @@ impl Prepared {
             Stdio::Fd(fd) => fd.as_raw_fd(),
             Stdio::Null => null_fd,
         });
-        let sources = stdio.chain(plan.passed.iter().copied()).collect();
+        let mut sources: Vec<RawFd> = stdio.chain(plan.passed.iter().copied()).collect();
+        if let Some((number, fd)) = &plan.ready_fd {
+            let number = usize::try_from(*number).unwrap_or_default().max(sources.len());
+            sources.resize(number, -1);
+            sources.push(fd.as_raw_fd());
+        }
         let mut pid_variables: Vec<PidVariable> =
             plan.pid_variables.iter().map(|name| PidVariable::new(name)).collect();
         let variables = pid_variables.iter_mut().map(|variable| variable.text.as_mut_ptr().cast_const().cast());
@@ -215,14 +263,23 @@ impl Prepared {
             }),
             keeper: 0,
             report: -1,
+            control: -1,
             pid_variables,
             _opened: [null, terminal],
             kept: plan,
         })
     }
 
+    pub fn attributes(&self) -> &Attributes {
+        &self.kept.attributes
+    }
+
     pub fn identity(&self) -> Option<&Identity> {
         self.kept.identity.as_ref()
+    }
+
+    pub fn filter(&self) -> Option<&Filter> {
+        self.kept.filter.as_ref()
     }
 
     /// Whether stops and continuations of the main process are told.

@@ -10,9 +10,11 @@ use std::ptr;
 use super::create;
 use super::plan::Prepared;
 use super::raw::{self, Change};
+use super::small;
 use super::sweep::{self, Sweep};
 use super::tree;
 use super::wire::{self, Packet, Received};
+use crate::sys::memory;
 
 /// Where the keeper's descriptors lie once it has closed all others.
 const CONTROL: RawFd = 0;
@@ -23,6 +25,8 @@ const KEPT: RawFd = 4;
 
 /// How long the end of a followed process may take to become known through its own parent, in milliseconds.
 const FOREIGN_REAPER_MS: i64 = 100;
+/// When nothing has happened for so long, the keeper makes itself small, in milliseconds.
+const QUIET_MS: i32 = 200;
 /// How often it is looked whether a child has ended where there is no signalfd, in milliseconds.
 const BLIND_MS: i32 = 100;
 
@@ -47,6 +51,8 @@ struct Keeper {
     /// Options of `waitid(2)` beside the usual: stops and continuations are of interest with a terminal only.
     wait_options: i32,
     cgroup: Option<*const libc::c_char>,
+    /// Ends all that is in it; -1 where that cannot be done.
+    cgroup_kill: RawFd,
     /// What could not be sent yet, as the launcher is slow: the last change, and the end.
     untold_change: Option<Packet>,
     untold_end: Option<Packet>,
@@ -63,6 +69,7 @@ pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
     raw::reset_disposition(libc::SIGCHLD);
     // SAFETY: no memory is involved.
     prepared.keeper = unsafe { libc::getpid() };
+    prepared.control = control;
     let mut keeper = Keeper {
         own: prepared.keeper,
         signals: -1,
@@ -71,6 +78,7 @@ pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
         group: None,
         wait_options: if prepared.foreground() { libc::WSTOPPED | libc::WCONTINUED } else { 0 },
         cgroup: prepared.cgroup.map(|cgroup| cgroup.path),
+        cgroup_kill: -1,
         untold_change: None,
         untold_end: None,
     };
@@ -86,7 +94,7 @@ pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
         }
     }
     let kept = settle(control, launcher, prepared.cgroup.map_or(-1, |cgroup| cgroup.kill));
-    [_, keeper.signals, keeper.launcher, _] = kept;
+    [_, keeper.signals, keeper.launcher, keeper.cgroup_kill] = kept;
     keeper.stay()
 }
 
@@ -131,6 +139,7 @@ fn settle(control: RawFd, launcher: i32, cgroup_kill: RawFd) -> [RawFd; 4] {
 impl Keeper {
     /// Serves until nothing is left below, or the launcher is gone.
     fn stay(&mut self) -> ! {
+        let mut patience = QUIET_MS;
         while self.reap() {
             self.tell();
             let writable = if self.has_untold() { libc::POLLOUT } else { 0 };
@@ -140,7 +149,12 @@ impl Keeper {
                 raw::pollfd(self.launcher, libc::POLLIN),
                 raw::pollfd(self.main.map_or(-1, |main| main.pidfd), libc::POLLIN),
             ];
-            raw::poll(&mut fds, if self.signals >= 0 { -1 } else { BLIND_MS });
+            raw::poll(&mut fds, if self.signals >= 0 { patience } else { BLIND_MS });
+            if patience > 0 && fds.iter().all(|fd| fd.revents == 0) {
+                self.be_small();
+                memory::forget_program();
+                patience = -1;
+            }
             let [control, signals, launcher, followed] = fds.map(|fd| fd.revents);
             if signals != 0 {
                 sweep::drain_signals(self.signals);
@@ -153,6 +167,15 @@ impl Keeper {
             }
         }
         self.finish()
+    }
+
+    /// Lets go of what is the launcher's; with a cgroup its path lies on the heap.
+    fn be_small(&self) {
+        if self.cgroup.is_none() {
+            // SAFETY: this process has one thread and never allocates. `self` lies in the frame of `run`, which never
+            // returns, and what that has from the launcher is not used any more: the path of a cgroup would be.
+            unsafe { small::forget(ptr::from_ref(self).cast()) };
+        }
     }
 
     /// Does what the launcher asks for; false when it is gone.
@@ -168,6 +191,7 @@ impl Keeper {
                         wire::SIGNAL_MAIN => self.signal_main(argument),
                         wire::SIGNAL_GROUP => self.signal_group(argument),
                         wire::SIGNAL_REST => self.below().signal(argument),
+                        wire::RESUME => self.below().resume(),
                         wire::FOLLOW => self.follow(argument),
                         _ => {}
                     }
@@ -191,8 +215,7 @@ impl Keeper {
     }
 
     fn below(&self) -> Sweep {
-        let cgroup_kill = if self.cgroup.is_some() { CGROUP_KILL } else { -1 };
-        Sweep { root: self.own, signals: self.signals, cgroup_kill, until: None }
+        Sweep { root: self.own, signals: self.signals, cgroup_kill: self.cgroup_kill, until: None }
     }
 
     /// Reaps what has ended and notes changes of the main process; whether children are left.
@@ -316,8 +339,19 @@ impl Keeper {
         }
     }
 
-    /// Nothing is left below: waits until the launcher has taken the last words, removes the cgroup, and ends.
+    /// Whether the launcher is gone, or has let go of this generation.
+    fn is_alone(&self) -> bool {
+        let mut fds = [raw::pollfd(CONTROL, 0), raw::pollfd(self.launcher, libc::POLLIN)];
+        raw::poll(&mut fds, 0);
+        fds[0].revents & (libc::POLLHUP | libc::POLLERR) != 0 || fds[1].revents & libc::POLLIN != 0
+    }
+
+    /// Nothing is left below: waits until the launcher has taken the last words, and ends. The launcher still looks into the
+    /// cgroup, and removes it; when it is gone it does neither.
     fn finish(&mut self) -> ! {
+        if let Some([kind, ..]) = &mut self.untold_end {
+            *kind = wire::EXITED_LAST;
+        }
         self.tell();
         while self.has_untold() {
             let mut fds = [raw::pollfd(CONTROL, libc::POLLOUT), raw::pollfd(self.launcher, libc::POLLIN)];
@@ -327,7 +361,9 @@ impl Keeper {
             }
             self.tell();
         }
-        if let Some(path) = self.cgroup {
+        if let Some(path) = self.cgroup
+            && self.is_alone()
+        {
             // SAFETY: the path ends with a NUL and lives in the plan.
             unsafe { libc::rmdir(path) };
         }

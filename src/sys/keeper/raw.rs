@@ -39,6 +39,21 @@ pub(super) fn errno() -> i32 {
     unsafe { *libc::__errno_location() }
 }
 
+/// Writes a file that is there, all at once; whether that was done.
+pub(super) fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> bool {
+    // SAFETY: the path ends with a NUL.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return false;
+    }
+    let written = write(fd, bytes);
+    let failed = errno();
+    close(fd);
+    // SAFETY: as in `errno`.
+    unsafe { *libc::__errno_location() = failed };
+    written
+}
+
 /// `waitid(2)`, tried again when interrupted.
 pub(super) fn wait(kind: libc::idtype_t, id: i32, options: i32) -> Wait {
     loop {
@@ -56,6 +71,36 @@ pub(super) fn wait(kind: libc::idtype_t, id: i32, options: i32) -> Wait {
             _ => return Wait::NoChild,
         }
     }
+}
+
+/// How often is looked for what is about to happen before going to sleep over it: about as long as a process of some
+/// pages takes to end.
+const LOOKS: usize = 100;
+
+/// Looks until a descriptor is readable, for less time than going to sleep and being woken would take.
+pub(super) fn look_soon(fd: RawFd) {
+    for _ in 0..LOOKS {
+        let mut fds = [pollfd(fd, libc::POLLIN)];
+        poll(&mut fds, 0);
+        if fds[0].revents != 0 {
+            return;
+        }
+        // SAFETY: no memory is involved.
+        unsafe { libc::sched_yield() };
+    }
+}
+
+/// Waits for the end of a child that is about to end, and reaps it. Going to sleep and being woken takes longer than
+/// that, so it is looked for a few times first.
+pub(super) fn wait_soon(pid: i32) -> Wait {
+    for _ in 0..LOOKS {
+        match wait(libc::P_PID, pid, libc::WEXITED | libc::__WALL | libc::WNOHANG) {
+            // SAFETY: no memory is involved.
+            Wait::Nothing => unsafe { libc::sched_yield() },
+            other => return other,
+        };
+    }
+    wait(libc::P_PID, pid, libc::WEXITED | libc::__WALL)
 }
 
 /// Whether `pid` is an ordinary child of this process that is not reaped yet. A keeper, whose end sends no signal, is
@@ -189,6 +234,12 @@ pub(super) fn close(fd: RawFd) {
         // SAFETY: the callers own what they close, and use it no more.
         unsafe { libc::close(fd) };
     }
+}
+
+/// `getpid(2)`.
+pub(super) fn own_pid() -> i32 {
+    // SAFETY: no memory is involved.
+    unsafe { libc::getpid() }
 }
 
 /// `_exit(2)`.

@@ -8,6 +8,7 @@ use std::ptr;
 
 use super::plan::{Prepared, Stage};
 use super::raw;
+use super::wire;
 
 /// What went wrong: the stage and its `errno(3)`.
 pub(super) struct Failure {
@@ -17,7 +18,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Of the call that just failed.
-    fn now(stage: Stage) -> Failure {
+    pub(super) fn now(stage: Stage) -> Failure {
         Failure { stage, errno: raw::errno() }
     }
 }
@@ -49,8 +50,11 @@ fn become_service(prepared: &mut Prepared) -> Result<std::convert::Infallible, F
     {
         return Err(Failure::now(Stage::Cgroup));
     }
+    install_filter(prepared)?;
     place_descriptors(prepared)?;
+    prepared.attributes().apply_as_launcher()?;
     take_identity(prepared)?;
+    prepared.attributes().apply_as_service()?;
     // A change of user has cleared it.
     die_with_keeper(prepared.keeper);
     // SAFETY: the path, when there is one, ends with a NUL and lives in the plan.
@@ -91,6 +95,21 @@ fn take_foreground(terminal: RawFd) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Has the launcher answer some of the calls that are made from here on, none of which this process makes itself
+/// before exec. While it still has the launcher's privileges: the service may run without them.
+fn install_filter(prepared: &Prepared) -> Result<(), Failure> {
+    let Some(filter) = prepared.filter() else { return Ok(()) };
+    // SAFETY: no memory is involved.
+    if filter.no_new_privs && unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+        return Err(Failure::now(Stage::NoNewPrivileges));
+    }
+    let failed = |errno| Failure { stage: Stage::Filter, errno };
+    let listener = filter.install().map_err(failed)?;
+    let sent = wire::send(prepared.control, [wire::LISTENER, 0, 0, 0], listener);
+    raw::close(listener);
+    sent.map_err(failed)
+}
+
 /// Makes `sources[n]` descriptor n and has all others closed by exec.
 fn place_descriptors(prepared: &mut Prepared) -> Result<(), Failure> {
     let failed = || Failure::now(Stage::Descriptors);
@@ -100,12 +119,17 @@ fn place_descriptors(prepared: &mut Prepared) -> Result<(), Failure> {
         prepared.report = duplicate_from(prepared.report, free).ok_or_else(failed)?;
     }
     for (target, source) in prepared.sources.iter_mut().enumerate() {
-        if *source < free && *source != target as RawFd {
+        if *source >= 0 && *source < free && *source != target as RawFd {
             *source = duplicate_from(*source, free).ok_or_else(failed)?;
         }
     }
     for (target, source) in prepared.sources.iter().enumerate() {
         let target = target as RawFd;
+        if *source < 0 {
+            // SAFETY: no memory is involved; where nothing is open nothing has to be closed.
+            unsafe { libc::fcntl(target, libc::F_SETFD, libc::FD_CLOEXEC) };
+            continue;
+        }
         // SAFETY: only numbers below `free` are replaced, and their former owners do not run in this process.
         let placed = unsafe {
             if *source == target { libc::fcntl(target, libc::F_SETFD, 0) } else { libc::dup2(*source, target) }

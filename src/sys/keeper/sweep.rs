@@ -97,15 +97,11 @@ impl Sweep {
         }
         for _ in 0..FREEZE_ROUNDS {
             let mut running = false;
-            walk.below(
-                self.root,
-                |child| !raw::is_child(child),
-                |pid, stat| {
-                    if stat.is_some_and(tree::Stat::is_running) && raw::kill(pid, libc::SIGSTOP) {
-                        running = true;
-                    }
-                },
-            );
+            self.visit(walk, |pid, stat| {
+                if stat.is_some_and(tree::Stat::is_running) && raw::kill(pid, libc::SIGSTOP) {
+                    running = true;
+                }
+            });
             if !running {
                 return;
             }
@@ -114,23 +110,36 @@ impl Sweep {
 
     /// Sends a signal to every living process below, parents first.
     fn signal_all(&self, walk: &mut Walk, signal: i32) {
-        walk.below(
-            self.root,
-            |child| !raw::is_child(child),
-            |pid, stat| {
-                if !stat.is_some_and(tree::Stat::is_dead) {
-                    raw::kill(pid, signal);
-                }
-            },
-        );
+        self.visit(walk, |pid, stat| {
+            if !stat.is_some_and(tree::Stat::is_dead) {
+                raw::kill(pid, signal);
+            }
+        });
     }
 
-    /// Sends a signal to every living process below, once; without a usable /proc to direct children only.
+    /// Calls `visit` for each process below, parents first, without keepers and what is below them.
+    fn visit(&self, walk: &mut Walk, visit: impl FnMut(i32, Option<tree::Stat>)) {
+        walk.below(self.root, |child| !raw::is_child(child), visit);
+    }
+
+    /// Sends a signal to every living process below, once, and lets go on what is stopped; without a usable /proc to
+    /// direct children only.
     pub fn signal(&self, signal: i32) {
         match usable_walk() {
             Some(mut walk) => self.signal_all(&mut walk, signal),
             None => signal_children_blindly(self.root, signal, true),
         }
+        self.resume();
+    }
+
+    /// Lets every process below go on that is stopped; without a usable /proc direct children only, stopped or not.
+    pub fn resume(&self) {
+        let Some(mut walk) = usable_walk() else { return signal_children_blindly(self.root, libc::SIGCONT, true) };
+        self.visit(&mut walk, |pid, stat| {
+            if stat.is_some_and(tree::Stat::is_stopped) {
+                raw::kill(pid, libc::SIGCONT);
+            }
+        });
     }
 }
 

@@ -23,6 +23,11 @@ impl Stat {
         matches!(self.state, b'Z' | b'X')
     }
 
+    /// Whether it was stopped by a signal.
+    pub fn is_stopped(self) -> bool {
+        self.state == b'T'
+    }
+
     /// Whether it runs, or would on a signal or an event: not stopped, dead or in uninterruptible sleep.
     pub fn is_running(self) -> bool {
         matches!(self.state, b'R' | b'S')

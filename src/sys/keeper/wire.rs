@@ -15,10 +15,15 @@ pub(super) const SPAWNED: i32 = 1;
 pub(super) const EXEC_FAILED: i32 = 2;
 /// From the keeper: the main process ended; pid, `CLD_…` code or -1 when it is not known, exit code or signal.
 pub(super) const EXITED: i32 = 3;
+/// From the keeper: the same, and nothing is left below it: its own end follows within microseconds.
+pub(super) const EXITED_LAST: i32 = 6;
 /// From the keeper: the main process was stopped by this signal.
 pub(super) const STOPPED: i32 = 4;
 /// From the keeper: the main process was continued.
 pub(super) const CONTINUED: i32 = 5;
+
+/// From the service before it is executed: the descriptor by which its calls are taken comes along.
+pub(super) const LISTENER: i32 = 7;
 
 /// To the keeper: end everything.
 pub(super) const KILL: i32 = 16;
@@ -26,10 +31,13 @@ pub(super) const KILL: i32 = 16;
 pub(super) const SIGNAL_MAIN: i32 = 17;
 /// To the keeper: this signal to the main process's group.
 pub(super) const SIGNAL_GROUP: i32 = 18;
-/// To the keeper: this signal to every process that is left.
+/// To the keeper: this signal to every process that is left, and let go on what is stopped.
 pub(super) const SIGNAL_REST: i32 = 19;
 /// To the keeper: this process is the main one now.
 pub(super) const FOLLOW: i32 = 20;
+
+/// To the keeper: let every process go on that is stopped.
+pub(super) const RESUME: i32 = 21;
 
 const SIZE: usize = size_of::<Packet>();
 
@@ -110,7 +118,8 @@ pub(super) fn receive(socket: RawFd) -> Received {
             0 => return Received::End,
             1.. => return Received::Packet(packet, received_fd(header)),
             _ => match raw::errno() {
-                libc::EINTR => {}
+                // The other end was closed before it had read everything: told once, ahead of what it had sent.
+                libc::EINTR | libc::ECONNRESET => {}
                 libc::EAGAIN | libc::ENOMEM | libc::ENOBUFS => return Received::Nothing,
                 _ => return Received::End,
             },
@@ -130,5 +139,23 @@ fn received_fd(header: &libc::msghdr) -> RawFd {
             return -1;
         }
         libc::CMSG_DATA(message).cast::<RawFd>().read_unaligned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_the_end_comes_before_it_whatever_was_left_unread() {
+        let (ours, theirs) = pair().unwrap();
+        send(theirs.as_raw_fd(), [EXITED_LAST, 1, 2, 3], -1).unwrap();
+        send(ours.as_raw_fd(), [RESUME, 0, 0, 0], -1).unwrap();
+        drop(theirs);
+        assert!(matches!(receive(ours.as_raw_fd()), Received::Packet([EXITED_LAST, 1, 2, 3], -1)));
+        assert!(matches!(receive(ours.as_raw_fd()), Received::End));
+        assert!(matches!(receive(ours.as_raw_fd()), Received::End));
     }
 }

@@ -3,8 +3,9 @@
 //! Every address is first bound for this process alone, without SO_REUSEPORT: with it the bind would succeed beside a
 //! listener of the same user and hide the conflict (DESIGN §11). Only then the socket is opened to others.
 
+mod lend;
 mod owner;
-mod unix;
+pub(in crate::sys) mod unix;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Socket, Type};
 
+pub use lend::{HangUps, listen_on};
 pub use owner::owner;
 use unix::OwnFile;
 
@@ -33,6 +35,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// A socket that was passed from above. The file of a Unix socket is whoever's made it.
+    pub fn inherited(listen: Listen, socket: OwnedFd) -> Held {
+        Held { listen, socket: Some(socket), _file: None }
+    }
+
     /// The address, with the port that was chosen where `auto` (0) was asked for.
     pub fn address(&self) -> &Listen {
         &self.listen
@@ -104,6 +111,23 @@ pub fn listen(listen: &Listen) -> Result<Held, RawPortFailure> {
             Ok(Held { listen: listen.clone(), socket: Some(socket.into()), _file: file })
         }
     }
+}
+
+/// The same as [`listen`] for a socket that programs may shut down: where a free port is picked, the socket is bound to it
+/// by its number, which it keeps then.
+///
+/// # Errors
+/// As [`listen`].
+pub fn listen_for_good(listen: &Listen) -> Result<Held, RawPortFailure> {
+    /// Somebody else may take what was picked, but not each time.
+    const TRIES: usize = 16;
+    for _ in 1..TRIES {
+        match self::listen(&pick(listen)?) {
+            Err(failure) if failure.problem == PortProblem::Taken && port_of(listen) == Some(0) => {}
+            held => return held,
+        }
+    }
+    self::listen(listen)
 }
 
 /// The same address with a free port in the place of `auto` (0); as it is when it names one. The port is free again on

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::unix;
-use crate::core::facts::{HoldState, HolderFacts, OwnerFacts};
+use crate::core::facts::{HoldState, HolderFacts, Kin, OwnerFacts, ParentFacts};
 use crate::core::listen::collides;
 use crate::core::port_words::unit_or_container;
 use crate::core::settings::Listen;
@@ -118,31 +118,78 @@ fn holders(inodes: &HashSet<u64>, service: Option<&str>) -> Vec<HolderFacts> {
 }
 
 fn holder(pid: i32, service: Option<&str>) -> HolderFacts {
-    let of = procfs::environment_variable(pid, "LAUNCHER_SERVICE");
-    let launcher = of.as_ref().and_then(|_| launcher_of(pid));
+    let variable = |name| procfs::environment_variable(pid, name).map(|value| value.to_string_lossy().into_owned());
+    let of = variable("LAUNCHER_SERVICE");
+    let ancestors = procfs::ancestors(pid);
+    let above = of.as_ref().map_or(Above::Nobody, |_| launcher_among(&ancestors));
+    let launcher = if let Above::Launcher(launcher) = above { Some(launcher) } else { None };
     HolderFacts {
         pid,
         command: procfs::command_line(pid).unwrap_or_default(),
+        parents: parents(&ancestors),
         running: procfs::age(pid),
-        leftover: launcher.is_none() && of.is_some() && of.as_deref() == service.map(std::ffi::OsStr::new),
+        leftover: above == Above::Nobody && of.is_some() && of.as_deref() == service,
+        generation: of.as_ref().and_then(|_| variable("LAUNCHER_GENERATION")?.parse().ok()),
+        service: of,
         launcher,
+        kin: kin(pid, &ancestors, launcher),
     }
 }
 
-/// The launcher above a process: the nearest ancestor that runs this program is the keeper, its parent the launcher. A
+/// What started a process: at most three, without the first process of all, which takes in what others leave behind.
+fn parents(ancestors: &[i32]) -> Vec<ParentFacts> {
+    let parents = ancestors.iter().filter(|pid| **pid > 1).take(3);
+    parents.filter_map(|pid| Some(ParentFacts { pid: *pid, name: procfs::stat(*pid)?.name })).collect()
+}
+
+fn kin(pid: i32, ancestors: &[i32], launcher: Option<i32>) -> Kin {
+    let own = std::process::id() as i32;
+    if pid == own || procfs::ancestors(own).contains(&pid) {
+        Kin::Above
+    } else if launcher == Some(own) || ancestors.contains(&own) {
+        Kin::Child
+    } else if procfs::effective_user(pid) == Some(nix::unistd::geteuid().as_raw()) {
+        Kin::SameUser
+    } else {
+        Kin::Stranger
+    }
+}
+
+/// What looks after a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Above {
+    /// No launcher.
+    Nobody,
+    /// The launcher with this pid.
+    Launcher(i32),
+    /// It may be one: a process above may not be looked into.
+    Unknown,
+}
+
+/// The launcher among the processes above: the nearest that runs this program is the keeper, its parent the launcher. A
 /// keeper alone has lost its launcher.
-fn launcher_of(pid: i32) -> Option<i32> {
+fn launcher_among(ancestors: &[i32]) -> Above {
     let own = procfs::executable(std::process::id() as i32);
-    let is_launcher = |pid: &i32| {
-        procfs::executable(*pid).is_some_and(|program| {
+    let runs_launcher = |pid: i32| {
+        procfs::executable(pid).map(|program| {
             // A newer version may have taken the place of the one that runs.
             let path = program.to_string_lossy();
             Some(&program) == own.as_ref() || Path::new(path.trim_end_matches(" (deleted)")).ends_with("launcher")
         })
     };
-    let ancestors = procfs::ancestors(pid);
-    let keeper = ancestors.iter().position(is_launcher)?;
-    ancestors.get(keeper + 1).copied().filter(is_launcher)
+    for (place, pid) in ancestors.iter().enumerate() {
+        match runs_launcher(*pid) {
+            Some(false) => {}
+            Some(true) => {
+                let launcher = ancestors.get(place + 1).filter(|pid| runs_launcher(**pid) == Some(true));
+                return launcher.map_or(Above::Nobody, |pid| Above::Launcher(*pid));
+            }
+            // The first process of all takes in what others leave behind.
+            None if *pid == 1 => {}
+            None => return Above::Unknown,
+        }
+    }
+    Above::Nobody
 }
 
 /// The path of a version 2 cgroup by its id, which is its directory's inode: found by walking the hierarchy, for

@@ -111,8 +111,18 @@ fn is_stale(path: &Path) -> io::Result<bool> {
 
 /// Binds and listens, in the place of a stale file if there is one.
 pub fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, Option<OwnFile>)> {
+    listen_with(path, backlog, |_| Ok(()))
+}
+
+/// The same, with something done to the socket before it is bound.
+pub fn listen_with(
+    path: &Path,
+    backlog: i32,
+    prepare: impl Fn(&Socket) -> io::Result<()>,
+) -> io::Result<(Socket, Option<OwnFile>)> {
     let address = address(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    prepare(&socket)?;
     match socket.bind(&address) {
         Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) && !is_abstract(path) => {
             clear(path)?;

@@ -9,6 +9,7 @@ use super::{Filter, InetSocket, Protocol, State, UnixName, UnixSocket, inet_sock
 use crate::core::facts::ListeningFacts;
 use crate::core::listen::reaches;
 use crate::core::settings::Listen;
+use crate::sys::dump::rights;
 use crate::sys::procfs;
 
 /// For each address: the inodes of the sockets that serve it, whoever holds them; with the uid they belong to.
@@ -58,7 +59,7 @@ pub(crate) fn file_inode(path: &Path) -> Option<u64> {
 /// For each address: whether one of these processes serves it. `pids` is called only when anybody does.
 ///
 /// A process whose descriptors may not be looked at (`PR_SET_DUMPABLE`, set-user-id) is taken to hold the socket when
-/// its user owns it: else such a service would never be seen ready.
+/// its user owns it, unless this process has it: else such a service would never be seen ready.
 pub fn listening(listens: &[Listen], pids: impl Fn() -> Vec<i32>) -> Vec<bool> {
     let candidates = listening_inodes(listens);
     if candidates.iter().all(Vec::is_empty) {
@@ -67,15 +68,30 @@ pub fn listening(listens: &[Listen], pids: impl Fn() -> Vec<i32>) -> Vec<bool> {
     let mut held = HashSet::new();
     let mut closed_users = HashSet::new();
     for pid in pids() {
-        if let Err(error) = procfs::for_each_socket(pid, |inode| held.extend([inode]))
-            && error.kind() == std::io::ErrorKind::PermissionDenied
-        {
+        if !look_into(pid, &mut held) {
             closed_users.extend(procfs::effective_user(pid));
         }
     }
-    let ours =
-        |(inode, uid): &(u64, Option<u32>)| held.contains(inode) || uid.is_some_and(|uid| closed_users.contains(&uid));
+    let own = if closed_users.is_empty() { None } else { procfs::socket_inodes(std::process::id() as i32).ok() };
+    let own = own.unwrap_or_default();
+    let ours = |(inode, uid): &(u64, Option<u32>)| {
+        let by_user = || uid.is_some_and(|uid| closed_users.contains(&uid)) && !own.contains(inode);
+        held.contains(inode) || by_user()
+    };
     candidates.iter().map(|inodes| inodes.iter().any(ours)).collect()
+}
+
+/// Adds the sockets of a process, if need be with the rights of its user; false when it may not be looked into.
+fn look_into(pid: i32, held: &mut HashSet<u64>) -> bool {
+    let mut look = || match procfs::for_each_socket(pid, |inode| held.extend([inode])) {
+        Err(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
+        Ok(()) => true,
+    };
+    if look() {
+        return true;
+    }
+    let _rights = rights::take(pid);
+    look()
 }
 
 /// Everything these processes listen on, declared or not, in order of address. UDP sockets on a port that the kernel

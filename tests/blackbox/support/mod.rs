@@ -3,6 +3,7 @@
 //! Nothing in here sleeps to wait for something: lines, datagrams and ends of processes are polled for, with a deadline
 //! after which the test fails and shows all that was written.
 
+pub mod http;
 mod places;
 mod processes;
 mod reports;

@@ -23,12 +23,18 @@ impl Home {
         let folder = tempfile::Builder::new().prefix("launcher-test-").tempdir().unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open).unwrap();
+        std::fs::create_dir(folder.path().join("runtime")).unwrap();
         Home { folder }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The user's runtime directory (`XDG_RUNTIME_DIR`), where control sockets are.
+    pub fn runtime(&self) -> PathBuf {
+        self.join("runtime")
     }
 
     /// A path in it.
@@ -66,8 +72,12 @@ pub struct Address(pub SocketAddr);
 impl Address {
     /// An address of its own.
     pub fn new() -> Address {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let [_, _, a, b] = std::process::id().to_be_bytes();
-        let host = Ipv4Addr::new(127, a | 0x80, b, (number() % 250 + 2) as u8);
+        // A thousand of them before one comes again, which another test may still use.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let block = (number / 250 % 4) as u8;
+        let host = Ipv4Addr::new(127, 0x80 | (a & 0x1f) << 2 | block, b, (number % 250 + 2) as u8);
         Address(SocketAddr::new(IpAddr::V4(host), 8080))
     }
 

@@ -26,6 +26,7 @@ pub struct Running {
 }
 
 /// How a subject ended.
+#[derive(Debug)]
 pub struct Ended {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
@@ -89,10 +90,29 @@ impl Running {
         self.expect(Source::Out, text)
     }
 
+    /// Waits until a line without an end stands on standard output that is this text.
+    #[track_caller]
+    pub fn prompt(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let pidfd = pidfd(self.pid());
+        while self.streams.unended(Source::Out) != text {
+            let waited = !self.has_ended() && self.streams.wait(pidfd.as_ref(), deadline);
+            assert!(waited, "no {text:?} without an end came; there was\n{}", self.streams.show());
+        }
+    }
+
     /// Waits for a line on standard error that contains the text.
     #[track_caller]
     pub fn err(&mut self, text: &str) -> String {
         self.expect(Source::Err, text)
+    }
+
+    /// The same, also of a line that was passed over while another was waited for.
+    #[track_caller]
+    pub fn err_ever(&mut self, text: &str) -> String {
+        self.streams.drain();
+        let before = self.streams.all(Source::Err).into_iter().find(|line| line.contains(text));
+        before.unwrap_or_else(|| self.err(text))
     }
 
     /// Waits for something the child `say`s that contains the text.
@@ -136,6 +156,11 @@ impl Running {
     /// Whether the child says this within a time that is short: for what must *not* happen.
     pub fn says_within(&mut self, text: &str, time: Duration) -> bool {
         self.next(Source::Said, time, |line| line.contains(text)).is_some()
+    }
+
+    /// Whether a line with this text comes on standard error within a time.
+    pub fn errs_within(&mut self, text: &str, time: Duration) -> bool {
+        self.next(Source::Err, time, |line| line.contains(text)).is_some()
     }
 
     /// The next line that satisfies the condition. `None` when the time is over, or the subject has ended and nothing
@@ -189,6 +214,20 @@ impl Running {
         nix::unistd::write(self.input.as_ref().expect("input is open"), text.as_bytes()).unwrap();
     }
 
+    /// Its terminal, from the other side.
+    #[track_caller]
+    pub fn terminal(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(self.input.as_ref().expect("the terminal is open"))
+    }
+
+    /// Changes the size of its terminal.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = std::os::fd::AsRawFd::as_raw_fd(self.input.as_ref().expect("the terminal is open"));
+        // SAFETY: the kernel reads one structure, which lives through the call.
+        assert_eq!(unsafe { libc::ioctl(terminal, libc::TIOCSWINSZ, &raw const size) }, 0);
+    }
+
     /// Closes its standard input.
     pub fn close_input(&mut self) {
         self.input = None;
@@ -222,6 +261,15 @@ impl Running {
     /// The one process below it that runs the command: the first that is not a copy of the subject itself.
     pub fn below(&self) -> Vec<i32> {
         descendants(self.pid())
+    }
+
+    /// Kills the main process of the one service.
+    #[track_caller]
+    pub fn kill_service(&self) {
+        // The first below the launcher is the keeper.
+        let below = self.below();
+        let main = *below.get(1).expect("there is a service");
+        kill(Pid::from_raw(main), Signal::SIGKILL).unwrap();
     }
 
     /// Waits for its end.

@@ -96,6 +96,12 @@ impl Streams {
             .collect()
     }
 
+    /// The last line of a stream, as far as it has come without its end.
+    pub fn unended(&self, source: Source) -> String {
+        let stream = self.streams.iter().find(|stream| stream.source == source);
+        stream.map(|stream| String::from_utf8_lossy(&stream.partial).into_owned()).unwrap_or_default()
+    }
+
     /// Everything, for the message of a failed test.
     pub fn show(&mut self) -> String {
         self.drain();

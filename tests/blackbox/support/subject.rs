@@ -158,9 +158,10 @@ impl Setup {
 
     /// With copies of the launcher and of the child in a place that every user can reach.
     pub fn with_copies(mut self) -> Setup {
-        for program in [PathBuf::from(env!("CARGO_BIN_EXE_launcher")), child()] {
-            std::fs::copy(&program, self.home.join(program.file_name().unwrap().to_str().unwrap())).unwrap();
-        }
+        // By another program: a file that this one had open to write would be in what its other threads fork, too, and
+        // could not be executed until those have executed something themselves (ETXTBSY).
+        let programs = [PathBuf::from(env!("CARGO_BIN_EXE_launcher")), child()];
+        assert!(Command::new("cp").args(programs).arg(self.home.path()).status().unwrap().success());
         self.copies = true;
         self
     }
@@ -246,6 +247,7 @@ impl Setup {
             command.env_remove(name);
         }
         command.env(TOKEN, &token).env("LAUNCHER_TEST_SOCKET", &socket).env("XDG_STATE_HOME", self.home.join("state"));
+        command.env("XDG_RUNTIME_DIR", self.home.runtime());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
 
         let mut streams = Streams::default();

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,11 +28,14 @@ static int dial(int port, int flags) {
 
 int main(int count, char **arguments) {
     int port = atoi(arguments[1]), flags = count > 2 ? SOCK_NONBLOCK : 0;
+    int events = epoll_create1(0);
+    struct epoll_event event;
     struct timespec pause = {0, 150000000};
     puts("ready");
     fflush(stdout);
     while (dial(port, flags) != 0)
-        if (nanosleep(&pause, 0) < 0) {
+        if (count > 2 && !strcmp(arguments[2], "epoll") ? epoll_wait(events, &event, 1, 150) < 0
+                                                        : nanosleep(&pause, 0) < 0) {
             puts("cut short");
             fflush(stdout);
         }

@@ -1,6 +1,8 @@
 // Stacks and processes of many shapes; the first argument says which.
 #define _GNU_SOURCE
 #include <alloca.h>
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -118,6 +120,31 @@ __attribute__((noinline)) static int recurse(int depth) {
     return recurse(depth - 1) + 1;
 }
 
+__attribute__((noinline)) static void jump(void (*to)(void)) {
+    to(); // in jump
+    asm volatile("");
+}
+
+__attribute__((noinline)) static void into_mapped(const char *path, long offset) {
+    int fd = open(path, O_RDONLY);
+    char *start = mmap(NULL, offset + 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    ((void (*)(void (*)(void)))(start + offset))(from_jit);
+    asm volatile("");
+}
+
+__attribute__((noinline)) static void into_library(const char *path) {
+    void (*through)(void (*)(void)) = (void (*)(void (*)(void)))dlsym(dlopen(path, RTLD_NOW), "through");
+    through(from_jit);
+    asm volatile("");
+}
+
+__attribute__((noinline)) static void many_mappings(int count) {
+    // Neighbours with other rights are not merged.
+    for (int i = 0; i < count; i++)
+        if (mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) abort();
+    wait_for_input();
+}
+
 static void *park(void *unused) {
     pause();
     return unused;
@@ -161,6 +188,10 @@ int main(int argc, char **argv) {
         sigaction(SIGSEGV, &action, NULL);
         fault();
     }
+    if (IS("jump")) { signal(SIGSEGV, handler); jump((void (*)(void))(uintptr_t)strtoull(argv[2], NULL, 16)); }
+    if (IS("mapped")) into_mapped(argv[3], number);
+    if (IS("library")) into_library(argv[2]);
+    if (IS("mappings")) many_mappings(number);
     if (IS("jit")) into_jit(from_jit);
     if (IS("jit-busy")) into_jit(spin_from_jit);
     if (IS("smash")) smash();

@@ -14,7 +14,7 @@ fn read(text: &str) -> Result<Settings, ConfigErrors> {
     parse("launcher.toml", text, Context { folder: Path::new(""), name: "shop" })
 }
 
-fn good(text: &str) -> Settings {
+pub fn good(text: &str) -> Settings {
     read(text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -23,7 +23,7 @@ fn bad(text: &str) -> String {
 }
 
 /// `line:column message` of every error.
-fn places(text: &str) -> Vec<String> {
+pub fn places(text: &str) -> Vec<String> {
     let errors = read(text).unwrap_err();
     let shown = errors.errors().iter().map(|error| {
         let (line, column) = errors.position(error);
@@ -38,6 +38,12 @@ fn all_errors_of_a_file_at_once_with_place_line_caret_and_hint() {
 }
 
 #[test]
+fn a_service_without_a_command_is_one_mistake_misspelt_or_not() {
+    assert_eq!(places("[service.a]\n"), ["1:10 service \"a\" has no command"]);
+    assert_eq!(places("[service.a]\ncomand = ['a']\n"), ["2:1 unknown key \"comand\", did you mean \"command\"?"]);
+}
+
+#[test]
 fn every_key_reaches_its_setting() {
     let settings = good(include_str!("whole.toml"));
     let launcher = LauncherSettings {
@@ -46,6 +52,9 @@ fn every_key_reaches_its_setting() {
         report_dir: Some("/var/reports".into()),
         log_format: LogFormat::Json,
         log_level: LogLevel::Debug,
+        http: Some("127.0.0.1:9900".parse().unwrap()),
+        control: ControlPlace::At("launcher.sock".into()),
+        ..LauncherSettings::new(String::new())
     };
     let api = ServiceSettings {
         name: "api".into(),
@@ -54,27 +63,63 @@ fn every_key_reaches_its_setting() {
         environment: BTreeMap::from([("RUST_LOG".into(), "info".into())]),
         environment_files: vec![".env".into(), "more.env".into()],
         after: vec!["db".into()],
+        on_failure: OnFailure::StopAll,
         user: Some("app".into()),
+        process: ProcessSettings {
+            group: Some("www".into()),
+            groups: Some(vec!["audio".into(), "7".into()]),
+            umask: Some(0o27),
+            nice: Some(5),
+            oom_score_adj: Some(-100),
+            no_new_privs: true,
+            capabilities: Some(crate::core::capability::CapabilitySet(1 << 10 | 1 << 5)),
+            go_limits: true,
+            limits: vec![
+                (Resource::Core, Limit { soft: 0, hard: 0 }),
+                (Resource::OpenFiles, Limit { soft: 1024, hard: 4096 }),
+                (Resource::Stack, Limit { soft: 64 << 20, hard: 64 << 20 }),
+            ],
+            group_limits: GroupLimits { memory: Some(1 << 30), tasks: Some(64), millicpus: Some(500) },
+        },
         ready: Ready::Notify,
         start_timeout: Duration::from_secs(90),
         on_timeout: OnTimeout::Exit,
         stop_signal: Signal::QUIT,
         stop_timeout: Duration::from_secs(3),
+        on_stop: None,
+        reload_signal: Signal::USR2,
+        drain_timeout: Duration::from_secs(60),
         watchdog: Some(Duration::from_secs(10)),
+        notify: NotifySettings {
+            access: NotifyAccess::Main,
+            socket: Some("run/notify".into()),
+            fd_store: 3,
+            watchdog_signal: Signal::QUIT,
+        },
+        log: LogSettings::default(),
+        pprof: Some("127.0.0.1:6060".parse().unwrap()),
         ports: vec![
             PortSettings {
                 name: "http".into(),
                 listen: Listen::Tcp("[::]:8080".parse().unwrap()),
                 mode: PortMode::Pass,
                 until: HoldUntil::Exec,
+                by_flag: false,
+                take_over: TakeOver::Own,
             },
             PortSettings {
                 name: "2".into(),
                 listen: Listen::Unix("run/api.sock".into()),
                 mode: PortMode::Reserve,
                 until: HoldUntil::Ready,
+                by_flag: false,
+                take_over: TakeOver::Never,
             },
         ],
+        requirements: vec![],
+        require_timeout: None,
+        files: vec![],
+        required_environment: vec![],
         signals: SignalSettings {
             hold: vec![Signal::HUP],
             hold_until: SignalHoldUntil::Handled,
@@ -100,6 +145,12 @@ fn every_key_reaches_its_setting() {
             max_failures: Some(9),
         },
         interactive: true,
+        debugged: None,
+        watch: WatchSettings {
+            folder: "".into(),
+            patterns: vec!["src/**".into()],
+            on_change: OnChange::Signal(Signal::HUP),
+        },
     };
     let mut db = ServiceSettings::new("db".into(), vec!["postgres".into()]);
     db.ready = Ready::Tcp("127.0.0.1:5432".parse().unwrap());
@@ -175,15 +226,8 @@ fn what_comes_later_is_refused_as_such() {
             assert_eq!(service(&format!("{} = 5", key.name)), [message]);
         }
     }
-    assert_eq!(service("ready.log = \"x\""), ["3:7 \"log\" is not available in this version of launcher yet"]);
-    assert_eq!(service("ready = \"fd\""), ["3:9 \"fd\" is not available in this version of launcher yet"]);
-    let header = service("[[service.a.require]]\nurl = \"tcp://x:1\"");
-    assert_eq!(header, ["3:13 \"require\" is not available in this version of launcher yet"]);
-    for mode in ["share", "capture", "adopt"] {
-        let line = format!("port = [{{ listen = \"tcp://127.0.0.1:80\", mode = {mode:?} }}]");
-        let message = format!("3:49 {mode:?} is not available in this version of launcher yet");
-        assert_eq!(service(&line), [message]);
-    }
+    let line = "port = [{ listen = \"tcp://127.0.0.1:80\", mode = \"share\" }]";
+    assert_eq!(service(line), ["3:49 \"share\" is not available in this version of launcher yet"]);
 }
 
 #[test]
@@ -341,5 +385,44 @@ proptest! {
         if let Err(errors) = read(&text) {
             errors.render(true);
         }
+    }
+}
+
+#[test]
+fn where_lines_go_is_read() {
+    let text = r#"[service.api]
+        command = ["x"]
+        [service.api.log]
+        level = "warn"
+        forward = false
+        on_slow = "drop-oldest"
+        file = "logs/api.log"
+        format = "json"
+        max_size = "1MiB"
+        max_age = "1d"
+        keep = 0
+        compress = false
+        "#;
+    let log = good(text).services.remove(0).log;
+    let file = FileLog {
+        path: "logs/api.log".into(),
+        format: FileLogFormat::Json,
+        max_size: 1 << 20,
+        max_age: Some(Duration::from_secs(86_400)),
+        keep: 0,
+        compress: false,
+    };
+    let expected = LogSettings { level: LogLevel::Warn, forward: false, on_slow: OnSlow::DropOldest, file: Some(file) };
+    assert_eq!(log, expected);
+    let wrong = [
+        ("log.max_size = \"1MiB\"", "is about a file"),
+        ("log = { file = \"x\", max_size = \"1KiB\" }", "not put aside so soon"),
+        ("log.on_slow = \"drop\"", "unknown on_slow"),
+        ("log = \"api.log\"", "expected a table"),
+        ("log.file = \"x\"\n[service.web]\ncommand = [\"x\"]\nlog.file = \"x\"", "already the file of service \"api\""),
+    ];
+    for (keys, message) in wrong {
+        let shown = bad(&format!("[service.api]\ncommand = [\"x\"]\n{keys}\n"));
+        assert!(shown.contains(message), "{shown}");
     }
 }

@@ -1,33 +1,18 @@
-//! Waiting for another program over a socket: `connect-wait`, `reply-wait`, `dns-wait`.
+//! Waiting for another program over a socket: `connect-wait`, `reply-wait`.
 
 use crate::core::facts::{ListenerFacts, SocketFacts, WaitingOn};
 
 use super::super::candidate::{Candidate, Grip};
-use super::super::view::{Place, View, only_itself, socket_of};
-use super::super::{Cause, Confidence, frames, words};
-
-/// Functions that look up a name, under which any wait is one for the resolver.
-const RESOLVER: [&str; 12] = [
-    "getaddrinfo",
-    "gethostbyname",
-    "gethostbyname2_r",
-    "gethostbyname_r",
-    "gaih_inet",
-    "getnameinfo",
-    "res_search",
-    "res_query",
-    "__res_context_search",
-    "__res_context_query",
-    "__res_context_send",
-    "name_from_dns",
-];
+use super::super::view::{Place, View, only_itself};
+use super::super::{Cause, Confidence, words};
 
 /// A blocking `connect(2)`.
 pub fn connect<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let WaitingOn::Connect { fd, socket } = place.wait()? else { return None };
     // Between the two readings the connection may have come about: then the socket does not show it.
     let confidence = if socket.state == "established" { Confidence::Likely } else { Confidence::Certain };
-    let call = format!("system call: connect(fd {fd}) to {}", words::peer(socket));
+    let by = if place.task.is_some() { "the runtime's poller watches" } else { "system call:" };
+    let call = format!("{by} connect(fd {fd}) to {}", words::peer(socket));
     Some(pending(place, socket, "connect()", confidence, Grip::Hard, call))
 }
 
@@ -171,7 +156,8 @@ pub fn reply<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         return unconnected(view, place, socket);
     }
     let call = if sends { "send" } else { "receive" };
-    let evidence = format!("system call: a blocking {call} on fd {fd}, connected to {}", words::peer(socket));
+    let by = if place.task.is_some() { "its runtime's poller waits:" } else { "system call:" };
+    let evidence = format!("{by} a blocking {call} on fd {fd}, connected to {}", words::peer(socket));
     let unread = !sends && socket.receive_queue > 0;
     let confidence = if unread { Confidence::Possible } else { Confidence::Certain };
     Some(silent(place, socket, sends, confidence, Grip::Hard, evidence))
@@ -235,46 +221,6 @@ pub fn silent(
 
 fn millis(millis: u64) -> String {
     words::span(std::time::Duration::from_millis(millis))
-}
-
-/// Any wait inside a look-up of a name.
-pub fn dns<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
-    let sockets: Vec<&SocketFacts> = match place.wait()? {
-        WaitingOn::Receive { socket, .. } | WaitingOn::Connect { socket, .. } => vec![socket],
-        WaitingOn::Poll { watched, .. } => watched.iter().filter_map(socket_of).collect(),
-        WaitingOn::Futex(_) | WaitingOn::Child { .. } | WaitingOn::FileLock { .. } => return None,
-        _ => Vec::new(),
-    };
-    let is_dns = |socket: &&&SocketFacts| {
-        let port = socket.peer.as_deref().and_then(words::port);
-        port == Some(53) && socket.state != "syn-sent" && words::protocol(socket) == "udp"
-    };
-    let server = sockets.iter().find(is_dns).map(|socket| words::peer(socket));
-    let looks_up = frames::passes_through(&place.thread.frames, &RESOLVER);
-    if server.is_none() && !looks_up {
-        return None;
-    }
-    let alone = server.is_some() && sockets.len() <= 2;
-    let (confidence, grip) = match (alone, looks_up) {
-        (true, _) => (Confidence::Certain, Grip::Hard),
-        (false, true) => (Confidence::Likely, Grip::Hard),
-        (false, false) => (Confidence::Likely, Grip::Soft),
-    };
-    let from = server.as_ref().map(|server| format!(" from {server}")).unwrap_or_default();
-    let summary = format!("{} {} for a name to resolve: no answer{from}", place.who(), place.has_waited());
-    let mut candidate = Candidate::new(Cause::DnsWait, confidence, grip, summary).at(place);
-    if let Some(server) = &server {
-        candidate = candidate.target(server).evidence(format!("it waits on a UDP socket to {server}, the port of DNS"));
-    }
-    if looks_up {
-        candidate = candidate.evidence("its stack is inside a look-up of a name (getaddrinfo and the like)");
-    }
-    Some(
-        candidate
-            .evidence_all(stack(place))
-            .advice("look at the nameserver lines of /etc/resolv.conf: does that server answer from here?")
-            .advice("try the name by hand: getent hosts NAME"),
-    )
 }
 
 /// Where the thread stands in its code, as evidence.

@@ -1,4 +1,4 @@
-//! What computes: `busy-loop`, `slow-progress`.
+//! What computes, or would if it were let: `busy-loop`, `slow-progress`, `cpu-throttled`.
 
 use std::time::Duration;
 
@@ -18,12 +18,46 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Less input and output than this a second is not what a program computes on.
 const LITTLE_IO: f64 = 64.0 * 1024.0;
 
+/// From this share of the time on that its cgroup is held back, the quota is what matters.
+const THROTTLED: f64 = 0.2;
+
+/// A thread that wants to run, in a cgroup that the CPU quota holds back.
+pub fn throttled<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let thread = place.on_thread()?;
+    let quota = place.process.quota?;
+    let held = share(quota.throttled.growth()?, quota.throttled.apart).filter(|held| *held >= THROTTLED)?;
+    let runs = thread.cpu.growth().is_some_and(|millis| millis > 0);
+    // The time in which its cgroup is held back need not count as waiting for a CPU.
+    if !runs || !(thread.state == 'R' || place.runnable_share().is_some_and(|share| share >= BUSY)) {
+        return None;
+    }
+    let limit = words::cpus(quota.cpus);
+    let summary =
+        format!("{} is held back by the CPU quota of its cgroup: {limit}, used up{}", place.who(), place.in_frame());
+    let milliseconds = quota.throttled.growth().unwrap_or(0);
+    Some(
+        Candidate::new(Cause::CpuThrottled, Confidence::Likely, Grip::Hard, summary)
+            .at(place)
+            .target(&limit)
+            .evidence(format!("CPU quota of its cgroup: {limit}"))
+            .evidence(format!(
+                "the kernel held its cgroup back for {milliseconds} ms of {} ({:.0} %)",
+                words::span(quota.throttled.apart),
+                held * 100.0
+            ))
+            .evidence_all(frames::innermost(place.frames(), 3).into_iter().map(|frame| format!("it runs in {frame}")))
+            .advice("raise the CPU limit of its container or unit (--cpus, resources.limits.cpu, CPUQuota=)")
+            .advice("or give it more time: raise start_timeout (--start-timeout)"),
+    )
+}
+
 /// A thread that burns CPU between the two samples.
 pub fn busy<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let share = place.cpu_share().filter(|share| *share >= WORKING)?;
     place.runnable_share().filter(|runnable| *runnable >= BUSY)?;
-    let progress = progress(view, place.process);
-    let hot = frames::innermost(&place.thread.frames, 3);
+    // Who gets a quarter of a CPU needs four times as long from one line of output to the next.
+    let progress = progress(view, place.process, FRESH.div_f64(share.clamp(WORKING, 1.0)));
+    let hot = frames::innermost(place.frames(), 3);
     let hottest = hot.first().map(|frame| frame.split("  ").next().unwrap_or(frame).to_owned());
     let at = match (place.frame(), &hottest) {
         (Some(frame), _) => format!(" in {}", words::frame(&frame)),
@@ -52,8 +86,8 @@ pub fn busy<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     Some(candidate.evidence_all(hot.into_iter().map(|frame| format!("hottest frame: {frame}"))))
 }
 
-/// Signs that a process gets on: bytes moved between the samples, fresh output.
-fn progress(view: &View<'_>, process: &ProcessFacts) -> Vec<String> {
+/// Signs that a process gets on: bytes moved between the samples, output younger than `fresh`.
+fn progress(view: &View<'_>, process: &ProcessFacts, fresh: Duration) -> Vec<String> {
     let mut signs = Vec::new();
     if let (Some(bytes), apart) = (process.io.growth(), process.io.apart)
         && apart > Duration::ZERO
@@ -61,7 +95,9 @@ fn progress(view: &View<'_>, process: &ProcessFacts) -> Vec<String> {
     {
         signs.push(format!("it read and wrote {} in {}", words::bytes(bytes), words::span(apart)));
     }
-    if let Some(age) = view.facts.output_age.filter(|age| *age < FRESH && !view.facts.output_tail.trim().is_empty()) {
+    // What is as old as most of the start is what every program says first.
+    let fresh = fresh.min(view.facts.elapsed / 2);
+    if let Some(age) = view.facts.output_age.filter(|age| *age < fresh && !view.facts.output_tail.trim().is_empty()) {
         signs.push(format!("it printed something {} ago", words::span(age)));
     }
     signs
@@ -77,7 +113,7 @@ pub fn progressing<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candi
         if let Some(share) = used.filter(|share| *share >= WORKING && !told) {
             signs.push(format!("{} used {:.0} % of a CPU", words::process(process), share * 100.0));
         }
-        for sign in progress(view, process) {
+        for sign in progress(view, process, FRESH) {
             if !signs.contains(&sign) {
                 signs.push(sign);
             }

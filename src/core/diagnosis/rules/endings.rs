@@ -1,9 +1,12 @@
 //! What is over, or never began: `exec-failed`, `port-taken`, `out-of-memory`, `crashed`, `exited`.
 
+use crate::core::errno;
 use crate::core::exit::Ending;
 use crate::core::facts::{
-    ExecFailure, ExecProblem, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
+    ExecFailure, ExecProblem, FileFailure, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
+    RequirementFailure, RequirementProblem,
 };
+use crate::core::requirement::words as requirement_words;
 use crate::core::signal::Signal;
 
 use super::super::candidate::{Candidate, Grip};
@@ -16,13 +19,56 @@ pub fn refused<'a>(view: &View<'a>) -> Option<Candidate> {
     match view.facts.refusal.as_ref()? {
         Refusal::Exec(failure) => Some(exec_failed(view, failure)),
         Refusal::Port(failure) => Some(port_refused(failure)),
+        Refusal::File(failure) => Some(file_wrong(failure)),
+        Refusal::Requirement(failure) => Some(requirement_missing(failure)),
+    }
+}
+
+/// It was not started because a file or a variable is not as it must be. The line itself is the evidence.
+fn file_wrong(failure: &FileFailure) -> Candidate {
+    let mut candidate = Candidate::new(Cause::ExecFailed, Confidence::Certain, Grip::Firm, &failure.summary);
+    for line in failure.shown.iter().flat_map(|shown| shown.lines()) {
+        candidate = candidate.evidence(line.to_owned());
+    }
+    for advice in &failure.advice {
+        candidate = candidate.advice(advice);
+    }
+    match &failure.place {
+        Some(place) => candidate.target(format!("{}:{}", place.file, place.line)),
+        None => candidate,
+    }
+}
+
+/// It was not started because something outside did not answer: seen by the launcher's own tries.
+fn requirement_missing(failure: &RequirementFailure) -> Candidate {
+    let first = failure.first();
+    let cause = match first.and_then(|first| first.problem) {
+        Some(RequirementProblem::Dns) => Cause::DnsWait,
+        Some(RequirementProblem::Timeout) | None => Cause::ConnectWait,
+        Some(RequirementProblem::Answer | RequirementProblem::Closed | RequirementProblem::Tls) => Cause::ReplyWait,
+        Some(_) => Cause::ConnectRetry,
+    };
+    let mut candidate = Candidate::new(cause, Confidence::Certain, Grip::Firm, &failure.summary)
+        .evidence_all(failure.requirements.iter().filter(|fact| !fact.met).map(requirement_words::line))
+        .evidence_all(failure.requirements.iter().filter(|fact| fact.met).map(requirement_words::line));
+    for advice in &failure.advice {
+        candidate = candidate.advice(advice);
+    }
+    match first {
+        Some(first) => candidate.target(&first.url),
+        None => candidate,
     }
 }
 
 fn exec_failed(view: &View<'_>, failure: &ExecFailure) -> Candidate {
     let mut candidate = Candidate::new(Cause::ExecFailed, Confidence::Certain, Grip::Firm, &failure.summary).evidence(
         match failure.errno {
-            Some(errno) => format!("{} (errno {errno})", problem(failure.problem)),
+            // What NotExecutable stands for beside the x bit.
+            Some(number) => match errno::name(number).as_str() {
+                "ETXTBSY" => format!("somebody has it open for writing (errno {number})"),
+                "E2BIG" => format!("the kernel takes no more in arguments and environment (errno {number})"),
+                _ => format!("{} (errno {number})", problem(failure.problem)),
+            },
             None => format!("found before it was tried: {}", problem(failure.problem)),
         },
     );
@@ -43,11 +89,13 @@ fn problem(problem: ExecProblem) -> &'static str {
         ExecProblem::NoExecMount => "its file system is mounted noexec",
         ExecProblem::InterpreterMissing => "the interpreter of the script is missing",
         ExecProblem::LoaderMissing => "the ELF loader is missing",
+        ExecProblem::LibraryMissing => "its loader does not find a shared library",
         ExecProblem::WrongArchitecture => "it is made for another architecture",
         ExecProblem::BadFormat => "it is neither a script nor a program",
         ExecProblem::Directory => "its working directory cannot be entered",
         ExecProblem::User => "its user cannot be taken on",
         ExecProblem::Stage => "a step between fork and exec failed",
+        ExecProblem::Launcher => "the launcher itself could not go on",
     }
 }
 
@@ -118,6 +166,10 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
 /// The main process ended.
 pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
     let facts = view.facts;
+    // Why it could not run at all says more than that it ended.
+    if facts.refusal.is_some() {
+        return None;
+    }
     if facts.ending.is_none() && facts.occasion == Occasion::Crashed {
         return Some(vanished(view));
     }
@@ -240,7 +292,8 @@ pub fn out_of_memory<'a>(view: &View<'a>) -> Option<Candidate> {
     let summary = format!("{} was killed by the memory limit{}", facts.service, amounts(memory));
     // A kill beside a main process that lives on, or that ended by itself, is not the whole story.
     let grip = if facts.ending.is_some() { Grip::Firm } else { Grip::Hard };
-    let counted = format!("the kernel's counter: {} processes of its cgroup killed since it started", memory.kills);
+    let processes = if memory.kills == 1 { "process" } else { "processes" };
+    let counted = format!("the kernel's counter: {} {processes} of its cgroup killed since it started", memory.kills);
     let mut candidate = Candidate::new(Cause::OutOfMemory, confidence, grip, summary)
         .evidence_all((memory.kills > 0).then_some(counted))
         .evidence_all(killed.then(|| "it was ended by SIGKILL".to_owned()))

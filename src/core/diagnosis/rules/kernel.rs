@@ -1,6 +1,6 @@
 //! States that the kernel alone explains: `stopped`, `entropy-wait`, `disk-wait`.
 
-use crate::core::facts::{FileKind, ThreadFacts, WaitingOn};
+use crate::core::facts::{FileFacts, FileKind, ThreadFacts, WaitingOn};
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::view::{Place, View};
@@ -38,7 +38,8 @@ pub fn stopped<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     })
 }
 
-/// `getrandom(2)` before the kernel's pool is ready, or a read of /dev/random.
+/// `getrandom(2)` before the kernel's pool is ready, or a read of /dev/random. Once the pool has been ready neither blocks
+/// any more (`random(4)`): the corpus has programs whose calls a filter holds.
 pub fn entropy<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let target = match place.wait()? {
         WaitingOn::Entropy => "getrandom",
@@ -60,34 +61,39 @@ pub fn entropy<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
 
 /// Uninterruptible input or output, and reads of files that do not come back.
 pub fn disk<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
-    let file = match place.wait() {
-        Some(WaitingOn::Input { file, .. } | WaitingOn::Output { file, .. }) => Some(file),
+    let on_disk = |file: &&FileFacts| matches!(file.kind, FileKind::Regular | FileKind::Directory);
+    let path = match place.wait() {
+        Some(WaitingOn::Input { file, .. } | WaitingOn::Output { file, .. }) => {
+            Some(file).filter(on_disk).map(|file| file.path.as_str())
+        }
+        Some(WaitingOn::Open { path }) => Some(path.as_str()),
         Some(WaitingOn::Child { .. } | WaitingOn::Futex(_)) => return None,
         _ => None,
     };
-    let uninterruptible = place.thread.state == 'D';
-    let remote = remote_file_system(place.thread);
-    let on_disk = file.filter(|file| matches!(file.kind, FileKind::Regular | FileKind::Directory));
-    if waits_for_vfork(place.thread) || !(uninterruptible || (remote && on_disk.is_some())) {
+    let thread = place.on_thread()?;
+    let uninterruptible = thread.state == 'D';
+    let remote = remote_file_system(thread);
+    if waits_for_vfork(thread) || !(uninterruptible || remote) {
         return None;
     }
-    let known = waits_for_io(place.thread) || on_disk.is_some();
-    let confidence = match (uninterruptible, known) {
-        (true, true) => Confidence::Certain,
-        (true, false) | (false, _) => Confidence::Likely,
+    let known = waits_for_io(thread) || path.is_some();
+    let confidence = if known { Confidence::Certain } else { Confidence::Likely };
+    let on = path.map(|path| format!(" on {path}")).unwrap_or_default();
+    let what = match uninterruptible {
+        true => format!("for input or output{on} that cannot be interrupted"),
+        false => format!("for input or output{on}: the file system's server does not answer"),
     };
-    let on = on_disk.map(|file| format!(" on {}", file.path)).unwrap_or_default();
-    let summary = format!("{} {} for input or output{on} that cannot be interrupted", place.who(), place.has_waited());
-    let wchan = place.thread.wchan.as_ref().map(|wchan| format!("it sleeps in the kernel's {wchan}()"));
+    let summary = format!("{} {} {what}", place.who(), place.has_waited());
+    let wchan = thread.wchan.as_ref().map(|wchan| format!("it sleeps in the kernel's {wchan}()"));
     let mut candidate = Candidate::new(Cause::DiskWait, confidence, Grip::Hard, summary).at(place);
-    if let Some(file) = on_disk {
-        candidate = candidate.target(&file.path);
+    if let Some(path) = path {
+        candidate = candidate.target(path);
     }
     Some(
         candidate
-            .evidence(format!("the kernel shows {} in state {}", place.number(), place.thread.state))
+            .evidence(format!("the kernel shows {} in state {}", place.number(), thread.state))
             .evidence_all(wchan)
-            .evidence_all(place.thread.syscall.as_ref().map(|call| format!("system call: {call}")))
+            .evidence_all(place.call())
             .evidence_all(stack(place))
             .advice("look at the disk or the network file system behind it: dmesg, iostat, mount")
             .advice("if it is only slow, raise start_timeout (--start-timeout)"),
@@ -127,9 +133,11 @@ fn waits_for_io(thread: &ThreadFacts) -> bool {
     remote_file_system(thread) || PLACES.iter().any(|place| wchan.contains(place))
 }
 
-fn remote_file_system(thread: &ThreadFacts) -> bool {
+/// Whether it sleeps in a file system that is served by another host or program.
+pub fn remote_file_system(thread: &ThreadFacts) -> bool {
     let wchan = thread.wchan.as_deref().unwrap_or_default();
-    ["nfs", "rpc_wait", "cifs", "smb", "fuse", "request_wait_answer", "ceph", "p9_"]
+    // Of FUSE only what waits for an answer: its servers wait for requests.
+    ["nfs", "rpc_wait", "cifs", "smb", "request_wait_answer", "fuse_wait", "ceph", "p9_client"]
         .iter()
         .any(|name| wchan.contains(name))
 }

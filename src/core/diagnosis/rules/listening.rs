@@ -2,7 +2,7 @@
 
 use ::core::net::SocketAddr;
 
-use crate::core::facts::{Occasion, PortFacts};
+use crate::core::facts::{Occasion, PortFacts, ProbeFacts};
 use crate::core::settings::{Listen, PortMode, Ready};
 
 use super::super::candidate::{Candidate, Grip};
@@ -46,16 +46,25 @@ pub fn elsewhere<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candida
 fn missing(view: &View<'_>) -> Option<Listen> {
     let not =
         |port: &&PortFacts| !port.listening && port.mode != PortMode::Pass && !matches!(port.listen, Listen::Udp(_));
+    let declared = || view.facts.ports.iter().find(not).map(|port| port.listen.clone());
     match &view.facts.ready {
-        Ready::Tcp(address) => {
-            let probed = Listen::Tcp(*address);
-            let served = view.facts.listening.iter().any(|listening| answers(&listening.listen, address));
-            (!served).then_some(probed)
-        }
         Ready::Started | Ready::Exited => None,
-        Ready::Auto | Ready::Notify | Ready::Listen => {
-            view.facts.ports.iter().find(not).map(|port| port.listen.clone())
-        }
+        Ready::Tcp(_) | Ready::Http(_) => match probed(view) {
+            Some(address) => {
+                let served = view.facts.listening.iter().any(|listening| answers(&listening.listen, &address));
+                (!served).then_some(Listen::Tcp(address))
+            }
+            None => declared(),
+        },
+        Ready::Auto | Ready::Notify | Ready::Listen | Ready::Fd(_) | Ready::Log(_) | Ready::Exec(_) => declared(),
+    }
+}
+
+/// The address that is asked whether the service is ready.
+fn probed(view: &View<'_>) -> Option<SocketAddr> {
+    match &view.facts.ready {
+        Ready::Tcp(address) => Some(*address),
+        _ => view.facts.probe.as_ref().and_then(|probe| probe.address),
     }
 }
 
@@ -87,7 +96,8 @@ pub fn not_ready<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candida
     let candidate = match &facts.ready {
         Ready::Notify | Ready::Auto => not_notified(view),
         Ready::Tcp(address) => probe_fails(view, address)?,
-        _ => return None,
+        Ready::Fd(_) | Ready::Http(_) | Ready::Log(_) | Ready::Exec(_) => unshown(view, facts.probe.as_ref()?),
+        Ready::Listen | Ready::Started | Ready::Exited => return None,
     };
     let listens = view.listens_on().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let candidate = candidate.evidence(format!("the kernel shows that its processes listen on {listens}"));
@@ -139,6 +149,8 @@ fn not_notified(view: &View<'_>) -> Candidate {
     let summary = format!("{name} listens, but never said READY=1");
     // With `auto` a port that listens is enough: it is not this alone that keeps the service from being ready.
     let (confidence, grip) = match facts.ready {
+        // Without a declared port it may be one for metrics or for its own parts: what its threads wait for says more.
+        Ready::Notify if facts.ports.is_empty() => (Confidence::Likely, Grip::Weak),
         Ready::Notify => (Confidence::Likely, Grip::Soft),
         _ => (Confidence::Possible, Grip::Weak),
     };
@@ -150,6 +162,38 @@ fn not_notified(view: &View<'_>) -> Candidate {
             "let it send READY=1 to $NOTIFY_SOCKET when it serves (sd_notify; in a script: launcher notify READY=1)",
         )
         .advice("or, if it knows nothing of that, set ready = \"listen\" (--ready listen)")
+}
+
+/// What would show that it is ready has not come: an answer, a line.
+fn unshown(view: &View<'_>, probe: &ProbeFacts) -> Candidate {
+    let name = &view.facts.service;
+    let last = probe.last_error.as_deref();
+    let but = last.map_or("that has not happened".to_owned(), str::to_owned);
+    let summary = format!("{name} listens, but is ready when {}: {but}", probe.wanted);
+    // An answer shows that the probe reaches a server; what a closed descriptor shows is final.
+    let (confidence, grip) = match (probe.answered, last) {
+        (true, Some(_)) => (Confidence::Certain, Grip::Hard),
+        _ => (Confidence::Likely, Grip::Soft),
+    };
+    let tries = match probe.tries {
+        0 => None,
+        1 => Some("it was tried once".to_owned()),
+        tries => Some(format!("it was tried {tries} times")),
+    };
+    let own = |address: &SocketAddr| view.facts.listening.iter().any(|listening| answers(&listening.listen, address));
+    let other = probe.address.filter(|address| probe.answered && !own(address));
+    let advice = match view.facts.ready {
+        _ if other.is_some() => "look who answers there (launcher port), and ask where the service listens",
+        Ready::Http(_) => "look why it answers so, or whether ready.http asks in the wrong place",
+        Ready::Log(_) => "compare its output with the pattern: ready.log is matched against each whole line",
+        Ready::Exec(_) => "run the command of ready.exec by hand, as the service's user, and see what it says",
+        _ => "let it write a newline to that descriptor when it serves, or choose another kind of ready",
+    };
+    Candidate::new(Cause::ListeningNotReady, confidence, grip, summary)
+        .target(probe.wanted.clone())
+        .evidence_all(tries)
+        .evidence_all(other.map(|address| format!("no process of {name} listens on {address}: another one answers")))
+        .advice(advice)
 }
 
 fn probe_fails(view: &View<'_>, address: &SocketAddr) -> Option<Candidate> {

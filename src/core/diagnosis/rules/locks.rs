@@ -1,14 +1,20 @@
-//! Locks in memory: `lock-cycle`, `lock-wait`, `channel-wait`.
+//! Locks in memory, of the C library and of runtimes: `lock-cycle`, `lock-wait`.
 
 use crate::core::facts::{FutexFacts, FutexKind, WaitingOn};
 
+use super::super::blocked::{self, Blocked, Kind};
+
 use super::super::candidate::{Candidate, Grip};
-use super::super::view::{Place, View};
+use super::super::place::Place;
+use super::super::view::View;
 use super::super::{Cause, Confidence, words};
 use super::connection::stack;
 
 /// Circles longer than this are not looked for: nobody could read them, and the search would take long.
 const LONGEST_CIRCLE: usize = 64;
+
+/// How the lock of a class that is being initialised is called; its name follows.
+const INITIALIZATION: &str = "initialization of ";
 
 /// One link of the waits-for graph.
 struct Edge<'a> {
@@ -38,20 +44,25 @@ pub fn lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     if let Some(candidate) = cycle(view, place) {
         return Some(candidate);
     }
-    let futex = futex(place)?;
-    match (futex.kind, owner(futex)) {
-        (FutexKind::Join, _) => None,
-        (_, Some(owner)) => match view.thread(owner) {
-            Some(holder) => Some(held(view, place, futex, &holder)),
-            None => Some(abandoned(place, futex, owner)),
-        },
-        (FutexKind::Mutex | FutexKind::RwLock | FutexKind::Lock, None) => Some(nameless(view, place, futex)),
-        _ => None,
+    // What is known of a file's lock and its holder is told as that.
+    let in_memory = !matches!(place.wait(), Some(WaitingOn::FileLock { .. }));
+    if let Some(edge) = edge(view, place).filter(|edge| in_memory && edge.lock && !edge.to.same(place)) {
+        return Some(held(view, place, &edge));
     }
+    if let Some(futex) = futex(place).filter(|futex| futex.kind != FutexKind::Join)
+        && let Some(owner) = owner(futex)
+    {
+        return Some(abandoned(place, futex, owner));
+    }
+    let blocked = blocked::of(place).filter(|blocked| blocked.kind == Kind::Lock)?;
+    Some(nameless(view, place, &blocked))
 }
 
 /// Whom a thread waits for, where that is one thread and known.
 fn edge<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Edge<'a>> {
+    if let Some(edge) = runtime_edge(view, place) {
+        return Some(edge);
+    }
     match place.wait()? {
         WaitingOn::Futex(futex) => {
             let to = view.thread(owner(futex)?)?;
@@ -65,8 +76,36 @@ fn edge<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Edge<'a>> {
             let to = view.main(holder.pid).filter(|to| !to.same(place))?;
             Some(Edge { to, lock: true, proven: true })
         }
+        WaitingOn::RuntimeLock { owner, owner_task, .. } => {
+            let task = owner_task.and_then(|id| view.task(place.process.pid, id));
+            let to = task.or_else(|| view.thread((*owner)?))?;
+            Some(Edge { to, lock: true, proven: true })
+        }
         _ => None,
     }
+}
+
+/// The thread of the same process that holds the lock which the runtime says this one waits for.
+fn runtime_edge<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Edge<'a>> {
+    let wanted = blocked::wanted_lock(place)?;
+    if let Some(class) = wanted.class.strip_prefix(INITIALIZATION) {
+        return initializer(view, place, class);
+    }
+    // `Object.wait()` names the monitor too, but waits to be told, not for its release.
+    blocked::of(place).filter(|blocked| blocked.kind == Kind::Lock)?;
+    let holds = |other: &Place<'_>| other.thread.locks.iter().any(|lock| lock.held && lock.address == wanted.address);
+    let threads = place.process.threads.iter().map(|thread| Place::of_thread(place.process, thread));
+    let to = threads.into_iter().find(holds).and_then(|holder| view.thread(holder.thread.tid))?;
+    Some(Edge { to, lock: true, proven: true })
+}
+
+/// The thread that initialises a class: its static initializer runs there, and nowhere else until it has ended.
+fn initializer<'a>(view: &View<'a>, place: &Place<'a>, class: &str) -> Option<Edge<'a>> {
+    let runs = format!("{class}.<clinit>");
+    let is_it = |other: &Place<'_>| other.frames().iter().any(|frame| frame.function.as_deref() == Some(&runs));
+    let threads = place.process.threads.iter().map(|thread| Place::of_thread(place.process, thread));
+    let to = threads.into_iter().find(|other| is_it(other) && !other.same(place))?;
+    Some(Edge { to: view.thread(to.thread.tid)?, lock: true, proven: true })
 }
 
 /// The circle that this thread is part of, if it waits for one that waits, in the end, for it.
@@ -110,10 +149,11 @@ fn cycle_candidate(circle: &[Place<'_>], locks: &[bool], confidence: Confidence)
         [] => "deadlock".to_owned(),
     };
     let stacks = circle.iter().flat_map(|place| {
-        let lock = place.wait().map(lock_name).unwrap_or_default();
-        std::iter::once(format!("{} waits{}{lock}; the owner is read from the lock", place.number(), place.in_frame()))
+        let from = if blocked::wanted_lock(place).is_some() { "told by its runtime" } else { "read from the lock" };
+        let lock = lock_name(place);
+        std::iter::once(format!("{} waits{}{lock}; the owner is {from}", place.number(), place.in_frame()))
     });
-    let names: Vec<String> = circle.iter().map(|place| place.thread.tid.to_string()).collect();
+    let names: Vec<String> = circle.iter().map(Place::short).collect();
     let candidate = Candidate::new(Cause::LockCycle, confidence, Grip::Firm, summary)
         .at(&circle[0])
         .target(names.join(" -> "))
@@ -126,18 +166,29 @@ fn cycle_candidate(circle: &[Place<'_>], locks: &[bool], confidence: Confidence)
     }
 }
 
-fn lock_name(wait: &WaitingOn) -> String {
-    match wait {
-        WaitingOn::Futex(FutexFacts { kind: FutexKind::Join, .. }) => " for a thread's end".to_owned(),
-        WaitingOn::Futex(futex) => format!(" for the lock at {:#x}", futex.address),
-        WaitingOn::FileLock { path: Some(path), .. } => format!(" for the lock on {path}"),
+fn lock_name(place: &Place<'_>) -> String {
+    if let Some(lock) = blocked::wanted_lock(place) {
+        if lock.class.starts_with(INITIALIZATION) {
+            return format!(" for the {}", lock.class);
+        }
+        return format!(" for the lock {:#x} of a {}", lock.address, lock.class);
+    }
+    match place.wait() {
+        Some(WaitingOn::Futex(FutexFacts { kind: FutexKind::Join, .. })) => " for a thread's end".to_owned(),
+        Some(WaitingOn::Futex(FutexFacts { address, .. }) | WaitingOn::RuntimeLock { address, .. }) => {
+            format!(" for the lock at {address:#x}")
+        }
+        Some(WaitingOn::FileLock { path: Some(path), .. }) => format!(" for the lock on {path}"),
         _ => String::new(),
     }
 }
 
 /// The holder is known and does something else.
-fn held(view: &View<'_>, place: &Place<'_>, futex: &FutexFacts, holder: &Place<'_>) -> Candidate {
+fn held(view: &View<'_>, place: &Place<'_>, edge: &Edge<'_>) -> Candidate {
+    let holder = &edge.to;
     let doing = doing(view, holder);
+    let lock = lock_name(place);
+    let lock = lock.trim_start_matches(" for ");
     let summary = format!(
         "{}{} {} for the lock held by {}{}, which {doing}",
         place.number(),
@@ -146,13 +197,15 @@ fn held(view: &View<'_>, place: &Place<'_>, futex: &FutexFacts, holder: &Place<'
         holder.number(),
         holder.in_frame(),
     );
-    let confidence = if is_proven(futex.kind) { Confidence::Certain } else { Confidence::Likely };
+    let confidence = if edge.proven { Confidence::Certain } else { Confidence::Likely };
     Candidate::new(Cause::LockWait, confidence, Grip::Hard, summary)
         .at(place)
-        .target(format!("the lock at {:#x}, held by {}", futex.address, holder.number()))
-        .evidence(format!("the owner in the lock at {:#x} is {}", futex.address, holder.thread.tid))
+        .target(format!("{lock}, held by {}", holder.number()))
+        .evidence(format!("the owner of {lock} is {}", holder.number()))
         .evidence(format!("{} {doing}", holder.number()))
-        .evidence_all(holder.thread.syscall.as_ref().map(|call| format!("{} is in {call}", holder.number())))
+        .evidence_all(
+            holder.call().map(|call| format!("{} is in {}", holder.number(), call.replace("system call: ", ""))),
+        )
         .evidence_all(stack(place))
         .advice(format!("look at what {} does while it holds the lock{}", holder.number(), holder.in_frame()))
         .advice("do not wait for anything slow while a lock is held")
@@ -185,6 +238,9 @@ pub fn doing(view: &View<'_>, place: &Place<'_>) -> String {
         Some(WaitingOn::Poll { call, .. }) => format!("is in {call}()"),
         Some(WaitingOn::Signal) => "waits for a signal".to_owned(),
         Some(WaitingOn::Entropy) => "waits for random numbers".to_owned(),
+        Some(WaitingOn::Channels { .. }) => "waits on a channel".to_owned(),
+        Some(WaitingOn::RuntimeLock { class, .. }) => format!("waits for a {class}"),
+        Some(WaitingOn::Tasks { what, .. }) => format!("awaits {what}"),
         Some(WaitingOn::Ipc { call } | WaitingOn::Other { call }) => format!("is in {call}()"),
         None => state(place),
     }
@@ -220,94 +276,77 @@ fn abandoned(place: &Place<'_>, futex: &FutexFacts, owner: i32) -> Candidate {
 }
 
 /// A lock that does not tell its owner.
-fn nameless(view: &View<'_>, place: &Place<'_>, futex: &FutexFacts) -> Candidate {
-    let pid = place.process.pid;
-    let alone = view.places().filter(|other| other.process.pid == pid).count() == 1;
-    let waiters: Vec<Place<'_>> =
-        view.places().filter(|other| other.process.pid == pid && is_nameless(other)).collect();
-    let all = waiters.len() > 1 && waiters.len() == view.places().filter(|other| other.process.pid == pid).count();
-    let different = waiters.iter().any(|other| self::futex(other).is_some_and(|other| other.address != futex.address));
-    let no_owner = "locks of this kind record no owner, so who holds it cannot be read";
-    let summary = format!("{}{} {} for a lock", place.number(), place.in_frame(), place.has_waited());
-    let candidate = if alone && futex.timeout_ms.is_none() {
-        let summary = format!("{summary} that no other thread could release: it is the only one of its process");
+fn nameless(view: &View<'_>, place: &Place<'_>, blocked: &Blocked) -> Candidate {
+    let here = view.asleep(place.process.pid);
+    let (all, wanted) = (here.all.len(), here.in_untimed_locks);
+    // Where the addresses are not known, two that wait may well wait for the same lock.
+    let different = here.locks.iter().any(|lock| lock.is_none() || *lock != blocked.address);
+    let stuck = here.asleep == all && !blocked.timed;
+    let what = &blocked.what;
+    let summary = format!("{}{} {} for {what}", place.number(), place.in_frame(), place.has_waited());
+    let candidate = if stuck && all == 1 && was_forked(view, place) {
+        let summary = format!("{summary} that no thread of its process has: it was taken before the fork, it seems");
+        Candidate::new(Cause::LockWait, Confidence::Likely, Grip::Hard, summary)
+            .advice("do not fork while other threads run, or let the child call nothing but exec")
+    } else if stuck && all == 1 {
+        let summary = format!("{summary} that nothing else could release: nothing else runs in its process");
         Candidate::new(Cause::LockCycle, Confidence::Likely, Grip::Hard, summary)
             .advice("do not take a lock twice in one thread")
-    } else if all && different {
-        let summary = format!(
-            "{summary}, and so do all {} threads of its process: they seem to wait for each other",
-            waiters.len()
-        );
-        Candidate::new(Cause::LockCycle, Confidence::Possible, Grip::Hard, summary)
+    } else if stuck && wanted > 1 && different {
+        let summary = format!("{summary}; {wanted} wait so in its process, it seems for each other");
+        let found = Candidate::new(Cause::LockCycle, Confidence::Possible, Grip::Hard, summary);
+        return lock_facts(view, place, blocked, found)
             .advice("take locks in the same order everywhere")
+            .target(everyone_in_locks(view, place));
+    } else if stuck && here.joins && wanted == 1 {
+        let summary = format!("{summary}, and what waits for its end seems to hold it");
+        Candidate::new(Cause::LockCycle, Confidence::Possible, Grip::Hard, summary)
+            .advice("do not wait for the end of a thread while holding a lock that it takes")
     } else {
         let summary = format!("{summary}; who holds it cannot be read");
         Candidate::new(Cause::LockWait, Confidence::Possible, Grip::Hard, summary)
             .advice("look at the stacks of the other threads for the one that holds it: launcher report")
     };
-    candidate
-        .at(place)
-        .target(format!("the lock at {:#x}", futex.address))
-        .evidence(format!("it is in a wait of a lock at {:#x}", futex.address))
-        .evidence(no_owner)
-        .evidence_all(stack(place))
+    lock_facts(view, place, blocked, candidate)
 }
 
-fn is_nameless(place: &Place<'_>) -> bool {
-    let kinds = [FutexKind::Mutex, FutexKind::RwLock, FutexKind::Lock];
-    futex(place).is_some_and(|futex| futex.owner.is_none_or(|owner| owner <= 0) && kinds.contains(&futex.kind))
+/// Whether its process is a copy of one with several threads, of which only the one that forked lives on in it.
+fn was_forked(view: &View<'_>, place: &Place<'_>) -> bool {
+    let parent = view.process(place.process.parent);
+    parent.is_some_and(|parent| parent.threads.len() > 1 && parent.command == place.process.command)
+}
+
+/// The names of all of its process that wait for locks, as a circle's members are told.
+fn everyone_in_locks(view: &View<'_>, place: &Place<'_>) -> String {
+    let here = view.asleep(place.process.pid);
+    here.lockers().take(LONGEST_CIRCLE).map(|(other, _)| other.short()).collect::<Vec<_>>().join(" -> ")
+}
+
+fn lock_facts(view: &View<'_>, place: &Place<'_>, blocked: &Blocked, candidate: Candidate) -> Candidate {
+    let what = &blocked.what;
+    let at = blocked.address.map(|address| format!(" at {address:#x}")).unwrap_or_default();
+    let others = waiting_in_locks(view, place);
+    candidate
+        .at(place)
+        .target(format!("{what}{at}"))
+        .evidence(format!("it is in a wait of {what}{at}"))
+        .evidence("locks of this kind record no owner, so who holds it cannot be read")
+        .evidence_all(stack(place))
+        .evidence_all(others)
+}
+
+/// Others of its process that wait for locks too: at most three.
+fn waiting_in_locks(view: &View<'_>, place: &Place<'_>) -> Vec<String> {
+    let here = view.asleep(place.process.pid);
+    let others = here.lockers().filter(|(other, _)| !other.same(place)).take(3);
+    others
+        .map(|(other, blocked)| format!("{} waits{} for {}", other.number(), other.in_frame(), blocked.what))
+        .collect()
 }
 
 fn futex<'a>(place: &Place<'a>) -> Option<&'a FutexFacts> {
     match place.wait()? {
         WaitingOn::Futex(futex) => Some(futex),
         _ => None,
-    }
-}
-
-/// A condition, semaphore, queue or message that somebody has yet to signal.
-pub fn condition<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
-    let (what, timed) = match place.wait()? {
-        WaitingOn::Futex(futex) => (futex_name(futex.kind), futex.timeout_ms.is_some()),
-        WaitingOn::Ipc { call } => (call.as_str(), false),
-        _ => return None,
-    };
-    let pid = place.process.pid;
-    let others: Vec<Place<'_>> = view.places().filter(|other| other.process.pid == pid && !other.same(place)).collect();
-    let unknown = futex(place).is_some_and(|futex| futex.kind == FutexKind::Unknown);
-    // A runtime parks its main thread while its event loop runs elsewhere: that loop says more.
-    if unknown && others.iter().any(|other| matches!(other.wait(), Some(WaitingOn::Poll { .. }))) {
-        return None;
-    }
-    let asleep = |other: &Place<'_>| futex(other).is_some_and(|futex| futex.timeout_ms.is_none());
-    let nobody = !timed && matches!(place.wait(), Some(WaitingOn::Futex(_))) && others.iter().all(asleep);
-    let (confidence, grip, why) = match (nobody, others.len()) {
-        (true, 0) => (Confidence::Likely, Grip::Weak, "there is no other thread that could signal it"),
-        (true, _) => (Confidence::Likely, Grip::Weak, "every other thread of the process waits so too"),
-        (false, _) => (Confidence::Possible, Grip::Idle, "it has not been signalled"),
-    };
-    let summary = format!("{}{} {} on {what}: {why}", place.who(), place.in_frame(), place.has_waited());
-    Some(
-        Candidate::new(Cause::ChannelWait, confidence, grip, summary)
-            .at(place)
-            .target(what)
-            .evidence(format!("the kernel shows it asleep on {what}"))
-            .evidence(format!(
-                "the process has {} other threads, {} of them asleep so",
-                others.len(),
-                others.iter().filter(|other| asleep(other)).count()
-            ))
-            .evidence_all(stack(place))
-            .advice("look for who should have sent, signalled or finished: did that thread end, or never start?"),
-    )
-}
-
-fn futex_name(kind: FutexKind) -> &'static str {
-    match kind {
-        FutexKind::Condition => "a condition variable",
-        FutexKind::Semaphore => "a semaphore",
-        FutexKind::Join => "the end of another thread",
-        FutexKind::Mutex | FutexKind::RwLock | FutexKind::Lock => "a lock",
-        FutexKind::Unknown => "a futex (a channel, a queue, a condition or a parked thread)",
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod connection;
 pub mod cpu;
+pub mod dns;
 pub mod endings;
 pub mod kernel;
 pub mod listening;
@@ -10,20 +11,29 @@ pub mod locks;
 pub mod output;
 pub mod polling;
 pub mod retry;
+pub mod signalled;
 pub mod waits;
 
-use super::candidate::Candidate;
+use std::time::Duration;
+
+use super::candidate::{Candidate, Grip};
 use super::view::{Place, View};
+use super::{Cause, Confidence, futures};
 
 /// A rule on one thread.
 type ThreadRule = for<'a> fn(&View<'a>, &Place<'a>) -> Option<Candidate>;
 
-/// Rules on one thread, the first that fits wins. Those of other runtimes' stacks join here.
-const THREAD_RULES: [ThreadRule; 13] = [
+/// A wait that is shorter than this is not known to be what holds anything up.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// Rules on one thread or task, the first that fits wins.
+const THREAD_RULES: [ThreadRule; 17] = [
     kernel::stopped,
     retry::seen_to_try,
+    waits::try_lock,
+    cpu::throttled,
     cpu::busy,
-    connection::dns,
+    dns::waits,
     connection::connect,
     connection::reply,
     locks::lock,
@@ -31,11 +41,25 @@ const THREAD_RULES: [ThreadRule; 13] = [
     waits::input,
     kernel::entropy,
     kernel::disk,
+    signalled::awaiting,
+    futures::awaiting,
     polling::poll,
-    locks::condition,
+    signalled::signalled,
 ];
 
 /// What holds this thread, if a rule can tell.
 pub fn explain<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
-    THREAD_RULES.iter().find_map(|rule| rule(view, place))
+    let mut found = THREAD_RULES.iter().find_map(|rule| rule(view, place))?;
+    // What has waited but for a moment may be about to go on: a step of something longer.
+    let retries = matches!(found.verdict.cause, Cause::ConnectRetry | Cause::CpuThrottled | Cause::SlowProgress);
+    let waits = !retries && !matches!(found.verdict.cause, Cause::LockCycle | Cause::Stopped | Cause::BusyLoop);
+    // A lock that is tried again and again is not waited for in between.
+    let waits = waits && found.grip < Grip::Firm;
+    if waits && place.waited().is_some_and(|waited| waited < MOMENT) {
+        found.verdict.confidence = found.verdict.confidence.min(Confidence::Likely);
+        // Of a disk every program waits for moments.
+        let most = if found.verdict.cause == Cause::DiskWait { Grip::Weak } else { Grip::Soft };
+        found.grip = found.grip.min(most);
+    }
+    Some(futures::tell(found, place))
 }

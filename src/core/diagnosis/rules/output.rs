@@ -1,6 +1,7 @@
 //! What the last lines of output tell: where a program fell over, and what it could not reach.
 
-use crate::core::diagnosis::{VerdictFrame, words};
+use crate::core::diagnosis::{VerdictFrame, frames, words};
+use crate::core::facts::{FoundBy, Frame};
 
 /// How far back lines are looked at.
 const LINES: usize = 60;
@@ -16,12 +17,12 @@ pub struct LastWords {
     pub recognised: bool,
 }
 
-/// Finds a Rust panic, a Go panic, a Python traceback, an exception of Java or Node, or a failed assertion in the last
-/// lines; else takes the last line that says anything.
+/// Finds a Rust panic, a Go panic, a Python traceback, an exception of Java, Node, C++ or Ruby, or a failed assertion in
+/// the last lines; else takes the last line that says anything.
 pub fn last_words(tail: &str) -> Option<LastWords> {
     let all: Vec<&str> = tail.lines().map(str::trim_end).collect();
     let lines = &all[all.len().saturating_sub(LINES)..];
-    let known = [rust_panic, go_panic, python, java, node, assertion];
+    let known = [rust_panic, go_panic, python, java, node, assertion, terminate, ruby];
     known.iter().find_map(|find| find(lines)).or_else(|| {
         let line = lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric))?;
         Some(LastWords { text: line.trim().to_owned(), frame: None, recognised: false })
@@ -61,15 +62,79 @@ fn go_panic(lines: &[&str]) -> Option<LastWords> {
     if !rest.iter().any(|line| line.starts_with("goroutine ")) {
         return None;
     }
-    let own = rest.windows(2).find(|pair| {
-        let source = pair[1].trim_start();
-        pair[1].starts_with('\t')
-            && source.contains(".go:")
-            && !source.contains("/go/src/")
-            && !pair[0].starts_with('\t')
+    let called = rest.windows(2).filter(|pair| {
+        pair[1].starts_with('\t') && pair[1].contains(".go:") && !pair[0].starts_with('\t') && !pair[0].is_empty()
     });
-    let frame = own.and_then(|pair| frame(pair[0].split('(').next().unwrap_or(pair[0]), pair[1].trim_start()));
-    recognised(lines[index], frame)
+    let frames: Vec<Frame> = called
+        .filter_map(|pair| {
+            // `main.(*Pool).Get(...)`, `created by main.main in goroutine 1`
+            let function = pair[0].strip_prefix("created by ").unwrap_or(pair[0]);
+            let function = function.split(" in goroutine ").next().unwrap_or(function);
+            let function = function.rsplit_once('(').filter(|_| function.ends_with(')')).map_or(function, |it| it.0);
+            written("go", frame(function, pair[1].trim_start())?)
+        })
+        .collect();
+    recognised(lines[index], frames::users(&frames))
+}
+
+/// A frame that the output tells, as the rules on whose code it is take it.
+fn written(language: &str, frame: VerdictFrame) -> Option<Frame> {
+    Some(Frame {
+        function: Some(frame.function),
+        file: frame.file,
+        line: frame.line,
+        language: Some(language.to_owned()),
+        found: FoundBy::Runtime,
+        ..Frame::default()
+    })
+}
+
+/// `terminate called after throwing an instance of 'std::runtime_error'`, and `  what():  …` on the next line.
+fn terminate(lines: &[&str]) -> Option<LastWords> {
+    const GNU: &str = "terminate called after throwing an instance of '";
+    const LLVM: &str = "terminating due to uncaught exception of type ";
+    let begins = |line: &&str| line.contains("terminate called ") || line.contains(LLVM);
+    let index = lines.iter().rposition(begins)?;
+    let line = lines[index];
+    if let Some((_, exception)) = line.split_once(LLVM) {
+        return recognised(&format!("uncaught exception {exception}"), None);
+    }
+    let Some((_, class)) = line.split_once(GNU) else { return recognised(line, None) };
+    let class = class.trim_end_matches('\'');
+    let what = lines.get(index + 1).and_then(|line| line.trim_start().strip_prefix("what():"));
+    let what = what.map(|what| format!(": {}", what.trim())).unwrap_or_default();
+    recognised(&format!("uncaught exception {class}{what}"), None)
+}
+
+/// ``app.rb:2:in `fetch': key not found: :url (KeyError)``, then `\tfrom app.rb:9:in …`.
+fn ruby(lines: &[&str]) -> Option<LastWords> {
+    let first = |line: &&str| {
+        !line.starts_with(char::is_whitespace)
+            && line.ends_with(')')
+            && ruby_frame(line).is_some_and(|it| !it.1.is_empty())
+    };
+    let index = lines.iter().rposition(first)?;
+    let (innermost, message) = ruby_frame(lines[index])?;
+    let from = lines[index + 1..].iter().map_while(|line| line.trim_start().strip_prefix("from "));
+    let called: Vec<VerdictFrame> =
+        std::iter::once(innermost).chain(from.filter_map(|line| Some(ruby_frame(line)?.0))).collect();
+    // A method that is built in is told with the place of its caller.
+    let place = |frame: &VerdictFrame| (frame.file.clone(), frame.line);
+    let built_in = |at: usize| called.get(at + 1).is_some_and(|caller| place(caller) == place(&called[at]));
+    let own = (0..called.len()).filter(|at| !built_in(*at)).map(|at| called[at].clone());
+    let frames: Vec<Frame> = own.filter_map(|frame| written("ruby", frame)).collect();
+    recognised(message, frames::users(&frames))
+}
+
+/// The frame, and what follows it.
+fn ruby_frame(line: &str) -> Option<(VerdictFrame, &str)> {
+    let (place, rest) = line.split_once(":in ")?;
+    let (file, number) = place.rsplit_once(':')?;
+    let (function, rest) = rest.strip_prefix(['`', '\''])?.split_once('\'')?;
+    let message = rest.strip_prefix(": ").unwrap_or_default();
+    let frame =
+        VerdictFrame { function: function.to_owned(), file: Some(file.to_owned()), line: Some(number.parse().ok()?) };
+    Some((frame, message))
 }
 
 /// `Traceback (most recent call last):` … `  File "app.py", line 3, in f` … `ValueError: …`.
@@ -148,7 +213,7 @@ pub struct Unreached {
 }
 
 /// What the errors of a connection look like in the output of programs, in small letters.
-const FAILURES: [(&str, &str); 21] = [
+const FAILURES: [(&str, &str); 33] = [
     ("connection refused", "refused"),
     ("connectionrefused", "refused"),
     ("econnrefused", "refused"),
@@ -170,7 +235,34 @@ const FAILURES: [(&str, &str); 21] = [
     ("no such host", "no such name"),
     ("could not connect", "failed"),
     ("failed to connect", "failed"),
+    ("cannot connect", "failed"),
+    ("can't connect", "failed"),
+    ("unable to connect", "failed"),
+    ("connection failed", "failed"),
+    ("connect failed", "failed"),
+    ("fetch failed", "failed"),
+    ("service unavailable", "unavailable"),
+    ("is unavailable", "failed"),
+    ("not available", "failed"),
+    ("bad gateway", "unavailable"),
+    ("gateway timeout", "unavailable"),
+    ("http error 503", "unavailable"),
 ];
+
+/// Words of one who tries again, in small letters: said several times over they tell the same.
+const AGAIN: [&str; 9] = [
+    "retry",
+    "attempt",
+    "try again",
+    "trying again",
+    "next try",
+    "not ready yet",
+    "not up yet",
+    "still waiting",
+    "waiting for",
+];
+/// So often a line comes again, but for its numbers, before its words count.
+const SAID: usize = 3;
 
 /// The last lines that say that something could not be reached.
 pub fn unreached(tail: &str) -> Option<Unreached> {
@@ -181,7 +273,7 @@ pub fn unreached(tail: &str) -> Option<Unreached> {
         FAILURES.iter().find(|(text, _)| line.contains(text)).map(|(_, how)| *how)
     };
     let failed: Vec<usize> = (0..lines.len()).filter(|index| failure(lines[*index]).is_some()).collect();
-    let last = *failed.last()?;
+    let Some(last) = failed.last().copied() else { return again(lines) };
     // An address may stand in the line itself, or just before or after it.
     let near = [last, last.saturating_sub(1), last + 1];
     let address = near.iter().filter_map(|index| lines.get(*index)).find_map(|line| address_in(line));
@@ -190,6 +282,22 @@ pub fn unreached(tail: &str) -> Option<Unreached> {
         line: lines[last].trim().to_owned(),
         times: failed.len(),
         how: failure(lines[last]).unwrap_or("failed"),
+    })
+}
+
+/// A line that speaks of trying again and has come several times, but for its numbers.
+fn again(lines: &[&str]) -> Option<Unreached> {
+    let shape = |line: &str| line.to_lowercase().chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    // Who waits for a lock is told by who has it.
+    let tries = |line: &str| AGAIN.iter().any(|words| line.contains(words)) && !line.contains("lock");
+    let last = lines.iter().rposition(|line| tries(&line.to_lowercase()))?;
+    let same = shape(lines[last]);
+    let times = lines.iter().filter(|line| shape(line) == same).count();
+    (times >= SAID).then(|| Unreached {
+        address: address_in(lines[last]),
+        line: lines[last].trim().to_owned(),
+        times,
+        how: "failed",
     })
 }
 
@@ -283,6 +391,48 @@ mod tests {
     }
 
     #[test]
+    fn a_go_panic_is_never_placed_in_the_runtime_wherever_that_is_installed() {
+        let tail = "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\n\
+                    sync.runtime_notifyListWait(0xc0, 0x0)\n\t/usr/lib/go-1.19/src/runtime/sema.go:517 +0x14c\n\
+                    main.(*Pool).Get(...)\n\t/srv/pool.go:17\nmain.main()\n\t/srv/pool.go:29 +0x1f\n";
+        assert_eq!(place(&last_words(tail).unwrap()), ("main.(*Pool).Get", "/srv/pool.go", 17));
+        let created = "panic: no\n\ngoroutine 7 [running]:\nsync.f()\n\t/sdk/src/sync/m.go:1\n\
+                       created by shop.Start in goroutine 1\n\t/srv/shop.go:3 +0x1\n";
+        assert_eq!(place(&last_words(created).unwrap()), ("shop.Start", "/srv/shop.go", 3));
+    }
+
+    #[test]
+    fn an_exception_that_nobody_catches_in_cpp_gives_its_class_and_text() {
+        let tail = "terminate called after throwing an instance of 'std::runtime_error'\n  what():  KEY is not set\n";
+        let words = last_words(tail).unwrap();
+        assert_eq!(
+            (words.text.as_str(), words.recognised),
+            ("uncaught exception std::runtime_error: KEY is not set", true)
+        );
+        let without = "terminate called after throwing an instance of 'int'\n";
+        assert_eq!(last_words(without).unwrap().text, "uncaught exception int");
+        let joinable = last_words("terminate called without an active exception").unwrap();
+        assert_eq!(
+            (joinable.text.as_str(), joinable.recognised),
+            ("terminate called without an active exception", true)
+        );
+        let llvm = "libc++abi: terminating due to uncaught exception of type std::runtime_error: KEY is not set";
+        assert_eq!(last_words(llvm).unwrap().text, "uncaught exception std::runtime_error: KEY is not set");
+    }
+
+    #[test]
+    fn an_exception_of_ruby_gives_its_message_and_own_frame() {
+        let tail = "/srv/app.rb:2:in `fetch': key not found: :url (KeyError)\n\tfrom /srv/app.rb:2:in `connect'\n\
+                    \tfrom /srv/app.rb:5:in `<main>'\n";
+        let words = last_words(tail).unwrap();
+        assert_eq!(words.text, "key not found: :url (KeyError)");
+        assert_eq!(place(&words), ("connect", "/srv/app.rb", 2));
+        let newer = "/usr/lib/ruby/3.4.0/json.rb:9:in 'JSON.parse': unexpected end (JSON::ParserError)\n\
+                     \tfrom /srv/app.rb:7:in 'Object#load'\n";
+        assert_eq!(place(&last_words(newer).unwrap()), ("Object#load", "/srv/app.rb", 7));
+    }
+
+    #[test]
     fn a_python_traceback_gives_its_last_line_and_own_frame() {
         let tail = "Traceback (most recent call last):\n  File \"/srv/app.py\", line 9, in <module>\n    main()\n  \
                     File \"/srv/app.py\", line 5, in main\n    int('x')\n  \
@@ -333,5 +483,17 @@ mod tests {
         let found = unreached(tail).unwrap();
         assert_eq!((found.times, found.address.as_deref(), found.how), (2, Some("db:5432"), "refused"));
         assert_eq!(unreached("all is well"), None);
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_of_trying_counts_whatever_failed() {
+        let lines = |range: std::ops::Range<u32>| range.map(|n| format!("attempt {n}: no luck\n")).collect::<String>();
+        let found = unreached(&lines(8..12)).unwrap();
+        assert_eq!((found.times, found.how, found.line.as_str()), (4, "failed", "attempt 11: no luck"));
+        assert_eq!(unreached(&lines(1..3)), None);
+        assert_eq!(unreached("applied step 1 of 3\napplied step 2 of 3\napplied step 3 of 3\n"), None);
+        assert_eq!(unreached(&"Waiting for cache lock: held by 12\n".repeat(4)), None);
+        let busy = unreached("WARN config: HTTP Error 503: Service Unavailable, next in 1 s").unwrap();
+        assert_eq!(busy.how, "unavailable");
     }
 }

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use crate::core::facts::{FdFacts, FileFacts, FileKind, SocketFacts, WaitingOn, WatchedFacts};
+use crate::core::facts::{FdFacts, FileFacts, FileKind, ProcessName, SocketFacts, WaitingOn, WatchedFacts};
 
+use super::super::blocked;
 use super::super::candidate::{Candidate, Grip};
 use super::super::view::{Place, View, only_itself, socket_of, wakes_itself};
 use super::super::{Cause, Confidence, words};
@@ -16,9 +17,7 @@ pub fn poll<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let WaitingOn::Poll { call, timeout, watched } = place.wait()? else {
         return signal(view, place);
     };
-    let pid = place.process.pid;
-    // What is left when the loop's own ways to wake itself are taken away.
-    let outside: Vec<&WatchedFacts> = watched.iter().filter(|watched| !is_own(watched, pid)).collect();
+    let outside: Vec<&WatchedFacts> = outside(place, watched).collect();
     let alone = outside.len() == 1 && (watched.len() == 1 || call != "poll");
     let loop_call = format!("{call}()");
     pending(place, &outside, &loop_call, alone)
@@ -27,9 +26,20 @@ pub fn poll<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         .or_else(|| idle(view, place, &loop_call, *timeout, watched))
 }
 
+/// What is left of the watched when the loop's own ways to wake itself are taken away.
+pub fn outside<'a>(place: &Place<'_>, watched: &'a [WatchedFacts]) -> impl Iterator<Item = &'a WatchedFacts> {
+    let pid = place.process.pid;
+    watched.iter().filter(move |watched| !is_own(watched, pid))
+}
+
 fn is_own(watched: &WatchedFacts, pid: i32) -> bool {
     match &watched.what {
-        FdFacts::Socket(socket) => only_itself(&socket.peer_processes, pid) || socket.protocol == "netlink",
+        FdFacts::Socket(socket) => {
+            // By this one the Erlang VM starts programs.
+            let helper = |peer: &ProcessName| peer.name == "erl_child_setup";
+            let peers = &socket.peer_processes;
+            only_itself(peers, pid) || socket.protocol == "netlink" || (!peers.is_empty() && peers.iter().all(helper))
+        }
         FdFacts::File(file) => wakes_itself(file, pid),
     }
 }
@@ -50,14 +60,21 @@ fn pending(place: &Place<'_>, outside: &[&WatchedFacts], call: &str, alone: bool
 }
 
 fn silent(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &str, alone: bool) -> Option<Candidate> {
+    let mute = |socket: &SocketFacts| socket.heard == Some(false);
     let asked = |socket: &SocketFacts| match (socket.last_sent_ms, socket.last_received_ms) {
-        (Some(sent), Some(received)) => sent < received,
-        _ => false,
+        (Some(sent), Some(received)) if sent < received => true,
+        _ => mute(socket) && socket.acknowledged == Some(true),
     };
-    let connected = || sockets(outside).filter(|(watched, socket)| watched.read && is_outbound(view, socket));
+    // What a child says is waited for as the child is.
+    let child = |socket: &SocketFacts| {
+        let is_below = |peer: &ProcessName| view.descends(peer.pid, place.process.pid);
+        socket.protocol.starts_with("unix") && socket.peer_processes.iter().any(is_below)
+    };
+    let wanted = |socket: &SocketFacts| is_outbound(view, socket) && !child(socket);
+    let connected = || sockets(outside).filter(|(watched, socket)| watched.read && wanted(socket));
     let (watched, socket) = match alone {
         true => connected().next()?,
-        false => connected().find(|(_, socket)| asked(socket))?,
+        false => connected().find(|(_, socket)| asked(socket)).or_else(|| connected().find(|(_, it)| mute(it)))?,
     };
     let (confidence, grip) = match (alone, asked(socket)) {
         // A loop over epoll may wait for other things too: timers, other threads.
@@ -104,7 +121,7 @@ fn idle(
 ) -> Option<Candidate> {
     // Nothing watched at all is a way to sleep.
     let sleeps = watched.is_empty() && timeout.is_some() && !call.starts_with("epoll");
-    if sleeps || view.listens() {
+    if sleeps || view.listens() || blocked::of(place).is_some() {
         return None;
     }
     let likely = timeout.is_none() || call.starts_with("epoll");

@@ -1,6 +1,6 @@
 //! `connect-retry`: it keeps trying to reach something, and sleeps at the moment it is looked at.
 
-use crate::core::facts::{AttemptFacts, SocketFacts, WaitingOn};
+use crate::core::facts::{AttemptFacts, SocketFacts, Tried, WaitingOn};
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::line::{self, Line};
@@ -10,9 +10,45 @@ use super::connection::{self, stack};
 use super::output::{self, Unreached};
 use super::polling::is_pending;
 
+/// Who says so often that something cannot be reached is still at it.
+const INSISTS: usize = 3;
+
+/// What was tried in vain by a thread, by the process of a place that sleeps, or by the shell that waits for the program
+/// that is its pause; with the one that tries.
+pub fn attempts<'a>(view: &View<'a>, place: &Place<'a>) -> Option<(Place<'a>, &'a [AttemptFacts])> {
+    // All tasks of an event loop wait in its one thread: the one that sleeps between its tries is meant.
+    let naps = |task: &Place<'_>| task.awaits().is_some_and(|(_, what)| what == "sleep");
+    if place.awaits().is_some() && !naps(place) && view.tasks(place.process.pid).any(|task| naps(&task)) {
+        return None;
+    }
+    let own = place.on_thread().map(|thread| thread.attempts.as_slice()).unwrap_or_default();
+    if !own.is_empty() {
+        return Some((*place, own));
+    }
+    let parent = view.main(place.process.parent);
+    let seen = !place.process.attempts.is_empty() || parent.is_some_and(|parent| !parent.process.attempts.is_empty());
+    if !seen {
+        return None;
+    }
+    // A ticker or a timer's channel is a goroutine's other way to sleep.
+    let ticks = |place: &Place<'_>| matches!(place.wait(), Some(WaitingOn::Channels { .. }));
+    let others_sleep = || view.tasks(place.process.pid).any(|task| line::sleeps(view, &task));
+    if !line::sleeps(view, place) && (!ticks(place) || others_sleep()) {
+        return None;
+    }
+    if !place.process.attempts.is_empty() {
+        return Some((*place, &place.process.attempts));
+    }
+    let parent = parent?;
+    let attempts = parent.process.attempts.as_slice();
+    (!attempts.is_empty() && place.is_main()).then_some((parent, attempts))
+}
+
 /// A thread was seen to try in vain between two sleeps.
-pub fn seen_to_try<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
-    let attempts = &place.thread.attempts;
+pub fn seen_to_try<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let (place, attempts) = &attempts(view, place)?;
+    let failed = |attempt: &&AttemptFacts| attempt.what == Tried::Connect && attempt.errno != 0;
+    let attempts: Vec<&AttemptFacts> = attempts.iter().filter(failed).collect();
     // A name with addresses of both families is tried on both; people write the older one.
     let first = attempts.iter().find(|attempt| !attempt.address.starts_with('[')).or(attempts.first())?;
     let target = &first.address;
@@ -35,10 +71,10 @@ pub fn seen_to_try<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         format!("seen when it woke: connect() to {} failed (errno {}){times}", attempt.address, attempt.errno)
     };
     let failed = Unreached { how, address: Some(target.clone()), times: 1, line: String::new() };
-    let candidate = Candidate::new(Cause::ConnectRetry, Confidence::Likely, Grip::Hard, summary)
+    let candidate = Candidate::new(Cause::ConnectRetry, Confidence::Likely, Grip::Firm, summary)
         .at(place)
         .target(target)
-        .evidence_all(attempts.iter().map(tried))
+        .evidence_all(attempts.iter().copied().map(tried))
         .evidence("it slept before, and will sleep again")
         .evidence_all(stack(place));
     Some(advise(candidate, &failed))
@@ -48,9 +84,16 @@ pub fn seen_to_try<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
 pub fn said<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
     let failed = output::unreached(&view.facts.output_tail)?;
     let place = line.map(|line| line.end);
-    let sleeps = place.is_some_and(|place| line::sleeps(&place));
+    let sleeps = place.is_some_and(|place| line::sleeps(view, &place));
     let confidence = if sleeps || failed.times > 1 { Confidence::Likely } else { Confidence::Possible };
-    let grip = if confidence == Confidence::Likely { Grip::Soft } else { Grip::Idle };
+    // What it has said again and again, and just now, is what it is at.
+    let fresh = view.facts.output_age.is_some_and(|age| age < view.facts.elapsed / 4);
+    let grip = match confidence {
+        Confidence::Likely if failed.times >= INSISTS && fresh => Grip::Hard,
+        Confidence::Likely => Grip::Soft,
+        _ => Grip::Idle,
+    };
+    let failed = Unreached { address: failed.address.clone().or_else(|| reached(view)), ..failed };
     let target = failed.address.clone().unwrap_or_else(|| "something".to_owned());
     let summary = format!("{} keeps trying to reach {target}, which {}", view.facts.service, told(failed.how));
     let mut candidate = Candidate::new(Cause::ConnectRetry, confidence, grip, summary);
@@ -69,6 +112,14 @@ pub fn said<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
     Some(advise(candidate, &failed))
 }
 
+/// Where a connection that came about was seen to go to between two sleeps.
+fn reached(view: &View<'_>) -> Option<String> {
+    let processes = || view.facts.processes.iter();
+    let of_threads = processes().flat_map(|process| &process.threads).flat_map(|thread| &thread.attempts);
+    let mut all = processes().flat_map(|process| &process.attempts).chain(of_threads);
+    all.find(|attempt| attempt.what == Tried::Connect && attempt.errno == 0).map(|attempt| attempt.address.clone())
+}
+
 fn seen(failed: &Unreached) -> String {
     match failed.times {
         1 => format!("its output says: \"{}\"", failed.line),
@@ -84,6 +135,7 @@ fn told(how: &str) -> &'static str {
         "reset" => "resets the connection",
         "missing" => "does not exist",
         "no such name" => "has a name that does not resolve",
+        "unavailable" => "answers that it is not available",
         _ => "fails",
     }
 }
@@ -92,6 +144,9 @@ fn advise(candidate: Candidate, failed: &Unreached) -> Candidate {
     match (failed.how, &failed.address) {
         ("no such name", _) => {
             candidate.advice("correct the name, or look at /etc/resolv.conf and /etc/hosts: getent hosts NAME")
+        }
+        ("unavailable", Some(address)) => {
+            candidate.advice(format!("look why {address}{} cannot serve: its log tells", words::usually(address)))
         }
         (_, Some(address)) => {
             let usually = words::usually(address);

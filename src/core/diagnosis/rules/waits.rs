@@ -1,13 +1,20 @@
 //! Waiting for a file's lock, for input, for a child: `file-lock-wait`, `input-wait`, `child-wait`.
 
-use crate::core::facts::{FileFacts, FileKind, WaitingOn};
+use std::time::Duration;
+
+use crate::core::facts::{FileFacts, FileKind, Tried, WaitingOn};
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::line::Line;
-use super::super::view::{Place, View, wakes_itself};
+use super::super::view::{Place, View, only_itself, wakes_itself};
 use super::super::{Cause, Confidence, words};
 use super::connection::stack;
+use super::kernel::remote_file_system;
 use super::locks::doing;
+use super::retry;
+
+/// A read that is about to end lasts less.
+const LONG: Duration = Duration::from_secs(1);
 
 /// `flock(2)`, `fcntl(2)` F_SETLKW.
 pub fn file_lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
@@ -40,14 +47,50 @@ pub fn file_lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     })
 }
 
+/// A file that it tries to lock again and again without waiting in the kernel: seen between two sleeps.
+pub fn try_lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let (place, attempts) = retry::attempts(view, place)?;
+    let tried = attempts.iter().find(|attempt| attempt.what == Tried::FileLock)?;
+    let file = &tried.address;
+    let held = match tried.holders.as_slice() {
+        [] => "which somebody else holds".to_owned(),
+        some => format!("held by {}", words::processes(some)),
+    };
+    let summary = format!("{} tries again and again to lock {file}, {held}", place.who());
+    let candidate = Candidate::new(Cause::FileLockWait, Confidence::Likely, Grip::Firm, summary)
+        .at(&place)
+        .target(file)
+        .evidence(format!("seen when it woke: a lock on {file} was not given (errno {})", tried.errno))
+        .evidence_all(tried.holders.iter().map(|holder| format!("{holder} holds it (/proc/locks)")))
+        .evidence("it slept before, and will sleep again")
+        .evidence_all(stack(&place));
+    Some(match tried.holders.first() {
+        Some(holder) => candidate
+            .advice(format!("let {holder} finish, or stop it: kill {}", holder.pid))
+            .advice(format!("see what it does: launcher dump {}", holder.pid)),
+        None => candidate.advice(format!("find the holder: fuser -v {file}; or, on another host, look there")),
+    })
+}
+
 /// A blocking read of a terminal, a pipe or a FIFO, or the opening of one.
 pub fn input<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     match place.wait()? {
         WaitingOn::Input { fd, file } => {
             let is_input = matches!(file.kind, FileKind::Terminal | FileKind::Pipe | FileKind::Fifo);
+            // A pipe without a writer has an end: who was seen to read it is about to find that.
+            let has_ended = file.kind == FileKind::Pipe && file.peers.is_empty() && file.peers_complete;
+            let is_input = is_input && !(has_ended && place.waited().is_some_and(|waited| waited < LONG));
             // A read of its own wake-up pipe waits for another thread, not for input.
             (is_input && !wakes_itself(file, place.process.pid))
                 .then(|| read(place, *fd, file, "read()", Confidence::Certain))
+        }
+        // Finding a file takes long where its file system does not answer.
+        WaitingOn::Open { .. } if place.thread.state == 'D' || remote_file_system(place.thread) => None,
+        // In every process of .NET a thread waits so for a debugger.
+        WaitingOn::Open { path }
+            if place.process.runtime == "dotnet" && words::base(path).starts_with("clr-debug-pipe-") =>
+        {
+            None
         }
         WaitingOn::Open { path } => {
             let summary =
@@ -74,19 +117,20 @@ pub fn read(place: &Place<'_>, fd: i32, file: &FileFacts, call: &str, confidence
         (FileKind::Terminal, _) => ": nobody has typed anything".to_owned(),
         (_, []) if file.peers_complete => ": nothing has it open for writing".to_owned(),
         (_, []) => String::new(),
+        (_, peers) if only_itself(peers, place.process.pid) => ": nothing else has it open for writing".to_owned(),
         (_, peers) => format!(": {} could write to it, but does not", words::processes(peers)),
     };
     let summary = format!("{} {} for input from {from}{writer}", place.who(), place.has_waited());
     let candidate = Candidate::new(Cause::InputWait, confidence, Grip::Hard, summary)
         .at(place)
-        .target(if fd == 0 { "stdin" } else { file.path.as_str() })
+        .target(if fd == 0 && file.kind != FileKind::Fifo { "stdin" } else { file.path.as_str() })
         .evidence(format!("system call: {call} on fd {fd}, {name}"))
         .evidence_all(stack(place));
     match file.kind {
         FileKind::Terminal => candidate
             .advice("answer its question, or give it what it asks for by an option, a file or a variable")
             .advice("keep it from asking: redirect its input from /dev/null (… </dev/null)"),
-        _ => match file.peers.first() {
+        _ => match file.peers.iter().find(|peer| peer.pid != place.process.pid) {
             Some(peer) => candidate.advice(format!("see what the writer does: launcher dump {}", peer.pid)),
             None if fd == 0 => candidate.advice("redirect its input from a file or /dev/null (… </dev/null)"),
             None => candidate.advice(format!("start what should write to {name}")),
@@ -148,7 +192,9 @@ pub fn child<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
             .target(child)
             .evidence_all(line.told())
             .evidence(format!("{} {doing}", line.end.who()))
-            .evidence_all(line.end.thread.syscall.as_ref().map(|call| format!("system call of pid {pid}: {call}")))
+            .evidence_all(
+                line.end.call().map(|call| call.replacen("system call", &format!("system call of pid {pid}"), 1)),
+            )
             .advice(format!("look at what pid {pid} is there for: {}", line.end.process.command.join(" "))),
     )
 }

@@ -93,6 +93,7 @@ impl Dice {
             state: self.pick(&["syn-sent", "established", "listen", "connecting", "", "close-wait"]).to_owned(),
             local: self.some(Dice::text),
             peer: self.some(Dice::text),
+            asks: self.some(Dice::text),
             peer_processes: self.names(),
             peer_listener: self.some(|d| ListenerFacts {
                 listens: d.coin(),
@@ -102,6 +103,8 @@ impl Dice {
             }),
             last_received_ms: self.some(|d| d.roll(99)),
             last_sent_ms: self.some(|d| d.roll(99)),
+            heard: self.some(Dice::coin),
+            acknowledged: self.some(Dice::coin),
             retransmits: self.some(|d| d.roll(9) as u32),
             receive_queue: self.roll(2) as u32,
             send_queue: self.roll(2) as u32,
@@ -159,6 +162,7 @@ impl Dice {
             function: self.some(Dice::text),
             file: self.some(Dice::text),
             line: self.some(|d| d.roll(99) as u32),
+            near: self.coin(),
             module: self.some(Dice::text),
             address: self.roll(u64::MAX),
             language: self.some(Dice::text),
@@ -183,8 +187,11 @@ impl Dice {
                 address: dice.text(),
                 errno: dice.roll(120) as i32,
                 times: dice.roll(3) as u32,
+                what: if dice.roll(3) == 0 { Tried::FileLock } else { Tried::Connect },
+                holders: dice.several(2, |dice| super::named(dice.roll(5000) as i32, "holder")),
             }),
             wchan: self.some(Dice::text),
+            ..ThreadFacts::default()
         }
     }
 
@@ -200,7 +207,8 @@ impl Dice {
                 id: dice.roll(9),
                 state: dice.text(),
                 waited: dice.some(Dice::time),
-                frames: dice.several(2, Dice::frame),
+                frames: dice.several(2, Dice::frame).into(),
+                ..TaskFacts::default()
             }),
             dump_error: self.some(Dice::text),
             paused_ms: 0.5,
@@ -226,15 +234,15 @@ impl Dice {
         PortFacts {
             name: self.text(),
             listen: self.listen(),
-            mode: self.pick(&[PortMode::Check, PortMode::Reserve, PortMode::Pass]),
+            mode: self.pick(&[PortMode::Check, PortMode::Reserve, PortMode::Pass, PortMode::Share]),
             listening: self.coin(),
             owner: self.some(|dice| OwnerFacts {
                 holders: dice.several(2, |dice| HolderFacts {
-                    launcher: None,
                     pid: dice.pid(),
                     command: dice.several(2, Dice::text),
                     running: dice.some(Dice::time),
                     leftover: dice.coin(),
+                    ..HolderFacts::default()
                 }),
                 ..OwnerFacts::default()
             }),
@@ -257,6 +265,7 @@ pub fn random(seed: u64, kernel: bool) -> Facts {
         Ready::Notify,
         Ready::Listen,
         Ready::Exited,
+        Ready::Log("up".to_owned()),
         Ready::Tcp(([127, 0, 0, 1], 8080).into()),
     ]);
     facts.notified.status = dice.some(Dice::text);

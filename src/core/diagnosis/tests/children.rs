@@ -42,6 +42,23 @@ fn a_child_whose_pipes_are_polled_is_followed_too() {
 }
 
 #[test]
+fn an_event_loop_that_is_idle_but_for_a_child_waits_for_that() {
+    let mut facts = tree(Some(sleeping(1000)));
+    let out = SocketFacts {
+        protocol: "unix".to_owned(),
+        peer_processes: vec![named(4712, "python3")],
+        ..socket("connected", "")
+    };
+    facts.processes[0].threads[0].waiting_on =
+        Some(polling("epoll_wait", vec![eventfd(), watched(20, false, FdFacts::Socket(out))]));
+    let found = expect(&facts, Cause::ChildWait, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("python3 (pid 4712)"));
+    // One that serves has helpers.
+    facts.listening = vec![listening("127.0.0.1:8080", 4711)];
+    assert_ne!(verdict(&facts).cause, Cause::ChildWait);
+}
+
+#[test]
 fn a_worker_beside_an_idle_parent_is_likely_at_most() {
     let mut facts = tree(Some(connecting("10.0.0.5:5432")));
     facts.processes[0].threads[0].waiting_on = Some(polling("epoll_wait", vec![eventfd()]));

@@ -123,6 +123,26 @@ fn a_name_that_does_not_resolve() {
     let mut facts = single(polling("poll", vec![watched(5, false, FdFacts::Socket(udp))]));
     let found = expect(&facts, Cause::DnsWait, Confidence::Certain);
     assert_eq!(found.target.as_deref(), Some("10.0.0.2:53"));
+    // Which name, and by which rules.
+    let asks = Some("db.shop".to_owned());
+    let udp = SocketFacts { protocol: "udp".to_owned(), asks, ..socket("established", "10.0.0.2:53") };
+    facts.processes[0].threads[0].waiting_on = Some(polling("poll", vec![watched(5, false, FdFacts::Socket(udp))]));
+    let resolv = "nameserver 10.0.0.2\nnameserver 10.0.0.3";
+    facts.processes[0].resolver = Some(ResolverFacts::parse(resolv, "hosts: files dns"));
+    let found = expect(&facts, Cause::DnsWait, Confidence::Certain);
+    says(&found.summary, &["for the name db.shop to resolve: no answer from 10.0.0.2:53"]);
+    let evidence = found.evidence.join("\n");
+    says(&evidence, &["nameserver 10.0.0.2, 10.0.0.3; each is asked up to 2 times, 5 s each", "takes 20 s"]);
+    says(&evidence, &["hosts: files dns"]);
+    says(&found.advice.join("\n"), &["getent hosts db.shop"]);
+    // By a service of this host.
+    let avahi = SocketFacts { protocol: "unix".to_owned(), ..socket("connected", "/run/avahi-daemon/socket") };
+    facts.processes[0].threads[0].waiting_on = Some(WaitingOn::Receive { fd: 3, socket: avahi });
+    facts.processes[0].threads[0].frames.insert(1, frame("getaddrinfo", "x.c", 1));
+    let found = expect(&facts, Cause::DnsWait, Confidence::Likely);
+    says(&found.summary, &["no answer from Avahi (mDNS)"]);
+    assert_eq!(found.target.as_deref(), Some("/run/avahi-daemon/socket"));
+    facts.processes[0].threads[0].frames.remove(1);
     // By its frames alone, for example over nscd's socket.
     let nscd = SocketFacts { protocol: "unix".to_owned(), ..socket("connected", "/run/nscd/socket") };
     facts.processes[0].threads[0].waiting_on = Some(WaitingOn::Receive { fd: 3, socket: nscd });

@@ -19,8 +19,13 @@ fn a_program_that_cannot_be_executed() {
 
 fn owner() -> OwnerFacts {
     let command = vec!["nginx".to_owned(), "-g".to_owned()];
-    let holder =
-        HolderFacts { pid: 812, command, running: Some(Duration::from_secs(7500)), leftover: true, launcher: None };
+    let holder = HolderFacts {
+        pid: 812,
+        command,
+        running: Some(Duration::from_secs(7500)),
+        leftover: true,
+        ..HolderFacts::default()
+    };
     OwnerFacts { holders: vec![holder], uid: Some(0), ..OwnerFacts::default() }
 }
 

@@ -1,6 +1,8 @@
 //! Servers that listen elsewhere, or never said that they are ready.
 
 use super::*;
+use crate::core::facts::ProbeFacts;
+use crate::core::settings::HttpProbe;
 
 fn server(ready: Ready) -> Facts {
     let mut facts = single(polling("epoll_wait", vec![eventfd()]));
@@ -41,6 +43,32 @@ fn listens_but_never_said_so() {
     says(&stranger.summary, &["READY=1 came from pid 900"]);
     facts.ports.clear();
     expect(&facts, Cause::ListeningNotReady, Confidence::Certain);
+}
+
+#[test]
+fn listens_but_is_not_seen_to_be_ready() {
+    let mut facts = server(Ready::Http(Box::new(HttpProbe::new("http://127.0.0.1:8080/readyz".into()))));
+    facts.ports = vec![port("0.0.0.0:8080", true)];
+    facts.listening = vec![listening("0.0.0.0:8080", 4711)];
+    let wanted = "http://127.0.0.1:8080/readyz is answered".to_owned();
+    let address = Some("127.0.0.1:8080".parse().unwrap());
+    let error = Some("it answers with status 503 (127.0.0.1:8080)".to_owned());
+    let probe = ProbeFacts { wanted, address, tries: 12, answered: true, last_error: error };
+    facts.probe = Some(probe.clone());
+    let found = expect(&facts, Cause::ListeningNotReady, Confidence::Certain);
+    says(&found.summary, &["api listens, but is ready when http://127.0.0.1:8080/readyz is answered: it answers with"]);
+    assert!(found.evidence.contains(&"it was tried 12 times".to_owned()), "{:?}", found.evidence);
+    // It listens elsewhere than it is asked.
+    facts.ports.clear();
+    facts.listening = vec![listening("127.0.0.1:3000", 4711)];
+    facts.probe = Some(ProbeFacts { answered: false, ..probe.clone() });
+    let found = expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
+    says(&found.summary, &["listens on tcp://127.0.0.1:3000, but tcp://127.0.0.1:8080 is declared"]);
+    // What is waited for in its output has not come.
+    facts.ready = Ready::Log("up".to_owned());
+    facts.probe = Some(ProbeFacts { wanted: "a line matches".to_owned(), ..ProbeFacts::default() });
+    let found = expect(&facts, Cause::ListeningNotReady, Confidence::Likely);
+    says(&found.summary, &["api listens, but is ready when a line matches: that has not happened"]);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn locks_without_an_owner_are_not_guessed() {
 #[test]
 fn a_condition_that_nobody_signals() {
     let alone = expect(&single(futex(FutexKind::Condition, 9, None)), Cause::ChannelWait, Confidence::Likely);
-    says(&alone.summary, &["no other thread that could signal it"]);
+    says(&alone.summary, &["nothing else in the process that could end the wait"]);
     let mut facts = deadlock();
     facts.processes[0].threads[0].waiting_on = Some(futex(FutexKind::Condition, 9, None));
     facts.processes[0].threads.truncate(2);
@@ -111,6 +111,11 @@ fn a_file_lock_names_its_holder() {
     let found = expect(&single(lock(900)), Cause::FileLockWait, Confidence::Certain);
     says(&found.summary, &["for the lock on /var/lib/db/lock, held by db (pid 900)"]);
     assert_eq!(found.target.as_deref(), Some("/var/lib/db/lock"));
+    // One of the service's own may have it.
+    let mut tree = single(lock(4712));
+    tree.processes.push(process(4712, 4711, "./api old", vec![thread(4712, "api", Some(WaitingOn::Signal))]));
+    let within = expect(&tree, Cause::FileLockWait, Confidence::Certain);
+    says(&within.evidence.join("\n"), &["db (pid 4712), of this service, holds it and waits for a signal"]);
     let own = expect(&single(lock(4711)), Cause::FileLockWait, Confidence::Certain);
     says(&own.summary, &["which it holds itself"]);
 }

@@ -5,14 +5,16 @@ mod connections;
 mod endings;
 mod listening;
 mod locks;
+mod runtimes;
 mod states;
 
 use std::time::Duration;
 
 use crate::core::exit::Ending;
 use crate::core::facts::{
-    AttemptFacts, ExecFailure, ExecProblem, Facts, FdFacts, FileFacts, FileKind, FutexKind, HolderFacts, MemoryFacts,
-    Occasion, OwnerFacts, PortFailure, PortProblem, ProcessFacts, Refusal, SocketFacts, WaitingOn,
+    AttemptFacts, ChannelFacts, ExecFailure, ExecProblem, Facts, FdFacts, FileFacts, FileKind, FoundBy, Frame,
+    FutexKind, HolderFacts, LockFacts, MemoryFacts, Occasion, OwnerFacts, PortFailure, PortProblem, ProcessFacts,
+    QuotaFacts, Refusal, ResolverFacts, SocketFacts, TaskFacts, ThreadFacts, Tried, WaitingOn,
 };
 use crate::core::settings::{Listen, Ready};
 use crate::core::signal::Signal;

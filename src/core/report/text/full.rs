@@ -37,6 +37,7 @@ pub fn full(report: &Report, style: Style) -> String {
         // The blank line after the last process is the next heading's.
         lines[..lines.len().saturating_sub(1)].iter().for_each(|line| out.line(line));
     }
+    out.profile(report);
     out.output(report);
     out.text
 }
@@ -91,8 +92,11 @@ impl Out {
     }
 
     fn head(&mut self, title: &str) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
         let title = self.style.paint(Paint::Strong, title);
-        let _ = write!(self.text, "\n{title}\n");
+        let _ = writeln!(self.text, "{title}");
     }
 
     /// One entry of a list, wrapped; later lines stand under the first word.
@@ -102,6 +106,16 @@ impl Out {
         for (index, line) in lines.iter().enumerate() {
             let lead = if index == 0 { lead } else { "" };
             let _ = writeln!(self.text, "  {lead:<width$}{line}", width = indent - 2);
+        }
+    }
+
+    fn profile(&mut self, report: &Report) {
+        let Some(profile) = &report.goroutine_profile else { return };
+        self.head("goroutine profile");
+        let count = profile.goroutines.map(|count| format!("{count} goroutines by {}", profile.url));
+        self.item(&count.unwrap_or_else(|| format!("none from {}", profile.url)), "");
+        if let Some(error) = &profile.error {
+            self.item(error, "");
         }
     }
 

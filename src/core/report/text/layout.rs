@@ -23,6 +23,8 @@ pub enum Paint {
     Failure,
     /// Something is not as it should be.
     Warning,
+    /// Something is as it should be.
+    Good,
     /// What is to be read first.
     Strong,
     /// What is to be read last.
@@ -43,6 +45,7 @@ impl Style {
         let code = match paint {
             Paint::Failure => "1;31",
             Paint::Warning => "1;33",
+            Paint::Good => "32",
             Paint::Strong => "1",
             Paint::Dim => "2",
         };
@@ -87,12 +90,27 @@ fn columns(c: char) -> usize {
     }
 }
 
+/// A cleaned text cut off at so many columns, with a sign that it is.
+pub fn cut(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        if width(&kept) + self::columns(c) >= columns {
+            break;
+        }
+        kept.push(c);
+    }
+    kept + "…"
+}
+
 /// Breaks a cleaned text into lines of at most `columns` (at least 2), at blanks where there are any.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(2);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_inclusive(' ') {
+    for word in words(text) {
         let bare = word.trim_end_matches(' ');
         if !line.is_empty() && width(&line) + width(bare) > columns {
             lines.push(std::mem::take(&mut line).trim_end_matches(' ').to_owned());
@@ -116,6 +134,26 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         lines.push(last.to_owned());
     }
     lines
+}
+
+/// The words of a text, each with the blank behind it; a number stays with its unit.
+fn words(text: &str) -> Vec<&str> {
+    const UNITS: [&str; 9] = ["ms", "s", "min", "h", "%", "B", "KiB", "MiB", "GiB"];
+    let is_number = |word: &str| word.trim_end().chars().all(|c| c.is_ascii_digit() || c == '.');
+    let is_unit = |word: &str| UNITS.contains(&word.trim_end().trim_end_matches([',', ';', ':', ')']));
+    let mut words: Vec<&str> = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    for word in text.split_inclusive(' ') {
+        let follows = words.last().is_some_and(|last| is_number(last)) && is_unit(word);
+        if follows {
+            words.pop();
+        } else {
+            start = end;
+        }
+        end += word.len();
+        words.extend(text.get(start..end));
+    }
+    words
 }
 
 /// Keeps the first `most` lines; a cut is shown at the end of the last.

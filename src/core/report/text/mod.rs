@@ -1,23 +1,28 @@
 //! Reports for people: the few lines on a terminal when a start failed, the whole of it for `launcher report`, the
 //! stacks for `launcher dump`, and what fits into `/dev/termination-log`.
 
+mod frames;
 mod full;
 mod layout;
 mod stacks;
+#[cfg(test)]
+mod stacks_tests;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use crate::core::diagnosis::{Cause, Confidence, Verdict, words};
-use crate::core::facts::{Occasion, PortFacts, ProcessFacts, ThreadFacts};
+use crate::core::facts::{Occasion, PortFacts, ProbeFacts, ProcessFacts, ThreadFacts};
 use crate::core::report::Report;
+use crate::core::service::Next;
 use crate::core::settings::Listen;
 
-use layout::{Paint, cap, shorten_path, width, wrap};
+use layout::{cap, shorten_path, wrap};
 
 pub use full::{dump, full, termination};
-pub use layout::{Style, clean};
+pub use layout::{Paint, Style, clean, cut, width};
 
 /// What the short text says beside the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +31,8 @@ pub struct Context<'a> {
     pub attempt: u32,
     /// How many there are at most, if there is a limit.
     pub of: Option<u32>,
-    /// When the next one comes; `None` when none comes.
-    pub next: Option<Duration>,
+    /// What comes next.
+    pub next: Next,
     /// Where the report was written, if it could be.
     pub report_path: Option<&'a str>,
     /// The folder of the reports, when it is not the one where `launcher report` looks by itself.
@@ -44,7 +49,7 @@ const INDENT: usize = 8;
 /// A failed start, crash or stop on at most 25 lines, each with a newline at its end (DESIGN §8).
 pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
     let style = context.style;
-    let headline = headline(report, context);
+    let headline = headline(report, context.limit);
     let (sign, paint) = match report.kind {
         Occasion::StopTimeout => ("⚠", Paint::Warning),
         Occasion::Requested => ("·", Paint::Dim),
@@ -98,11 +103,12 @@ fn state_of(thread: Option<&ThreadFacts>) -> String {
     }
 }
 
-/// What happened, without what it waited for. The summaries of `exited` and `crashed` begin with the same words.
-fn headline(report: &Report, context: &Context<'_>) -> String {
+/// What happened, without what it waited for; `limit` is the one that was missed. The summaries of `exited` and
+/// `crashed` begin with the same words.
+pub fn headline(report: &Report, limit: Option<Duration>) -> String {
     let name = &report.service;
     let set = report.limits.get("start_timeout_ms").and_then(serde_json::Value::as_u64).map(Duration::from_millis);
-    let limit = |else_: Option<Duration>| context.limit.or(else_).map(words::setting);
+    let limit = |else_: Option<Duration>| limit.or(else_).map(words::setting);
     let before = if report.timeline.iter().any(|entry| entry.event == "ready") { "" } else { " before it was ready" };
     match report.kind {
         Occasion::StartTimeout => {
@@ -134,8 +140,10 @@ fn headline(report: &Report, context: &Context<'_>) -> String {
 fn why(report: &Report, headline: &str) -> Vec<String> {
     let verdict = &report.verdict;
     if matches!(report.kind, Occasion::ExecFailed | Occasion::Preflight) {
-        // The headline has said it; what shows it may add who.
-        return verdict.evidence.iter().take(2).cloned().collect();
+        // The headline has said it, mostly with who; what shows it may add more.
+        let holder = |line: &str| line.strip_prefix("held by pid ")?.split(':').next()?.parse().ok();
+        let new = |line: &&String| !holder(line).is_some_and(|pid| names(headline, pid));
+        return verdict.evidence.iter().filter(new).take(2).cloned().collect();
     }
     // What the headline has said already is not said again.
     let summary = match verdict.summary.strip_prefix(headline) {
@@ -175,7 +183,8 @@ fn also(report: &Report) -> Vec<String> {
         ports => parts.push(format!("ports {} are declared but nothing listens", ports.join(", "))),
     }
     for port in &report.ports {
-        if let Some(holder) = holder_of(port).filter(|holder| !port.listening && !own(holder.pid)) {
+        let said = |pid: i32| names(&report.verdict.summary, pid);
+        if let Some(holder) = holder_of(port).filter(|of| !port.listening && !own(of.pid) && !said(of.pid)) {
             parts.push(format!(
                 "port {} is held by pid {} ({})",
                 port_name(port),
@@ -184,6 +193,7 @@ fn also(report: &Report) -> Vec<String> {
             ));
         }
     }
+    parts.extend(report.probe.as_ref().filter(|_| alive).and_then(|probe| readiness(probe, &report.verdict)));
     let last = report.output_tail.lines().rev().find(|line| !line.trim().is_empty());
     // The summary of an ending has it already.
     if let Some(line) = last.filter(|line| !report.verdict.summary.contains(line.trim())) {
@@ -192,6 +202,18 @@ fn also(report: &Report) -> Vec<String> {
         parts.push(format!("last output{when}: \"{}\"", line.trim()));
     }
     if parts.is_empty() { Vec::new() } else { vec![parts.join("; ")] }
+}
+
+/// What it would be ready by, unless the verdict says so.
+fn readiness(probe: &ProbeFacts, verdict: &Verdict) -> Option<String> {
+    let last = probe.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    let text = format!("it is ready when {}{last}", probe.wanted);
+    (verdict.target.as_ref() != Some(&probe.wanted)).then_some(text)
+}
+
+/// Whether a text names this process.
+fn names(text: &str, pid: i32) -> bool {
+    [format!("pid {pid},"), format!("pid {pid})")].iter().any(|name| text.contains(name))
 }
 
 fn port_name(port: &PortFacts) -> String {
@@ -205,8 +227,10 @@ fn port_name(port: &PortFacts) -> String {
 fn next(report: &Report, context: &Context<'_>) -> String {
     match (report.kind, context.next) {
         (Occasion::StopTimeout, _) => "SIGKILL to what is left of it".to_owned(),
-        (_, Some(after)) => format!("restart in {}", words::span(after)),
-        (_, None) => "it is not started again".to_owned(),
+        (_, Next::Attempt(after)) => format!("restart in {}", words::span(after)),
+        (_, Next::OldStays) => "it is removed, and the generation before it serves on".to_owned(),
+        (_, Next::NewTakesOver) => "the generation that was started beside it takes its place".to_owned(),
+        (_, Next::Nothing) => "it is not started again".to_owned(),
     }
 }
 

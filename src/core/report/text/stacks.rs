@@ -1,15 +1,20 @@
-//! Processes, their threads and their stacks, with equal ones folded.
+//! Processes with their threads and tasks, equal ones folded, what says most first.
 
-use crate::core::diagnosis::words;
-use crate::core::facts::{FoundBy, Frame, ProcessFacts, TaskFacts, ThreadFacts};
+use std::collections::BTreeMap;
+
+use crate::core::diagnosis::{frames as own_code, words};
+use crate::core::facts::{Frame, LockFacts, ProcessFacts, ThreadFacts};
 use crate::core::report::mask;
 
 use super::layout::{Paint, Style, clean};
+use super::{frames, tasks};
 
-/// So many frames of a stack are shown; the innermost ones.
-const FRAMES: usize = 64;
 /// So many numbers of folded threads are shown.
 const NUMBERS: usize = 8;
+/// So many names of folded threads are shown.
+const NAMES: usize = 3;
+/// So many locks of a thread are shown.
+const LOCKS: usize = 8;
 
 /// How stacks are shown.
 #[derive(Debug, Clone, Copy)]
@@ -49,35 +54,58 @@ fn process(process: &ProcessFacts, focus: Option<i32>, shown: Shown) -> Vec<Stri
     if process.paused_ms > 0.0 {
         lines.push(format!("  held for {:.1} ms", process.paused_ms));
     }
-    for group in fold(&process.threads, process.pid, focus, shown.all) {
-        lines.extend(threads(&group, shown));
-    }
-    lines.extend(tasks(&process.tasks, shown));
+    // Where the program's code runs as tasks (Go), the threads that carry them show little of it: they come after, but
+    // for the one that the verdict is about, if any of their own code is on it. What belongs to the runtime itself comes last.
+    let (first, others): (Vec<_>, Vec<_>) =
+        fold(&process.threads, process.pid, focus, shown.all).into_iter().partition(|group| {
+            let says_more = process.tasks.is_empty() || group.iter().any(|thread| own_code::has_own(&thread.frames));
+            says_more && group.iter().any(|thread| Some(thread.tid) == focus)
+        });
+    let (own, system) = tasks::groups(&process.tasks, focus, shown.all);
+    first.iter().for_each(|group| lines.extend(threads(group, process, shown)));
+    own.iter().for_each(|group| lines.extend(tasks::lines(group, process, shown)));
+    others.iter().for_each(|group| lines.extend(threads(group, process, shown)));
+    system.iter().for_each(|group| lines.extend(tasks::lines(group, process, shown)));
     lines.push(String::new());
     lines
 }
 
-/// Threads of the same state and stack together. The one in focus comes first, then the main thread, then the few
-/// before the many: a stack that a thread has for itself says most.
+/// Threads of the same state and stack together. The one in focus comes first, then those in the program's own code,
+/// and of these the main thread, then the few before the many: a stack that a thread has for itself says most.
 fn fold(threads: &[ThreadFacts], pid: i32, focus: Option<i32>, all: bool) -> Vec<Vec<&ThreadFacts>> {
-    let mut groups: Vec<Vec<&ThreadFacts>> = Vec::new();
-    let mut index = std::collections::BTreeMap::new();
-    for thread in threads {
-        let alone = all.then_some(thread.tid);
-        let key = (alone, thread.state, stack_key(&thread.frames), call_name(thread));
-        let at = *index.entry(key).or_insert(groups.len());
+    let groups = group(threads, |thread| {
+        // Threads that hold a lock and wait for another make a cycle, and then each one counts.
+        let alone = all || (thread.locks.iter().any(|lock| lock.held) && thread.locks.iter().any(|lock| !lock.held));
+        let call = call_name(thread);
+        let state = thread.runtime_state.as_deref();
+        (alone.then_some(thread.tid), thread.state, state, stack_key(&thread.frames), call)
+    });
+    let has = |group: &[&ThreadFacts], tid: i32| group.iter().any(|thread| thread.tid == tid);
+    let runs_own = |group: &[&ThreadFacts]| group.first().is_some_and(|thread| own_code::has_own(&thread.frames));
+    let mut groups = groups;
+    groups.sort_by_key(|group| {
+        let in_focus = focus.is_some_and(|tid| has(group, tid));
+        (!in_focus, !runs_own(group), !has(group, pid), group.len())
+    });
+    groups
+}
+
+/// Things with the same key together, in the order in which the first of each comes.
+pub fn group<'a, T, K: Ord>(things: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    let mut index = BTreeMap::new();
+    for thing in things {
+        let at = *index.entry(key(thing)).or_insert(groups.len());
         match groups.get_mut(at) {
-            Some(group) => group.push(thread),
-            None => groups.push(vec![thread]),
+            Some(group) => group.push(thing),
+            None => groups.push(vec![thing]),
         }
     }
-    let has = |group: &[&ThreadFacts], tid: i32| group.iter().any(|thread| thread.tid == tid);
-    groups.sort_by_key(|group| (!focus.is_some_and(|tid| has(group, tid)), !has(group, pid), group.len()));
     groups
 }
 
 /// What makes two stacks the same for a reader: functions and lines, or addresses where no function is known.
-fn stack_key(frames: &[Frame]) -> Vec<(Option<&str>, u64)> {
+pub fn stack_key(frames: &[Frame]) -> Vec<(Option<&str>, u64)> {
     frames
         .iter()
         .map(|frame| match &frame.function {
@@ -91,13 +119,10 @@ fn call_name(thread: &ThreadFacts) -> &str {
     thread.syscall.as_deref().unwrap_or_default().split('(').next().unwrap_or_default()
 }
 
-fn threads(group: &[&ThreadFacts], shown: Shown) -> Vec<String> {
+fn threads(group: &[&ThreadFacts], process: &ProcessFacts, shown: Shown) -> Vec<String> {
     let Some(first) = group.first() else { return Vec::new() };
-    let names = match group {
-        [_] if first.name.is_empty() => format!("thread {}", first.tid),
-        [_] => format!("thread {} `{}`", first.tid, first.name),
-        many => format!("threads {}  × {}", numbers(many), many.len()),
-    };
+    let state = if first.state.is_control() { '?' } else { first.state };
+    let told = first.runtime_state.as_ref().map(|state| format!(" [{state}]")).unwrap_or_default();
     let same_call = group.iter().all(|thread| thread.syscall == first.syscall);
     let call = match &first.syscall {
         Some(call) if same_call => format!("  {call}"),
@@ -106,61 +131,57 @@ fn threads(group: &[&ThreadFacts], shown: Shown) -> Vec<String> {
     };
     let longest = group.iter().filter_map(|thread| thread.waited).max();
     let waited = longest.map(|time| format!("  for {}", words::span(time))).unwrap_or_default();
-    let state = if first.state.is_control() { '?' } else { first.state };
-    let mut lines = vec![format!("  {}", clean(&format!("{names}  {state}{call}{waited}")))];
-    lines.extend(frames(&first.frames, shown));
+    let mut lines = vec![format!("  {}", clean(&format!("{}  {state}{told}{call}{waited}", names(group))))];
+    // Of folded threads only what all of them have.
+    let common = |lock: &&LockFacts| group.iter().all(|thread| thread.locks.contains(lock));
+    lines.extend(first.locks.iter().filter(common).take(LOCKS).map(|lock| format!("       {}", self::lock(lock))));
+    lines.extend(frames::lines(&first.frames, &process.runtime, shown));
     lines
 }
 
-fn numbers(threads: &[&ThreadFacts]) -> String {
-    let mut text = threads.iter().take(NUMBERS).map(|thread| thread.tid.to_string()).collect::<Vec<_>>().join(", ");
-    if threads.len() > NUMBERS {
-        text.push_str(", …");
+/// What the threads of a group are called.
+fn names(group: &[&ThreadFacts]) -> String {
+    let told: Vec<&str> = group.iter().filter_map(|thread| thread.runtime_name.as_deref()).collect();
+    let quoted = |names: &[&str]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    match group {
+        [one] => match (told.first(), one.name.is_empty()) {
+            (Some(name), _) => format!("thread {} {}", one.tid, quoted(&[name])),
+            (None, true) => format!("thread {}", one.tid),
+            (None, false) => format!("thread {} `{}`", one.tid, one.name),
+        },
+        many => {
+            let numbers: Vec<String> = many.iter().take(NUMBERS).map(|thread| thread.tid.to_string()).collect();
+            let mut text = format!("threads {}", numbers.join(", "));
+            if many.len() > NUMBERS {
+                text.push_str(", …");
+            }
+            if !told.is_empty() {
+                let more = if told.len() > NAMES { ", …" } else { "" };
+                text.push_str(&format!(" {}{more}", quoted(&told[..told.len().min(NAMES)])));
+            }
+            format!("{text}  × {}", count(many.len()))
+        }
+    }
+}
+
+fn lock(lock: &LockFacts) -> String {
+    let verb = if lock.held { "holds" } else { "waits for" };
+    // The initialization of a class is told without an address.
+    match lock.address {
+        0 => clean(&format!("{verb} the {}", lock.class)),
+        address => clean(&format!("{verb} <{address:#x}> (a {})", lock.class)),
+    }
+}
+
+/// A count with its thousands apart: `9 997`.
+pub fn count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
     }
     text
-}
-
-fn tasks(tasks: &[TaskFacts], shown: Shown) -> Vec<String> {
-    let mut groups: Vec<Vec<&TaskFacts>> = Vec::new();
-    let mut index = std::collections::BTreeMap::new();
-    for task in tasks {
-        let at = *index
-            .entry((shown.all.then_some(task.id), task.state.as_str(), stack_key(&task.frames)))
-            .or_insert(groups.len());
-        match groups.get_mut(at) {
-            Some(group) => group.push(task),
-            None => groups.push(vec![task]),
-        }
-    }
-    groups.sort_by_key(Vec::len);
-    let mut lines = Vec::new();
-    for group in groups {
-        let Some(first) = group.first() else { continue };
-        let count = if group.len() > 1 { format!("  × {}", group.len()) } else { String::new() };
-        let longest = group.iter().filter_map(|task| task.waited).max();
-        let waited = longest.map(|time| format!("  for {}", words::span(time))).unwrap_or_default();
-        lines.push(format!("  {}", clean(&format!("task {}{count}  {}{waited}", first.id, first.state))));
-        lines.extend(frames(&first.frames, shown));
-    }
-    lines
-}
-
-fn frames(frames: &[Frame], shown: Shown) -> Vec<String> {
-    let mut lines = Vec::new();
-    let most = if shown.all { frames.len() } else { FRAMES };
-    for (index, frame) in frames.iter().take(most).enumerate() {
-        let mut about = String::new();
-        if frame.inlined {
-            about.push_str("  inlined");
-        }
-        if frame.found == FoundBy::Guess {
-            about.push_str("  a guess");
-        }
-        let line = clean(&words::frame_line(frame));
-        lines.push(format!("    {index:>3}  {line}{}", shown.style.paint(Paint::Dim, &about)));
-    }
-    if frames.len() > most {
-        lines.push(format!("         … {} more", frames.len() - most));
-    }
-    lines
 }

@@ -25,7 +25,7 @@ fn context(width: usize) -> Context<'static> {
     Context {
         attempt: 1,
         of: Some(5),
-        next: Some(Duration::from_millis(412)),
+        next: Next::Attempt(Duration::from_millis(412)),
         report_path: Some("/var/lib/launcher/api/latest.json"),
         report_dir: None,
         limit: None,
@@ -60,7 +60,7 @@ fn a_missed_deadline_reads_as_the_design_has_it() {
 
 #[test]
 fn a_deadlock_names_both_threads_functions_and_lines() {
-    let text = missed_deadline(&report(&deadlock()), &Context { of: None, next: None, ..context(80) });
+    let text = missed_deadline(&report(&deadlock()), &Context { of: None, next: Next::Nothing, ..context(80) });
     let expected = "\
 ✗ api was not ready within 30s (attempt 1)
   why   deadlock: thread 4712 `worker_a` in lock_b() at deadlock.c:23 waits for
@@ -74,6 +74,16 @@ fn a_deadlock_names_both_threads_functions_and_lines() {
   next  it is not started again
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn what_comes_after_a_failed_restart_is_the_generation_that_stays() {
+    let last = |next| {
+        let text = missed_deadline(&report(&deadlock()), &Context { next, ..context(80) });
+        text.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(last(Next::OldStays), "  next  it is removed, and the generation before it serves on");
+    assert_eq!(last(Next::NewTakesOver), "  next  the generation that was started beside it takes its place");
 }
 
 #[test]
@@ -141,6 +151,7 @@ fn the_whole_report_has_everything_and_folds_equal_threads() {
     assert!(!text.contains("hunter2"));
     assert_eq!(text.matches("wait_for_work").count(), 1);
     let dumped = dump(&facts.processes, &diagnose(&facts), false, Style::default());
+    assert!(dumped.starts_with("verdict: "), "{dumped}");
     assert!(dumped.contains("× 12") && !dumped.contains("hunter2"), "{dumped}");
 }
 
@@ -245,4 +256,11 @@ fn each_process_that_has_not_stopped_gets_a_line_with_what_it_does() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("pid 4711 (") && lines[0].contains("still runs: it is in connect("), "{}", lines[0]);
     assert!(lines[1].ends_with("still runs: it waits for I/O and cannot be interrupted"), "{}", lines[1]);
+}
+
+#[test]
+fn a_number_stays_with_its_unit() {
+    let lines = super::layout::wrap("connected, nothing came for 1.4 s", 32);
+    assert_eq!(lines, ["connected, nothing came for", "1.4 s"]);
+    assert_eq!(super::layout::wrap("port 8080", 6), ["port", "8080"]);
 }

@@ -1,4 +1,26 @@
 use super::*;
+use crate::core::requirement::Target;
+
+#[test]
+fn who_waits_for_its_end_is_told_once_it_is_at_rest() {
+    let target = Target::parse("http://127.0.0.1:15020/quitquitquit").unwrap();
+    let farewells = |actions: &[Action]| actions.iter().filter(|action| **action == Action::Farewell).count();
+    let mut bench = Bench::ready(|service| service.on_stop = Some(OnStop::new(target)));
+    let actions = bench.end(G1, Ending::Code(1));
+    assert_eq!((farewells(&actions), bench.state()), (0, State::BackingOff), "it is started again");
+    bench.pass_until(10_000);
+    bench.spawn(G2);
+    let stop = bench.send(Event::StopRequested(StopCause::Request));
+    assert_eq!(farewells(&stop), 0, "it still runs");
+    assert_eq!(farewells(&bench.end(G2, Ending::Signal(Signal::TERM))), 1);
+    assert_eq!(bench.state(), State::Stopped);
+    bench.send(Event::StartRequested);
+    assert_eq!(farewells(&bench.send(Event::StopRequested(StopCause::Request))), 0, "the same end is told once");
+    // What has never begun leaves nobody waiting.
+    let mut bench = Bench::new(|service| service.on_stop = Some(OnStop::new(Target::parse("exec:true").unwrap())));
+    bench.send(Event::StartRequested);
+    assert_eq!(farewells(&bench.send(Event::StopRequested(StopCause::Request))), 0);
+}
 
 fn never(settings: &mut ServiceSettings) {
     settings.restart.policy = RestartPolicy::Never;
@@ -51,7 +73,7 @@ fn what_is_left_gets_a_signal_a_second_and_then_sigkill() {
     let actions = bench.act(Event::Exited(G1, Ending::Code(0)));
     assert_eq!(actions, [Action::SignalRest(G1, Signal::TERM)]);
     assert_eq!(bench.pass_until(999), []);
-    let survived = Action::Tell(Transition::Survived { after: ms(1_000) });
+    let survived = Action::Tell(G1, Transition::Survived { after: ms(1_000) });
     assert_eq!(bench.pass_until(1_000), [survived, Action::Kill(G1)]);
     bench.send(Event::Emptied(G1));
     assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(0)));

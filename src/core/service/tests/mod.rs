@@ -3,6 +3,7 @@
 mod ends;
 mod notify;
 mod ready;
+mod require;
 mod restarts;
 mod signals;
 mod stops;
@@ -22,49 +23,25 @@ const G1: Generation = Generation(1);
 const G2: Generation = Generation(2);
 const G3: Generation = Generation(3);
 
+/// A process that does not belong to the service.
+const STRANGER: i32 = 666;
+
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// A service that says READY=1, is given 30 s to start and 8 s to stop, and is restarted after 200 ms, 400 ms, …
 fn usual() -> ServiceSettings {
-    let hold = vec![Signal::HUP, Signal::INT, Signal::TERM, Signal::QUIT, Signal::USR1, Signal::USR2];
-    ServiceSettings {
-        name: "api".to_owned(),
-        command: vec!["./api".into()],
-        directory: None,
-        environment: BTreeMap::new(),
-        environment_files: vec![],
-        after: vec![],
-        user: None,
-        ready: Ready::Notify,
-        start_timeout: ms(30_000),
-        on_timeout: OnTimeout::Restart,
-        stop_signal: Signal::TERM,
-        stop_timeout: ms(8_000),
-        watchdog: None,
-        ports: vec![],
-        signals: SignalSettings {
-            hold,
-            hold_until: SignalHoldUntil::Ready,
-            hold_limit: ms(5_000),
-            rewrite: BTreeMap::new(),
-        },
-        restart: RestartSettings {
-            policy: RestartPolicy::OnFailure,
-            backoff: Backoff { initial: ms(200), max: ms(30_000), factor: 2.0, jitter: Jitter::None },
-            reset_after: ms(60_000),
-            success_codes: vec![0],
-            breaker: None,
-            max_failures: None,
-        },
-        interactive: false,
-    }
+    let mut service = ServiceSettings::new("api".to_owned(), vec!["./api".into()]);
+    service.ready = Ready::Notify;
+    service.restart.breaker = None;
+    service.restart.backoff.jitter = Jitter::None;
+    service
 }
 
 fn port(mode: PortMode) -> PortSettings {
     let listen = Listen::Tcp("127.0.0.1:8080".parse().unwrap());
-    PortSettings { name: "http".to_owned(), listen, mode, until: HoldUntil::Exec }
+    PortSettings { mode, ..PortSettings::new("http".to_owned(), listen) }
 }
 
 fn not_found() -> ExecFailure {
@@ -87,7 +64,8 @@ fn port_taken() -> Box<Refusal> {
 fn says(generation: Generation, change: impl FnOnce(&mut Message)) -> Event {
     let mut message = Message::default();
     change(&mut message);
-    Event::Notified(generation, Sender::Main(10), message)
+    message.attached.main = message.main_pid.map(|pid| (pid, pid != STRANGER));
+    Event::Notified(generation, Sender::Main(10), Box::new(message))
 }
 
 fn says_ready(generation: Generation) -> Event {
@@ -135,15 +113,15 @@ impl Bench {
     /// What is to be done on an event, without what is only told.
     fn act(&mut self, event: Event) -> Vec<Action> {
         let mut actions = self.send(event);
-        actions.retain(|action| !matches!(action, Action::Tell(_)));
+        actions.retain(|action| !matches!(action, Action::Tell(..)));
         actions
     }
 
     /// What is told on an event, but for changes of state.
     fn told(&mut self, event: Event) -> Vec<Transition> {
         let tell = |action| match action {
-            Action::Tell(Transition::State { .. }) => None,
-            Action::Tell(transition) => Some(transition),
+            Action::Tell(_, Transition::State { .. }) => None,
+            Action::Tell(_, transition) => Some(transition),
             _ => None,
         };
         self.send(event).into_iter().filter_map(tell).collect()
@@ -164,7 +142,7 @@ impl Bench {
     /// The same, without what is only told.
     fn act_until(&mut self, millis: u64) -> Vec<Action> {
         let mut actions = self.pass_until(millis);
-        actions.retain(|action| !matches!(action, Action::Tell(_)));
+        actions.retain(|action| !matches!(action, Action::Tell(..)));
         actions
     }
 
@@ -210,10 +188,12 @@ fn occasions(actions: &[Action]) -> Vec<Occasion> {
     actions.iter().filter_map(occasion).collect()
 }
 
-/// The waits that are told of.
-fn waits(actions: &[Action]) -> Vec<(u32, Option<u32>, u128)> {
+/// The waits that are told of: which attempt comes, after how many failures in a row, and after how many milliseconds.
+fn waits(actions: &[Action]) -> Vec<(u32, u32, u128)> {
     let wait = |action: &Action| match action {
-        Action::Tell(Transition::NextAttempt { attempt, of, after }) => Some((*attempt, *of, after.as_millis())),
+        Action::Tell(_, Transition::NextAttempt { attempt, failures, after, .. }) => {
+            Some((*attempt, *failures, after.as_millis()))
+        }
         _ => None,
     };
     actions.iter().filter_map(wait).collect()

@@ -14,7 +14,7 @@ fn the_way_from_wanted_to_ready() {
     assert_eq!(bench.service.main_pid(), Some(10));
     let actions = bench.send(says_ready(G1));
     let state = Transition::State { from: State::Starting, to: State::Ready, generation: Some(G1), attempt: 1 };
-    assert_eq!(actions, [Action::ReleasePorts(G1), Action::Tell(state)]);
+    assert_eq!(actions, [Action::ReleasePorts(G1), Action::Tell(G1, state)]);
     assert!(bench.service.serves());
 }
 
@@ -84,11 +84,11 @@ fn ready_that_overtakes_the_word_of_the_spawn_is_not_lost() {
 fn a_stranger_is_not_heard_and_told_of_once() {
     let mut bench = Bench::spawned(|_| {});
     let message = Message { ready: true, ..Message::default() };
-    let event = Event::Notified(G1, Sender::Stranger(666), message.clone());
+    let event = Event::Notified(G1, Sender::Stranger(666), message.clone().into());
     assert_eq!(bench.told(event.clone()), [Transition::StrangerIgnored { pid: 666 }]);
     assert_eq!(bench.told(event), []);
     assert_eq!(bench.state(), State::Starting);
-    bench.send(Event::Notified(G1, Sender::Member(11), message));
+    bench.send(Event::Notified(G1, Sender::Member(11), message.into()));
     assert_eq!(bench.state(), State::Ready);
 }
 
@@ -116,11 +116,11 @@ fn the_start_deadline_is_dump_report_stop_backoff_next() {
         occasion,
         ending: None,
         refusal: None,
-        outlook: Outlook { of: None, next: Some(ms(200)) },
+        outlook: Outlook { of: None, next: Next::Attempt(ms(200)) },
     };
     assert_eq!(bench.act_until(30_000), [explain(Occasion::StartTimeout)]);
     assert_eq!(bench.act(says_ready(G1)), [], "too late");
-    assert_eq!(bench.act(Event::Explained(G1)), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act(Event::Explained(G1)), [Action::Stop(G1, Signal::TERM)]);
     assert_eq!(bench.state(), State::Stopping);
     bench.send(Event::Exited(G1, Ending::Signal(Signal::TERM)));
     assert_eq!(bench.act(Event::Emptied(G1)), [Action::ReleasePorts(G1)]);
@@ -145,7 +145,7 @@ fn a_dump_that_does_not_come_back_holds_nothing_up() {
     let mut bench = Bench::spawned(|_| {});
     bench.pass_until(30_000);
     assert_eq!(bench.act_until(33_999), []);
-    assert_eq!(bench.act_until(34_000), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act_until(34_000), [Action::Stop(G1, Signal::TERM)]);
     assert_eq!(bench.act(Event::Explained(G1)), [], "late");
 }
 
@@ -160,10 +160,10 @@ fn preflight_failures_are_reported_and_tried_again() {
         occasion: Occasion::Preflight,
         ending: None,
         refusal: Some(port_taken()),
-        outlook: Outlook { of: None, next: Some(ms(200)) },
+        outlook: Outlook { of: None, next: Next::Attempt(ms(200)) },
     };
     assert_eq!(bench.act(Event::PreflightFailed(G1, port_taken())), [explain]);
     assert_eq!(bench.state(), State::Checking);
-    assert_eq!(waits(&bench.send(Event::Explained(G1))), [(2, None, 200)]);
+    assert_eq!(waits(&bench.send(Event::Explained(G1))), [(2, 1, 200)]);
     assert_eq!(bench.act_until(200), [Action::Check(G2)]);
 }

@@ -19,23 +19,23 @@ fn breaker(on_open: OnOpen) -> impl FnOnce(&mut ServiceSettings) {
 #[test]
 fn each_backoff_is_longer_and_each_attempt_counted() {
     let mut bench = Bench::spawned(|settings| settings.restart.max_failures = Some(5));
-    assert_eq!(waits(&bench.end(G1, Ending::Code(1))), [(2, Some(5), 200)]);
+    assert_eq!(waits(&bench.end(G1, Ending::Code(1))), [(2, 1, 200)]);
     bench.pass_until(200);
-    assert_eq!(waits(&bench.fail(G2)), [(3, Some(5), 400)]);
+    assert_eq!(waits(&bench.fail(G2)), [(3, 2, 400)]);
     bench.pass_until(600);
-    assert_eq!(waits(&bench.fail(G3)), [(4, Some(5), 800)]);
+    assert_eq!(waits(&bench.fail(G3)), [(4, 3, 800)]);
     assert_eq!(bench.service.failures(), 3);
 }
 
 #[test]
 fn attempts_count_from_the_last_readiness_but_failures_go_on() {
     let mut bench = Bench::ready(|settings| settings.restart.max_failures = Some(5));
-    assert_eq!(waits(&bench.end(G1, Ending::Code(1))), [(1, Some(4), 200)], "four failures are left");
+    assert_eq!(waits(&bench.end(G1, Ending::Code(1))), [(1, 1, 200)], "attempts are counted anew, failures go on");
     bench.pass_until(200);
     bench.spawn(G2);
     bench.send(says_ready(G2));
     assert_eq!(bench.service.attempt(), 1);
-    assert_eq!(waits(&bench.end(G2, Ending::Code(1))), [(1, Some(3), 400)]);
+    assert_eq!(waits(&bench.end(G2, Ending::Code(1))), [(1, 2, 400)]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn being_ready_for_long_enough_starts_the_counts_again() {
     bench.send(says_ready(G2));
     bench.pass_until(60_200);
     assert_eq!(bench.service.failures(), 0);
-    assert_eq!(waits(&bench.end(G2, Ending::Code(1))), [(1, Some(1), 200)]);
+    assert_eq!(waits(&bench.end(G2, Ending::Code(1))), [(1, 1, 200)]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn enough_failures_in_a_row_and_it_is_given_up_with_the_last_code() {
     bench.pass_until(200);
     bench.spawn(G2);
     let actions = bench.end(G2, Ending::Code(9));
-    assert!(actions.contains(&Action::Tell(Transition::GivenUp { failures: 2, code: 9 })));
+    assert!(actions.contains(&Action::Tell(G2, Transition::GivenUp { failures: 2, code: 9 })));
     assert_eq!((bench.state(), bench.code()), (State::Failed, Some(9)));
     assert_eq!(bench.deadline(), None);
 }
@@ -103,7 +103,7 @@ fn always_restarts_after_success_and_that_breaks_the_row() {
     bench.spawn(G2);
     bench.send(says_ready(G2));
     let actions = bench.end(G2, Ending::Code(0));
-    assert_eq!((occasions(&actions), waits(&actions)), (vec![], vec![(1, Some(2), 400)]));
+    assert_eq!((occasions(&actions), waits(&actions)), (vec![], vec![(1, 0, 400)]));
     bench.pass_until(600);
     bench.fail(G3);
     assert_eq!(bench.state(), State::BackingOff, "one failure, not two");
@@ -121,12 +121,12 @@ fn a_breaker_opens_waits_and_allows_one_trial() {
     let mut bench = Bench::spawned(breaker(OnOpen::Cooldown));
     bench.end(G1, Ending::Code(1));
     bench.pass_until(200);
-    let opened = Action::Tell(Transition::BreakerOpened { failures: 2, cooldown: ms(60_000) });
+    let opened = Action::Tell(G2, Transition::BreakerOpened { failures: 2, cooldown: ms(60_000) });
     assert!(bench.fail(G2).contains(&opened));
     assert_eq!(bench.state(), State::Open);
     assert_eq!(bench.act_until(60_199), []);
     assert_eq!(bench.act_until(60_200), [Action::Check(G3)]);
-    assert!(bench.fail(G3).iter().any(|action| matches!(action, Action::Tell(Transition::BreakerOpened { .. }))));
+    assert!(bench.fail(G3).iter().any(|action| matches!(action, Action::Tell(_, Transition::BreakerOpened { .. }))));
     assert_eq!(bench.state(), State::Open, "the trial failed");
 }
 
@@ -158,7 +158,7 @@ fn a_breaker_that_exits_is_the_end() {
 #[test]
 fn a_restart_counts_nothing_and_waits_for_nothing() {
     let mut bench = Bench::ready(|_| {});
-    assert_eq!(bench.act(Event::RestartRequested), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act(Event::RestartRequested), [Action::Stop(G1, Signal::TERM)]);
     bench.send(Event::Exited(G1, Ending::Code(1)));
     assert_eq!(bench.act(Event::Emptied(G1)), [Action::Check(G2)]);
     assert_eq!(bench.service.failures(), 0);
@@ -227,7 +227,11 @@ fn the_wait_that_a_report_announces_is_the_one_that_follows() {
         let actions = bench.fail(G2);
         assert_eq!(outlooks(&actions), [next_attempt(&actions)], "{jitter:?}");
         bench.pass_until(32_000);
-        assert_eq!(outlooks(&bench.fail(G3)), [Outlook { of: Some(3), next: None }], "{jitter:?}: the last one");
+        assert_eq!(
+            outlooks(&bench.fail(G3)),
+            [Outlook { of: Some(3), next: Next::Nothing }],
+            "{jitter:?}: the last one"
+        );
         assert_eq!(bench.state(), State::Failed);
     }
 }
@@ -235,7 +239,10 @@ fn the_wait_that_a_report_announces_is_the_one_that_follows() {
 /// The outlook that would have told of the next attempt as it is told in the end.
 fn next_attempt(actions: &[Action]) -> Outlook {
     let next = actions.iter().find_map(|action| match action {
-        Action::Tell(Transition::NextAttempt { of, after, .. }) => Some(Outlook { of: *of, next: Some(*after) }),
+        Action::Tell(_, Transition::NextAttempt { attempt, failures, max, after }) => {
+            let of = max.filter(|_| *attempt == failures + 1);
+            Some(Outlook { of, next: Next::Attempt(*after) })
+        }
         _ => None,
     });
     next.expect("another attempt comes")
@@ -243,7 +250,7 @@ fn next_attempt(actions: &[Action]) -> Outlook {
 
 #[test]
 fn a_report_announces_nothing_when_nothing_comes() {
-    let none = |of| [Outlook { of, next: None }];
+    let none = |of| [Outlook { of, next: Next::Nothing }];
     let mut bench = Bench::spawned(|settings| settings.restart.policy = RestartPolicy::Never);
     assert_eq!(outlooks(&bench.end(G1, Ending::Code(1))), none(None));
 
@@ -260,9 +267,9 @@ fn a_report_announces_nothing_when_nothing_comes() {
 
 #[test]
 fn a_report_announces_the_cooldown_of_the_breaker_that_its_failure_opens() {
-    for (on_open, next) in [(OnOpen::Cooldown, Some(ms(60_000))), (OnOpen::Exit, None)] {
+    for (on_open, next) in [(OnOpen::Cooldown, Next::Attempt(ms(60_000))), (OnOpen::Exit, Next::Nothing)] {
         let mut bench = Bench::spawned(breaker(on_open));
-        assert_eq!(outlooks(&bench.end(G1, Ending::Code(1))), [Outlook { of: None, next: Some(ms(200)) }]);
+        assert_eq!(outlooks(&bench.end(G1, Ending::Code(1))), [Outlook { of: None, next: Next::Attempt(ms(200)) }]);
         bench.pass_until(200);
         assert_eq!(outlooks(&bench.fail(G2)), [Outlook { of: None, next }]);
     }

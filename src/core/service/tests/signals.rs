@@ -45,7 +45,7 @@ fn a_held_signal_is_dropped_when_the_stop_begins() {
     let mut bench = Bench::spawned(|_| {});
     bench.send(Event::SignalReceived(Signal::HUP));
     let stop = bench.act(Event::StopRequested(StopCause::Request));
-    assert_eq!(stop, [Action::Signal(G1, Signal::TERM)], "it would kill what is not ready");
+    assert_eq!(stop, [Action::Stop(G1, Signal::TERM)], "it would kill what is not ready");
     assert_eq!(bench.send(Event::SignalReceived(Signal::USR1)), []);
     bench.end(G1, Ending::Code(0));
     bench.send(Event::StartRequested);
@@ -75,7 +75,7 @@ fn handlers_are_looked_for_only_when_something_waits_for_one() {
     assert_eq!(bench.act(Event::SignalReceived(Signal::USR1)), [Action::Signal(G1, Signal::USR1)]);
     let stop = bench.act(Event::StopRequested(StopCause::Signal(Signal::TERM)));
     assert_eq!(stop, []);
-    let begins = [Action::StopProbing(G1), Action::Signal(G1, Signal::TERM)];
+    let begins = [Action::StopProbing(G1), Action::Stop(G1, Signal::TERM)];
     assert_eq!(bench.act(handled(&[Signal::TERM])), begins, "a stop request waits for its handler, too");
 }
 

@@ -9,7 +9,7 @@ const INT: StopCause = StopCause::Signal(Signal::INT);
 #[test]
 fn a_service_that_ends_on_the_stop_signal_gives_0() {
     let mut bench = Bench::ready(|_| {});
-    assert_eq!(bench.act(Event::StopRequested(TERM)), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act(Event::StopRequested(TERM)), [Action::Stop(G1, Signal::TERM)]);
     assert_eq!(bench.state(), State::Stopping);
     assert_eq!(bench.act(Event::Exited(G1, Ending::Signal(Signal::TERM))), [Action::SignalRest(G1, Signal::TERM)]);
     assert_eq!(bench.act(Event::Emptied(G1)), []);
@@ -40,7 +40,7 @@ fn the_ladder_is_signal_report_kill() {
     let mut bench = Bench::ready(|_| {});
     bench.send(Event::StopRequested(TERM));
     assert_eq!(bench.pass_until(7_999), []);
-    let survived = Action::Tell(Transition::Survived { after: ms(8_000) });
+    let survived = Action::Tell(G1, Transition::Survived { after: ms(8_000) });
     let occasion = Occasion::StopTimeout;
     let explain = Action::Explain {
         generation: G1,
@@ -95,7 +95,7 @@ fn what_is_sent_to_stop_it() {
     ];
     for (index, (change, cause, sent)) in cases.into_iter().enumerate() {
         let mut bench = Bench::ready(change);
-        assert_eq!(bench.act(Event::StopRequested(cause)), [Action::Signal(G1, sent)], "case {index}");
+        assert_eq!(bench.act(Event::StopRequested(cause)), [Action::Stop(G1, sent)], "case {index}");
         bench.end(G1, Ending::Signal(sent));
         assert_eq!(bench.code(), Some(0), "case {index}");
     }
@@ -108,7 +108,7 @@ fn a_stop_request_waits_for_readiness_up_to_its_limit() {
     assert_eq!(bench.told(Event::StopRequested(TERM)), [held]);
     assert_eq!(bench.state(), State::Starting);
     assert_eq!(bench.act_until(4_999), []);
-    assert_eq!(bench.act_until(5_000), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act_until(5_000), [Action::Stop(G1, Signal::TERM)]);
     assert_eq!(bench.state(), State::Stopping);
     assert_eq!(bench.deadline(), Some(13_000), "the ladder begins when the stop does");
 }
@@ -120,8 +120,8 @@ fn a_stop_request_that_waits_is_delivered_when_ready_in_its_turn() {
     bench.send(Event::StopRequested(TERM));
     bench.send(Event::SignalReceived(Signal::USR1));
     let actions = bench.act(says_ready(G1));
-    let signals = [Signal::HUP, Signal::TERM, Signal::USR1].map(|signal| Action::Signal(G1, signal));
-    assert_eq!(actions[1..], signals);
+    let signal = |signal| Action::Signal(G1, signal);
+    assert_eq!(actions[1..], [signal(Signal::HUP), Action::Stop(G1, Signal::TERM), signal(Signal::USR1)]);
     assert_eq!(bench.state(), State::Stopping);
 }
 
@@ -133,7 +133,7 @@ fn what_does_not_wait() {
     let cases: [(Change, StopCause); 3] = [(&unheld, TERM), (&no_limit, TERM), (&as_it_is, StopCause::Request)];
     for (index, (change, cause)) in cases.into_iter().enumerate() {
         let mut bench = Bench::spawned(change);
-        assert_eq!(bench.act(Event::StopRequested(cause)), [Action::Signal(G1, Signal::TERM)], "case {index}");
+        assert_eq!(bench.act(Event::StopRequested(cause)), [Action::Stop(G1, Signal::TERM)], "case {index}");
     }
 }
 
@@ -141,7 +141,7 @@ fn what_does_not_wait() {
 fn the_second_request_begins_at_once_and_the_third_kills() {
     let mut bench = Bench::spawned(|_| {});
     assert_eq!(bench.act(Event::StopRequested(TERM)), []);
-    assert_eq!(bench.act(Event::StopRequested(INT)), [Action::Signal(G1, Signal::INT)]);
+    assert_eq!(bench.act(Event::StopRequested(INT)), [Action::Stop(G1, Signal::INT)]);
     assert_eq!(bench.act(Event::StopRequested(INT)), [Action::Kill(G1)]);
     assert_eq!(bench.act(Event::StopRequested(INT)), [], "once is enough");
     let actions = bench.end(G1, Ending::Signal(Signal::KILL));
@@ -153,7 +153,7 @@ fn the_second_request_begins_at_once_and_the_third_kills() {
 fn a_second_request_reaches_a_service_that_is_stopping() {
     let mut bench = Bench::ready(|_| {});
     bench.send(Event::StopRequested(INT));
-    assert_eq!(bench.act(Event::StopRequested(TERM)), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act(Event::StopRequested(TERM)), [Action::Stop(G1, Signal::TERM)]);
     bench.end(G1, Ending::Signal(Signal::INT));
     assert_eq!(bench.code(), Some(0), "it ended on one of the stop signals");
 }
@@ -189,7 +189,7 @@ fn a_stop_before_the_spawn_is_answered_reaches_the_process() {
     bench.send(Event::PreflightPassed(G1));
     assert_eq!(bench.act(Event::StopRequested(TERM)), []);
     assert_eq!(bench.state(), State::Stopping);
-    assert_eq!(bench.act(Event::Spawned(G1, 10)), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act(Event::Spawned(G1, 10)), [Action::Stop(G1, Signal::TERM)]);
     bench.end(G1, Ending::Signal(Signal::TERM));
     assert_eq!(bench.code(), Some(0));
 }
@@ -210,7 +210,7 @@ fn a_request_while_the_stacks_are_taken_lets_them_be_taken() {
     let mut bench = Bench::spawned(|_| {});
     bench.pass_until(30_000);
     assert_eq!(bench.act(Event::StopRequested(TERM)), []);
-    assert_eq!(bench.act(Event::Explained(G1)), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act(Event::Explained(G1)), [Action::Stop(G1, Signal::TERM)]);
     bench.end(G1, Ending::Signal(Signal::TERM));
     assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(124)));
 }
@@ -242,7 +242,7 @@ fn the_budget_bounds_a_held_request_too() {
     let mut bench = Bench::spawned(|_| {});
     bench.service.limit_stop(bench.now, Moment::from_start(ms(3_000)));
     bench.send(Event::StopRequested(TERM));
-    assert_eq!(bench.act_until(2_000), [Action::Signal(G1, Signal::TERM)]);
+    assert_eq!(bench.act_until(2_000), [Action::Stop(G1, Signal::TERM)]);
 }
 
 #[test]

@@ -10,7 +10,8 @@ fn the_table_of_states_and_events_is_this_one() {
             EventKind::DependenciesReady => &[Waiting],
             EventKind::PreflightPassed | EventKind::PreflightFailed => &[Checking],
             EventKind::Spawned | EventKind::SpawnFailed => &[Starting, Stopping],
-            EventKind::Explained => &[Checking, Starting, Stopping],
+            EventKind::RequirementTried => &[Waiting],
+            EventKind::Explained => &[Checking, Waiting, Starting, Stopping],
             EventKind::Notified
             | EventKind::ProbeSucceeded
             | EventKind::HandlersSeen
@@ -36,6 +37,7 @@ fn an_event_of_another_generation_is_dropped() {
         for event in [
             Event::PreflightPassed(generation),
             Event::PreflightFailed(generation, port_taken()),
+            Event::RequirementTried(generation, 0, Ok(())),
             Event::Spawned(generation, 1),
             Event::SpawnFailed(generation, Box::new(not_found())),
             says_ready(generation),

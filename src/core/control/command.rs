@@ -1,0 +1,373 @@
+//! What a person asks of one service, and when it has come about.
+//!
+//! A command becomes an event of the service; whoever asked then waits until its effect is there, or cannot come any more.
+//! Nothing in here has a clock: [`Pending::look`] is called after everything that happens, and at
+//! [`Pending::next_deadline`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::exit::code;
+use crate::core::facts::Occasion;
+use crate::core::fleet::{Fleet, Part, ServiceId};
+use crate::core::service::{Event, Generation, OutcomeCause, Service, State, StopCause};
+use crate::core::signal::Signal;
+use crate::core::time::Moment;
+use crate::core::units::human_duration;
+
+use super::Answer;
+use super::ledger::{Finding, Ledger};
+
+/// How long a service that speaks may take to say RELOADING=1. Most programs never say it.
+const RELOAD_GRACE: Duration = Duration::from_secs(1);
+
+/// How long is waited for the report of a start that has failed.
+const REPORT_GRACE: Duration = Duration::from_secs(5);
+
+/// What is asked of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// That it runs.
+    Start,
+    /// That it does not.
+    Stop,
+    /// That it runs anew.
+    Restart,
+    /// That it reads its configuration again.
+    Reload,
+    /// That it is sent this signal.
+    Signal(Signal),
+    /// That its stacks are shown.
+    Dump,
+}
+
+impl Verb {
+    /// As a path has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+            Verb::Reload => "reload",
+            Verb::Signal(_) => "signal",
+            Verb::Dump => "dump",
+        }
+    }
+
+    /// What happens to the service; nothing is asked of it by a dump.
+    pub fn event(self, service: &Service) -> Option<Event> {
+        match self {
+            Verb::Start => Some(Event::StartRequested),
+            Verb::Stop => Some(Event::StopRequested(StopCause::Request)),
+            Verb::Restart => Some(Event::RestartRequested),
+            Verb::Reload => Some(Event::SignalReceived(service.settings().reload_signal)),
+            Verb::Signal(signal) => Some(Event::SignalReceived(signal)),
+            Verb::Dump => None,
+        }
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The service; empty when all were meant.
+    pub service: String,
+    /// What was asked.
+    pub command: String,
+    /// Whether it has come about.
+    pub done: bool,
+    /// With which code a command line tells it.
+    pub exit_code: i32,
+    /// What came of it, in a sentence.
+    pub message: String,
+    /// The state of the service then.
+    pub state: String,
+    /// Its generation then.
+    pub generation: u64,
+    /// Where a report says more.
+    pub report: Option<String>,
+    /// In HTTP.
+    #[serde(skip)]
+    pub status: u16,
+}
+
+impl Outcome {
+    /// As it is answered.
+    pub fn answer(&self) -> Answer {
+        // Nothing in it can fail to serialise.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        Answer::json(self.status, text)
+    }
+
+    /// All services have ended, and the launcher does with this code.
+    pub fn ended(launcher: &str, launcher_code: i32) -> Outcome {
+        let message = match launcher_code {
+            0 => format!("{launcher} has ended"),
+            code => format!("{launcher} has ended with exit code {code}"),
+        };
+        Outcome {
+            service: String::new(),
+            command: "stop".to_owned(),
+            done: true,
+            exit_code: 0,
+            message,
+            state: State::Stopped.name().to_owned(),
+            generation: 0,
+            report: None,
+            status: 200,
+        }
+    }
+}
+
+/// A command whose effect is waited for.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    id: ServiceId,
+    verb: Verb,
+    began: Moment,
+    /// The generation that it is about: the first that comes of it, or the one that is to do something.
+    target: Generation,
+    /// It had nothing to do.
+    idle: bool,
+    /// RELOADING=1 was seen.
+    reloading: bool,
+    /// Since when it is known that it failed, while its report is not made yet.
+    failed: Option<Moment>,
+    /// How many signals had been sent, and held, before.
+    signals: (u64, u64),
+}
+
+/// How things were before a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    generation: u64,
+    at_rest: bool,
+    ready: bool,
+    signals: (u64, u64),
+}
+
+impl Before {
+    /// How things are now.
+    pub fn of(fleet: &Fleet, ledger: &Ledger, id: ServiceId) -> Before {
+        let service = fleet.service(id);
+        let entry = ledger.of(id);
+        Before {
+            generation: service.and_then(Service::generation).map_or(0, |generation| generation.0),
+            at_rest: service.is_none_or(|service| service.state().is_at_rest()),
+            ready: service.is_some_and(|service| service.state() == State::Ready),
+            signals: (entry.signals_sent, entry.signals_held),
+        }
+    }
+}
+
+/// Why a command makes no sense now; nothing is done then.
+///
+/// `caught` are the signals that the main process has handlers for, if it is known.
+pub fn refuse(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal) -> bool) -> Option<Outcome> {
+    let service = fleet.service(id)?;
+    let name = &service.settings().name;
+    let refused = |text: String| Some(outcome(service, verb, code::PREFLIGHT, 409, text));
+    if fleet.is_going_down() && verb != Verb::Stop && verb != Verb::Dump {
+        return refused("all services are being stopped".to_owned());
+    }
+    match verb {
+        Verb::Reload if service.state() != State::Ready => {
+            refused(format!("{name} is not ready ({}), so there is nothing to reload", service.state().name()))
+        }
+        Verb::Reload if !catches(service.settings().reload_signal) => {
+            let signal = service.settings().reload_signal;
+            refused(format!(
+                "{name} has no handler for {signal}, which would end it: set reload_signal, or use launcher restart {name}"
+            ))
+        }
+        Verb::Dump if !service.may_run() => refused(format!("no process of {name} runs ({})", service.state().name())),
+        _ => None,
+    }
+}
+
+impl Pending {
+    /// The command was passed on; before, things were so.
+    pub fn new(now: Moment, fleet: &Fleet, id: ServiceId, verb: Verb, before: Before) -> Pending {
+        let service = fleet.service(id);
+        let generation = service.and_then(Service::generation).map_or(0, |generation| generation.0);
+        // A generation that has not got beyond its preflight is as good as a new one.
+        let begun = service.is_some_and(|service| match service.state() {
+            State::Checking => true,
+            State::Waiting => !service.waits_for_others(),
+            // Nobody starts anew what is on its way up already.
+            State::Starting | State::Ready => verb == Verb::Start,
+            _ => false,
+        });
+        // Numbers of successors that were removed do not come again.
+        let beside = fleet.beside(id).filter(|(_, part, _)| *part == Part::Successor);
+        let beside = beside.and_then(|(successor, ..)| successor.generation());
+        let target = match verb {
+            Verb::Restart if let Some(successor) = beside => successor.0 + u64::from(fleet.will_restart_again(id)),
+            Verb::Start | Verb::Restart if generation > before.generation || begun => generation,
+            Verb::Start | Verb::Restart => generation + 1,
+            _ => before.generation,
+        };
+        let idle = match verb {
+            Verb::Start => before.ready,
+            Verb::Stop => before.at_rest,
+            _ => false,
+        };
+        let target = Generation(target);
+        Pending { id, verb, began: now, target, idle, reloading: false, failed: None, signals: before.signals }
+    }
+
+    /// Which service it is about.
+    pub fn service(&self) -> ServiceId {
+        self.id
+    }
+
+    /// That it was passed on, for whoever does not wait.
+    pub fn passed_on(&self, fleet: &Fleet) -> Option<Outcome> {
+        let service = fleet.service(self.id)?;
+        let text = format!("{} of {} has begun", self.verb.name(), service.settings().name);
+        Some(Outcome { done: false, ..outcome(service, self.verb, 0, 202, text) })
+    }
+
+    /// When [`Pending::look`] is to be called though nothing has happened.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let reload = (self.verb == Verb::Reload && !self.reloading).then(|| self.began + RELOAD_GRACE);
+        [reload, self.failed.map(|failed| failed + REPORT_GRACE)].into_iter().flatten().min()
+    }
+
+    /// What has come of it, if something has.
+    pub fn look(&mut self, now: Moment, fleet: &Fleet, ledger: &Ledger) -> Option<Outcome> {
+        let service = fleet.service(self.id)?;
+        match self.verb {
+            Verb::Start | Verb::Restart => self.look_up(now, fleet, service, ledger),
+            Verb::Stop => self.look_down(service),
+            Verb::Reload => self.look_at_reload(now, service),
+            Verb::Signal(signal) => Some(self.look_at_signal(service, signal, ledger)),
+            Verb::Dump => None,
+        }
+    }
+
+    /// It is to be ready.
+    fn look_up(&mut self, now: Moment, fleet: &Fleet, service: &Service, ledger: &Ledger) -> Option<Outcome> {
+        let name = &service.settings().name;
+        let newer = service.generation().is_some_and(|generation| generation >= self.target);
+        let ended = |cause| service.outcome().is_some_and(|outcome| outcome.cause == cause);
+        if newer && service.state() == State::Ready {
+            let took = human_duration(now.since(self.began));
+            let text =
+                if self.idle { format!("{name} is ready already") } else { format!("{name} is ready after {took}") };
+            return Some(outcome(service, self.verb, 0, 200, text));
+        }
+        if newer && ended(OutcomeCause::Completed) {
+            return Some(outcome(service, self.verb, 0, 200, format!("{name} has done its work")));
+        }
+        let finding =
+            ledger.of(self.id).finding.filter(|finding| finding.generation >= self.target && is_failure(finding));
+        if let Some(finding) = finding {
+            let stays = service.state() == State::Ready && service.generation() < Some(finding.generation);
+            return Some(failed(service, self.verb, &finding, stays));
+        }
+        if fleet.is_going_down() || ended(OutcomeCause::Requested) {
+            let text = format!("{name} was stopped before it was ready");
+            return Some(outcome(service, self.verb, code::PREFLIGHT, 409, text));
+        }
+        // Its report is about to come.
+        let over = newer && matches!(service.state(), State::BackingOff | State::Open | State::Failed);
+        let since = self.failed.filter(|_| over).or(over.then_some(now));
+        self.failed = since;
+        let late = since.is_some_and(|since| now >= since + REPORT_GRACE);
+        late.then(|| outcome(service, self.verb, code::DEADLINE, 503, format!("{name} did not become ready")))
+    }
+
+    /// It is to be at rest.
+    fn look_down(&self, service: &Service) -> Option<Outcome> {
+        let name = &service.settings().name;
+        if service.state().is_at_rest() {
+            let code = service.outcome().map_or(0, |outcome| outcome.code);
+            let text = match (self.idle, code) {
+                (true, _) => format!("{name} was not running"),
+                (false, 0) => format!("{name} has stopped"),
+                (false, code) => format!("{name} has stopped, with exit code {code}"),
+            };
+            return Some(outcome(service, self.verb, 0, 200, text));
+        }
+        let again = service.generation().is_some_and(|generation| generation > self.target);
+        again.then(|| outcome(service, self.verb, code::PREFLIGHT, 409, format!("{name} was started again meanwhile")))
+    }
+
+    /// It is to say that it has reloaded, if it speaks of such things.
+    fn look_at_reload(&mut self, now: Moment, service: &Service) -> Option<Outcome> {
+        let (name, signal) = (&service.settings().name, service.settings().reload_signal);
+        let same = service.generation() == Some(self.target);
+        if !same || service.state() != State::Ready {
+            let text = format!("{name} ended, or was stopped, when it had been sent {signal}");
+            return Some(outcome(service, self.verb, code::DEADLINE, 503, text));
+        }
+        if service.is_reloading() {
+            self.reloading = true;
+            return None;
+        }
+        if self.reloading {
+            let text = format!("{name} has reloaded, in {}", human_duration(now.since(self.began)));
+            return Some(outcome(service, self.verb, 0, 200, text));
+        }
+        let over = !service.speaks() || now >= self.began + RELOAD_GRACE;
+        let text = || format!("{name} was sent {signal}; it does not say when it has reloaded");
+        over.then(|| outcome(service, self.verb, 0, 200, text()))
+    }
+
+    /// It was sent, or kept.
+    fn look_at_signal(&self, service: &Service, signal: Signal, ledger: &Ledger) -> Outcome {
+        let (name, state) = (&service.settings().name, service.state());
+        let entry = ledger.of(self.id);
+        let done = |text| outcome(service, self.verb, 0, 200, text);
+        match () {
+            () if entry.signals_sent > self.signals.0 => done(format!("{name} was sent {signal}")),
+            () if entry.signals_held > self.signals.1
+                || matches!(state, State::Checking | State::Starting)
+                || (state == State::Waiting && !service.waits_for_others()) =>
+            {
+                done(format!("{name} is not ready: {signal} is held until it is"))
+            }
+            () => {
+                let text = format!("{name} does not run ({}), so {signal} was not sent", state.name());
+                outcome(service, self.verb, code::PREFLIGHT, 409, text)
+            }
+        }
+    }
+}
+
+/// Whether a report is of a start that failed, and not of a stop that took too long.
+fn is_failure(finding: &Finding) -> bool {
+    !matches!(finding.kind, Occasion::StopTimeout | Occasion::Requested)
+}
+
+/// It was not ready; with `stays`, the generation before it serves on.
+fn failed(service: &Service, verb: Verb, finding: &Finding, stays: bool) -> Outcome {
+    let name = &service.settings().name;
+    let mut text = format!("{name} did not become ready: {}", finding.summary);
+    if let Some(Generation(number)) = service.generation().filter(|_| stays) {
+        text = format!("{text}; generation {number} serves on");
+    }
+    // An exit with 0 before it was ready is no success.
+    let code = if finding.exit_code == 0 { code::DEADLINE } else { finding.exit_code };
+    Outcome { report: finding.path.clone(), ..outcome(service, verb, code, 503, text) }
+}
+
+fn outcome(service: &Service, verb: Verb, exit_code: i32, status: u16, message: String) -> Outcome {
+    Outcome {
+        service: service.settings().name.clone(),
+        command: verb.name().to_owned(),
+        done: exit_code == 0,
+        exit_code,
+        message,
+        state: service.state().name().to_owned(),
+        generation: service.generation().map_or(0, |generation| generation.0),
+        report: None,
+        status,
+    }
+}
+
+#[cfg(test)]
+mod tests;

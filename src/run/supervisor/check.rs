@@ -1,0 +1,135 @@
+//! What is checked before a generation: its files, then its ports.
+//!
+//! A file system that does not answer (NFS, FUSE) would hold up the loop, and with it every signal. Where that could be,
+//! a thread looks at the files; where all is in memory and local, which is known without waiting, the loop itself does.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::core::facts::{ExecFailure, Refusal};
+use crate::core::fleet::{FleetEvent, ServiceId};
+use crate::core::service::{Event, Generation};
+use crate::core::time::Moment;
+use crate::run::preflight::{self, Files};
+
+use super::Supervisor;
+use super::inbox::{Happening, Task};
+
+/// A check that is under way.
+pub struct Check {
+    /// Ends the wait for an answer.
+    _limit: Option<Task>,
+    /// How often processes were ended for its ports.
+    rounds: usize,
+    /// Whoever ends them sees by this whether that is still wanted.
+    _wanted: Option<Arc<()>>,
+}
+
+impl Check {
+    fn new(limit: Option<Task>) -> Check {
+        Check { _limit: limit, rounds: 0, _wanted: None }
+    }
+
+    /// One that waits until processes have ended.
+    pub(super) fn taking_over(rounds: usize, wanted: Arc<()>) -> Check {
+        Check { _limit: None, rounds, _wanted: Some(wanted) }
+    }
+}
+
+impl Supervisor {
+    pub(super) fn check(&mut self, now: Moment, id: ServiceId, generation: Generation) {
+        let slot = &mut self.slots[id.0];
+        slot.begin(now, generation, Check::new(None));
+        let settings = slot.settings.clone();
+        let files = match preflight::answer_at_once(&settings) {
+            true => preflight::files(&settings),
+            false => match self.look_on_a_thread(id, generation) {
+                Ok(()) => return,
+                Err(failure) => Err(Box::new(Refusal::Exec(failure))),
+            },
+        };
+        let event = self.checked(id, generation, files);
+        self.pending.extend(event);
+    }
+
+    /// Has a thread look at the files: answered by [`Happening::Looked`], for which no longer is waited than the service
+    /// has time to start.
+    fn look_on_a_thread(&mut self, id: ServiceId, generation: Generation) -> Result<(), ExecFailure> {
+        let slot = &mut self.slots[id.0];
+        // One that does not come back is enough.
+        if slot.looking.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Err(preflight::no_answer(&slot.settings));
+        }
+        let (settings, outbox) = (slot.settings.clone(), self.outbox.clone());
+        let look = move || {
+            let _ = outbox.send(Happening::Looked(id, generation, Box::new(preflight::files(&settings))));
+        };
+        let started = std::thread::Builder::new().name("preflight".into()).spawn(look);
+        slot.looking = Some(started.map_err(|problem| preflight::no_thread(&problem))?);
+        let (settings, outbox) = (slot.settings.clone(), self.outbox.clone());
+        let limit = Task::start(async move {
+            tokio::time::sleep(settings.start_timeout).await;
+            let _ = outbox.send(Happening::Looked(
+                id,
+                generation,
+                Box::new(Err(Box::new(Refusal::Exec(preflight::no_answer(&settings))))),
+            ));
+        });
+        if let Some(course) = slot.course_mut(generation) {
+            course.check = Some(Check::new(Some(limit)));
+        }
+        Ok(())
+    }
+
+    /// The files were looked at: takes the ports, and says what came of the check. `None` when it is not waited for any
+    /// more.
+    pub(super) fn checked(
+        &mut self,
+        id: ServiceId,
+        generation: Generation,
+        files: Result<Files, Box<Refusal>>,
+    ) -> Option<FleetEvent> {
+        let slot = &mut self.slots[id.0];
+        let overlaps = slot.lives().next().is_some();
+        let check = slot.course_mut(generation)?.check.take()?;
+        if overlaps {
+            slot.ports.look_at_kept();
+            let not_kept = slot.port_not_kept(id);
+            if not_kept.is_some() {
+                // No fault of its own: it goes, and another one comes when the first has gone.
+                return not_kept;
+            }
+        }
+        let refusal = match files {
+            Ok(files) => {
+                slot.course_mut(generation)?.files = files;
+                match slot.ports.take() {
+                    Ok(()) => None,
+                    Err(mut failure) => {
+                        if self.takes_over(id, generation, check.rounds, &mut failure) {
+                            return None;
+                        }
+                        Some(Box::new(Refusal::Port(*failure)))
+                    }
+                }
+            }
+            Err(refusal) => Some(refusal),
+        };
+        self.pending.extend(self.slots[id.0].port_not_kept(id));
+        let event = match refusal {
+            None => Event::PreflightPassed(generation),
+            Some(refusal) => Event::PreflightFailed(generation, refusal),
+        };
+        Some(FleetEvent::Service(id, event))
+    }
+
+    /// The generation is over before its check was answered, or after: an answer comes too late.
+    pub(super) fn forget_check(&mut self, id: ServiceId, generation: Generation) {
+        if let Some(course) = self.slots[id.0].course_mut(generation) {
+            course.check = None;
+        }
+    }
+}
+
+/// A thread that looks at files, which may not come back.
+pub type Looking = JoinHandle<()>;

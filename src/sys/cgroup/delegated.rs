@@ -1,0 +1,249 @@
+//! The part of the tree of cgroup v2 that is the launcher's own, in which it makes groups for its services.
+//!
+//! A group that gives controllers to groups below it may have no processes of its own (`cgroups(7)`, "no internal
+//! processes"): the launcher moves into a group of its own first, beside those of its services, and back in the end.
+//! The root of the machine alone may have both.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Cgroup, MOUNTS, is_cgroup2, own_path};
+use crate::core::exec_words::GroupDenied;
+
+/// What the launcher's own group is called.
+const LAUNCHER: &str = "launcher";
+
+/// The launcher's group, made ready to have groups of services below it. Dropping it puts things back as they were, as
+/// far as nothing is in the way.
+#[derive(Debug)]
+pub struct Delegated {
+    group: PathBuf,
+    given: Vec<&'static str>,
+    /// Those of them that were not given before.
+    enabled: Vec<&'static str>,
+    aside: bool,
+}
+
+impl Delegated {
+    /// Makes the launcher's own group ready to give these controllers to groups of services, as far as they are there, and
+    /// says why some or all cannot be given. To be done before anything is started.
+    pub fn prepare(controllers: &[&'static str]) -> (Option<Delegated>, Option<GroupDenied>) {
+        let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mount = MOUNTS.into_iter().find(|mount| is_cgroup2(mount));
+        let (Some(mount), Some(own)) = (mount, own_path(&memberships)) else {
+            return (None, Some(GroupDenied::NoCgroup2));
+        };
+        let whole = Path::new(mount).join(own.trim_start_matches('/'));
+        // A container's path may be the one on the host, while the mount shows its own group at the top.
+        let group = if whole.join("cgroup.procs").exists() { whole } else { PathBuf::from(mount) };
+        Delegated::below(group, controllers, &memberships)
+    }
+
+    /// Has groups have more controllers, as far as they are there, and says why some or all cannot be given.
+    pub fn add(&mut self, controllers: &[&'static str]) -> Option<GroupDenied> {
+        let there = fs::read_to_string(self.group.join("cgroup.controllers")).unwrap_or_default();
+        let (new, missing): (Vec<&str>, Vec<&str>) = controllers.iter().copied().partition(|one| has(&there, one));
+        if let Err(problem) = self.control('+', &new) {
+            return Some(refused("giving controllers to groups in", &self.group)(problem));
+        }
+        self.given.extend(&new);
+        self.enabled.extend(&new);
+        let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        self.missing(&missing, &memberships)
+    }
+
+    fn missing(&self, controllers: &[&str], memberships: &str) -> Option<GroupDenied> {
+        let first = |of: &&str| memberships.lines().any(|line| version_1_has(line, of));
+        (!controllers.is_empty()).then(|| GroupDenied::NoController {
+            in_version_1: controllers.iter().any(first),
+            controllers: controllers.iter().map(|&controller| controller.to_owned()).collect(),
+            group: self.group.clone(),
+        })
+    }
+
+    fn below(
+        group: PathBuf,
+        controllers: &[&'static str],
+        memberships: &str,
+    ) -> (Option<Delegated>, Option<GroupDenied>) {
+        let there = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+        let (given, missing): (Vec<&str>, Vec<&str>) =
+            controllers.iter().copied().partition(|controller| has(&there, controller));
+        let nothing = given.is_empty() && !missing.is_empty();
+        let mut delegated = Delegated { group, given, enabled: Vec::new(), aside: false };
+        let denied = delegated.missing(&missing, memberships);
+        if nothing {
+            return (None, denied);
+        }
+        match delegated.give() {
+            Ok(()) => (Some(delegated), denied),
+            Err(denied) => (None, Some(denied)),
+        }
+    }
+
+    /// The controllers that groups below it have.
+    pub fn controllers(&self) -> &[&'static str] {
+        &self.given
+    }
+
+    /// The group that the launcher has moved to, if it had to.
+    pub fn launcher(&self) -> Option<PathBuf> {
+        self.aside.then(|| self.group.join(LAUNCHER))
+    }
+
+    /// Makes a group of this name, and writes to its files what they are to hold.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn create(&self, name: &str, files: &[(&'static str, String)]) -> Result<Cgroup, GroupDenied> {
+        let path = self.group.join(name);
+        // One that a launcher with this number has left, as one that was killed may have.
+        let _ = fs::remove_dir(&path);
+        fs::create_dir(&path).map_err(refused("making a group in", &self.group))?;
+        let remove = |denied| {
+            let _ = fs::remove_dir(&path);
+            denied
+        };
+        for (file, text) in files {
+            let file = path.join(file);
+            fs::write(&file, text).map_err(refused("writing", &file)).map_err(remove)?;
+        }
+        Cgroup::open(&path).map_err(refused("opening cgroup.procs of", &path)).map_err(remove)
+    }
+
+    fn give(&mut self) -> Result<(), GroupDenied> {
+        let given = fs::read_to_string(self.group.join("cgroup.subtree_control")).unwrap_or_default();
+        let wanted: Vec<&'static str> =
+            self.given.iter().copied().filter(|controller| !has(&given, controller)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        // With processes inside, some controllers could be given and others not; but no process could enter a group that
+        // has them then (EOPNOTSUPP). The root of the machine has no type.
+        if self.group.join("cgroup.type").exists() {
+            self.move_aside()?;
+            let left = fs::read_to_string(self.group.join("cgroup.procs")).unwrap_or_default();
+            if !left.trim().is_empty() {
+                return Err(GroupDenied::NotAlone(self.group.clone()));
+            }
+        }
+        self.control('+', &wanted).map_err(|problem| match problem.raw_os_error() {
+            Some(libc::EBUSY) => GroupDenied::NotAlone(self.group.clone()),
+            _ => refused("giving controllers to groups in", &self.group)(problem),
+        })?;
+        self.enabled = wanted;
+        Ok(())
+    }
+
+    /// Gives controllers to groups below, or takes them.
+    fn control(&self, sign: char, controllers: &[&str]) -> io::Result<()> {
+        let order = controllers.iter().map(|controller| format!("{sign}{controller}")).collect::<Vec<_>>().join(" ");
+        fs::write(self.group.join("cgroup.subtree_control"), order)
+    }
+
+    /// Moves the launcher into a group of its own. What it starts from here on begins there.
+    fn move_aside(&mut self) -> Result<(), GroupDenied> {
+        let group = self.group.join(LAUNCHER);
+        match fs::create_dir(&group) {
+            Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(refused("making a group in", &self.group)(problem));
+            }
+            _ => {}
+        }
+        self.aside = true;
+        fs::write(group.join("cgroup.procs"), "0").map_err(refused("moving launcher to", &group))
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        if self.aside {
+            // Whatever fails leaves empty groups behind, which do no harm: whoever made the group above removes them.
+            let _ = self.control('-', &self.enabled);
+            let _ = fs::write(self.group.join("cgroup.procs"), "0");
+            let _ = fs::remove_dir(self.group.join(LAUNCHER));
+        }
+    }
+}
+
+fn refused(action: &'static str, path: &Path) -> impl Fn(io::Error) -> GroupDenied {
+    let path = path.to_owned();
+    move |problem| GroupDenied::Refused { action, path: path.clone(), errno: problem.raw_os_error().unwrap_or(0) }
+}
+
+fn has(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|one| one == word)
+}
+
+/// Whether a line of `/proc/PID/cgroup` is that of a hierarchy of version 1 with this controller.
+fn version_1_has(line: &str, controller: &str) -> bool {
+    line.split(':').nth(1).is_some_and(|controllers| controllers.split(',').any(|one| one == controller))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_whole_ones() {
+        assert!(has("cpuset cpu pids\n", "cpu") && !has("cpuset pids\n", "cpu"));
+        assert!(version_1_has("5:cpu,cpuacct:/a:b", "cpu") && !version_1_has("0::/cpu", "cpu"));
+    }
+
+    /// A folder that looks like a cgroup; the kernel's own are tested in a machine of their own (`tests/groups`).
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            fs::write(folder.path().join(file), text).unwrap();
+        }
+        folder
+    }
+
+    fn order(folder: &tempfile::TempDir) -> String {
+        fs::read_to_string(folder.path().join("cgroup.subtree_control")).unwrap_or_default()
+    }
+
+    #[test]
+    fn controllers_that_are_not_there_are_named_and_the_others_given() {
+        let root = folder(&[("cgroup.controllers", "cpu pids\n")]);
+        let below =
+            |controllers: &[&'static str]| Delegated::below(root.path().to_owned(), controllers, "4:memory:/\n0::/\n");
+        let missing = || {
+            let group = root.path().to_owned();
+            Some(GroupDenied::NoController { controllers: vec!["memory".into()], group, in_version_1: true })
+        };
+        let (delegated, denied) = below(&["memory"]);
+        assert!(delegated.is_none() && denied == missing() && order(&root).is_empty());
+        let (delegated, denied) = below(&["pids", "memory"]);
+        let mut delegated = delegated.unwrap();
+        assert_eq!((delegated.controllers(), denied), (["pids"].as_slice(), missing()));
+        // At the root of the machine nobody moves.
+        assert_eq!(order(&root), "+pids");
+        assert_eq!((delegated.add(&["cpu"]), order(&root).as_str()), (None, "+cpu"));
+        assert_eq!(delegated.controllers(), ["pids", "cpu"]);
+        assert!(!root.path().join(LAUNCHER).exists());
+    }
+
+    #[test]
+    fn the_launcher_moves_aside_and_back() {
+        let group = folder(&[("cgroup.controllers", "cpu pids\n"), ("cgroup.type", "domain\n")]);
+        fs::create_dir(group.path().join(LAUNCHER)).unwrap();
+        let (delegated, denied) = Delegated::below(group.path().to_owned(), &["cpu", "pids"], "0::/\n");
+        let delegated = delegated.unwrap();
+        assert_eq!((order(&group).as_str(), denied), ("+cpu +pids", None));
+        let procs = |folder: &Path| fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        assert_eq!(procs(&delegated.launcher().unwrap()), "0");
+        drop(delegated);
+        assert_eq!((order(&group).as_str(), procs(group.path()).as_str()), ("-cpu -pids", "0"));
+    }
+
+    #[test]
+    fn where_others_are_no_group_is_made() {
+        let group =
+            folder(&[("cgroup.controllers", "pids\n"), ("cgroup.type", "domain\n"), ("cgroup.procs", "4711\n")]);
+        let (delegated, denied) = Delegated::below(group.path().to_owned(), &["pids"], "0::/\n");
+        assert!(delegated.is_none() && order(&group) != "+pids");
+        assert_eq!(denied, Some(GroupDenied::NotAlone(group.path().to_owned())));
+    }
+}

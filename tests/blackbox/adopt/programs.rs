@@ -1,0 +1,320 @@
+//! Real servers, unmodified.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::serving::{HTTP, Mode, REDIS, serves};
+use crate::servers::GO;
+use crate::support::*;
+
+/// Tests a server with both modes, each on an address of its own.
+fn both(serve: impl Fn(Setup, Mode, Address)) {
+    for mode in [Mode::Adopt, Mode::Capture] {
+        serve(launcher(), mode, Address::new());
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn python_http_server() {
+    if needs(&["python3"]) {
+        both(|setup, mode, address| {
+            let host = address.0.ip().to_string();
+            serves(setup, mode, address.0, HTTP, &["python3", "-m", "http.server", "8080", "--bind", &host]);
+        });
+    }
+}
+
+const NODE: &str = "require('http').createServer((q, r) => r.end('hello\\n')).listen(8080, process.argv[1])";
+
+#[test]
+fn node_http() {
+    if needs(&["node"]) {
+        both(|setup, mode, address| {
+            serves(setup, mode, address.0, HTTP, &["node", "-e", NODE, &address.0.ip().to_string()]);
+        });
+    }
+}
+
+#[test]
+fn node_cluster() {
+    if needs(&["node"]) {
+        both(|setup, mode, address| {
+            let code = format!(
+                "const c = require('cluster'); if (c.isPrimary) {{ c.fork(); c.fork() }} else {NODE}",
+                NODE = NODE.replace("process.argv[1]", &format!("'{}'", address.0.ip()))
+            );
+            let program = setup.home().write("cluster.js", &code);
+            serves(setup, mode, address.0, HTTP, &["node", &text(&program)]);
+        });
+    }
+}
+
+/// The program, static, built by the system's Go or by one that tests/setup has fetched.
+fn go(setup: &Setup, version: Option<&str>) -> Option<String> {
+    let source = setup.home().write("server.go", GO);
+    let program = setup.home().join("server");
+    let given = std::env::var_os("LAUNCHER_TEST_CACHE").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/launcher-tests");
+    let root = version.map(|version| given.unwrap_or_else(home).join(format!("go-{version}")));
+    let tool = root.as_ref().map_or("go".into(), |root| root.join("bin/go"));
+    if root.is_some() && !tool.exists() {
+        assert!(std::env::var("CI").is_err(), "needs {}, which tests/setup fetches", tool.display());
+        println!("skipped: needs {}, which tests/setup fetches", tool.display());
+        return None;
+    }
+    let mut build = Command::new(tool);
+    build.args(["build", "-o"]).args([&program, &source]);
+    build.env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go-cache")).env("CGO_ENABLED", "0");
+    build.envs([("GOFLAGS", "-mod=mod"), ("GO111MODULE", "off"), ("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
+    if let Some(root) = root {
+        build.env("GOROOT", root);
+    }
+    let built = build.output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(text(&program))
+}
+
+#[test]
+fn go_of_the_system() {
+    if needs(&["go"]) {
+        both(|setup, mode, address| {
+            let program = go(&setup, None).unwrap();
+            serves(setup, mode, address.0, HTTP, &[&program, &address.to_string()]);
+        });
+    }
+}
+
+/// It asks for MPTCP.
+#[test]
+fn go_of_today() {
+    both(|setup, mode, address| {
+        if let Some(program) = go(&setup, Some("1.27.3")) {
+            serves(setup, mode, address.0, HTTP, &[&program, &address.to_string()]);
+        }
+    });
+}
+
+/// `:8080` in Go is a dual-stack IPv6 socket.
+#[test]
+fn go_on_every_address_of_both_families() {
+    if needs(&["go"]) {
+        let setup = launcher();
+        let program = go(&setup, None).unwrap();
+        let port = std::net::TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+        let address = SocketAddr::new("::".parse().unwrap(), port);
+        serves(setup, Mode::Adopt, address, HTTP, &[&program, &format!(":{port}")]);
+    }
+}
+
+const WSGI: &str =
+    "def app(environ, start):\n    start('200 OK', [('Content-Length', '6')])\n    return [b'hello\\n']\n";
+
+#[test]
+fn gunicorn_with_workers() {
+    if needs(&["gunicorn"]) {
+        both(|setup, mode, address| {
+            setup.home().write("wsgi.py", WSGI);
+            let (home, at) = (text(setup.home().path()), address.to_string());
+            // A worker that is told to stop before it listens for that is waited for by gunicorn, 30 s by default.
+            let words =
+                ["gunicorn", "--workers", "2", "--graceful-timeout", "1", "--bind", &at, "--chdir", &home, "wsgi:app"];
+            serves(setup, mode, address.0, HTTP, &words);
+        });
+    }
+}
+
+const ASGI: &str = "async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', b'6')]})
+    await send({'type': 'http.response.body', 'body': b'hello\\n'})
+";
+
+#[test]
+fn uvicorn_with_workers() {
+    if needs(&["uvicorn"]) {
+        both(|setup, mode, address| {
+            setup.home().write("asgi.py", ASGI);
+            let (home, host) = (text(setup.home().path()), address.0.ip().to_string());
+            let words =
+                ["uvicorn", "--workers", "2", "--host", &host, "--port", "8080", "--app-dir", &home, "asgi:app"];
+            serves(setup, mode, address.0, HTTP, &words);
+        });
+    }
+}
+
+/// Master and workers in the foreground, with everything below the folder of the run.
+fn nginx_configuration(home: &Path, listen: &str) -> String {
+    let home = home.display();
+    format!(
+        "daemon off; worker_processes 2; pid {home}/nginx.pid; error_log stderr; user root;
+        events {{}}
+        http {{
+            access_log off;
+            client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+            uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+            server {{ {listen} location / {{ return 200 'hello'; }} }}
+        }}"
+    )
+}
+
+#[test]
+fn nginx_master_and_workers() {
+    if needs(&["nginx"]) {
+        both(|setup, mode, address| {
+            let configuration = nginx_configuration(setup.home().path(), &format!("listen {address};"));
+            let file = text(&setup.home().write("nginx.conf", &configuration));
+            serves(setup, mode, address.0, HTTP, &["nginx", "-c", &file]);
+        });
+    }
+}
+
+/// Each worker binds a socket of its own beside the first: SO_REUSEPORT.
+#[test]
+fn nginx_with_a_socket_for_each_worker() {
+    if needs(&["nginx"]) {
+        let (setup, address) = (launcher(), Address::new());
+        let configuration = nginx_configuration(setup.home().path(), &format!("listen {address} reuseport;"));
+        let file = text(&setup.home().write("nginx.conf", &configuration));
+        serves(setup, Mode::Adopt, address.0, HTTP, &["nginx", "-c", &file]);
+    }
+}
+
+#[test]
+fn redis() {
+    if needs(&["redis-server"]) {
+        both(|setup, mode, address| {
+            let host = address.0.ip().to_string();
+            let words = ["redis-server", "--bind", &host, "--port", "8080", "--save", "", "--protected-mode", "no"];
+            serves(setup, mode, address.0, REDIS, &words);
+        });
+    }
+}
+
+#[test]
+fn haproxy_master_and_worker() {
+    if needs(&["haproxy"]) {
+        both(|setup, mode, address| {
+            let configuration = format!(
+                "defaults\n mode http\n timeout client 30s\n timeout connect 5s\n timeout server 30s\nfrontend f\n \
+                 bind {address}\n http-request return status 200 content-type text/plain string hello\n"
+            );
+            let file = text(&setup.home().write("haproxy.cfg", &configuration));
+            serves(setup, mode, address.0, HTTP, &["haproxy", "-W", "-f", &file]);
+        });
+    }
+}
+
+const JAVA: &str = r#"
+import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+
+public class Server {
+    public static void main(String[] arguments) throws Exception {
+        HttpServer server = HttpServer.create(new InetSocketAddress(arguments[0], 8080), 0);
+        server.createContext("/", exchange -> {
+            exchange.sendResponseHeaders(200, 6);
+            exchange.getResponseBody().write("hello\n".getBytes());
+            exchange.close();
+        });
+        server.start();
+    }
+}
+"#;
+
+/// It binds `::ffff:127.0.0.1` on an IPv6 socket, which is another address than 127.0.0.1.
+#[test]
+fn java_http_server() {
+    if needs(&["javac", "java"]) {
+        both(|setup, mode, address| {
+            let source = setup.home().write("Server.java", JAVA);
+            assert!(Command::new("javac").arg(&source).status().unwrap().success());
+            let IpAddr::V4(host) = address.0.ip() else { panic!() };
+            let mapped = SocketAddr::new(host.to_ipv6_mapped().into(), 8080);
+            let (home, host) = (text(setup.home().path()), host.to_string());
+            serves(setup, mode, mapped, HTTP, &["java", "-Xshare:auto", "-cp", &home, "Server", &host]);
+        });
+    }
+}
+
+const RUBY: &str = "require 'socket'
+server = TCPServer.new(ARGV[0], 8080)
+loop do
+  client = server.accept
+  until client.gets == \"\\r\\n\" do end
+  client.write \"HTTP/1.0 200 OK\\r\\nContent-Length: 6\\r\\n\\r\\nhello\\n\"
+  client.close
+end
+";
+
+#[test]
+fn ruby_tcp_server() {
+    if needs(&["ruby"]) {
+        both(|setup, mode, address| {
+            let program = text(&setup.home().write("server.rb", RUBY));
+            serves(setup, mode, address.0, HTTP, &["ruby", &program, &address.0.ip().to_string()]);
+        });
+    }
+}
+
+#[test]
+fn puma() {
+    if needs(&["puma"]) {
+        both(|setup, mode, address| {
+            let app = "run ->(env) { [200, { 'content-type' => 'text/plain' }, ['hello']] }\n";
+            let file = text(&setup.home().write("config.ru", app));
+            let bind = format!("tcp://{address}");
+            serves(setup, mode, address.0, HTTP, &["puma", "--no-config", "-b", &bind, &file]);
+        });
+    }
+}
+
+const WEBRICK: &str = "require 'webrick'
+server = WEBrick::HTTPServer.new(BindAddress: ARGV[0], Port: 8080, AccessLog: [])
+server.mount_proc('/') { |request, response| response.body = 'hello' }
+trap('TERM') { server.shutdown }
+server.start
+";
+
+/// It shuts its listener down when it stops, for all who have it: it is opened again for the next one.
+#[test]
+fn webrick() {
+    if needs(&["ruby"]) {
+        if !Command::new("ruby").args(["-e", "require 'webrick'"]).output().unwrap().status.success() {
+            assert!(std::env::var("CI").is_err(), "needs ruby-webrick, which tests/setup installs");
+            return println!("skipped: needs ruby-webrick, which tests/setup installs");
+        }
+        both(|setup, mode, address| {
+            let program = text(&setup.home().write("server.rb", WEBRICK));
+            serves(setup, mode, address.0, HTTP, &["ruby", &program, &address.0.ip().to_string()]);
+        });
+        let (setup, address) = (launcher(), Address::new());
+        let program = text(&setup.home().write("server.rb", WEBRICK));
+        let flags = super::serving::flags("server", &format!("{address},adopt"));
+        let mut run = setup.flags(flags).command(["ruby", &program, &address.0.ip().to_string()]);
+        run.is_ready("server");
+        let service = run.below()[1];
+        // SAFETY: kill(2) takes no pointers.
+        assert_eq!(unsafe { libc::kill(service, libc::SIGTERM) }, 0);
+        run.err("server is starting");
+        run.is_ready("server");
+        super::serving::ask(&mut run, address.0, HTTP);
+        run.signal(Signal::SIGTERM);
+        run.ends_with(0);
+    }
+}
+
+/// What axum, hyper and everything else on tokio stands on.
+#[test]
+fn tokio() {
+    let program = child().with_file_name("serving");
+    assert!(program.exists(), "`cargo build --examples` makes {}", program.display());
+    both(|setup, mode, address| {
+        serves(setup, mode, address.0, HTTP, &[&text(&program), &address.to_string()]);
+    });
+}

@@ -1,0 +1,243 @@
+//! What a service says of itself, and what launcher keeps for it (`sd_notify(3)`, DESIGN §6).
+
+use crate::servers;
+use crate::support::*;
+
+const AGAIN: [&str; 6] = ["--restart", "on-failure", "--backoff", "0ms..0ms", "--ready", "notify"];
+
+/// The lines of standard output that tell what was passed.
+fn stored(run: &mut Running) -> Vec<String> {
+    let lines = run.out_until("end of dump-stored");
+    lines.into_iter().filter(|line| line.starts_with("stored ")).collect()
+}
+
+#[test]
+fn descriptors_are_kept_for_the_next_generation_with_their_names() {
+    let mut run = launcher().flags(AGAIN).child([
+        "generation 1",
+        "store state one two",
+        "store state three",
+        "store other x",
+        "notify FDSTOREREMOVE=1\\nFDNAME=other",
+        "store-socket gone",
+        "store-socket kept FDPOLL=0",
+        "barrier",
+        "exit 1",
+        "end",
+        "dump-stored",
+    ]);
+    let lines = stored(&mut run);
+    assert_eq!(lines, ["stored 3 state one two", "stored 4 state three", "stored 5 kept "], "{}", run.show());
+}
+
+#[test]
+fn stored_descriptors_come_after_the_passed_sockets_and_within_the_limit() {
+    let address = Address::new();
+    let text = r#"[service.child]
+        command = ["CHILD", "generation 1", "store a 1", "store b 2", "store c 3", "barrier", "exit 1", "end",
+                   "dump-stored", "dump-env", "notify READY=1", "wait"]
+        ready = "notify"
+        fd_store = 2
+        [[service.child.port]]
+        name = "http"
+        listen = "tcp://ADDRESS"
+        mode = "pass"
+        [service.child.restart]
+        backoff = { initial = "0ms", max = "0ms" }"#;
+    let mut run = launcher().file(&text.replace("ADDRESS", &address.to_string()));
+    run.out("LISTEN_FDNAMES=http:a:b");
+    run.err("fd_store = 2");
+    run.signal(Signal::SIGTERM);
+    let ended = run.ends_with(0);
+    // Each is the end of a message in a line of JSON.
+    let stored = ended.out.iter().filter_map(|line| Some(line.split_once("stored ")?.1.trim_end_matches("\"}")));
+    let stored: Vec<_> = stored.collect();
+    assert_eq!(stored, ["3 http ", "4 a 1", "5 b 2"]);
+}
+
+#[test]
+fn a_forked_process_may_become_the_main_one_by_its_pidfd() {
+    let mut run = launcher().flags(["--ready", "notify"]).child([
+        "double-fork",
+        "notify-pidfd",
+        "barrier",
+        "notify READY=1",
+        "on TERM both 5 the daemon got TERM",
+        "say daemon",
+        "wait",
+        "end",
+        "read-line",
+        "exit 0",
+    ]);
+    run.said("daemon");
+    run.close_input();
+    // The first process has ended, and the service goes on.
+    assert!(!run.has_ended());
+    run.signal(Signal::SIGTERM);
+    run.out("the daemon got TERM");
+    run.ends_with(5);
+}
+
+#[test]
+fn no_stranger_becomes_the_main_process() {
+    let mut run =
+        launcher().child([format!("notify MAINPID={}", std::process::id()).as_str(), "barrier", "say up", "wait"]);
+    run.said("up");
+    run.err("which is no process of it");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+}
+
+#[test]
+fn who_is_heard_can_be_narrowed() {
+    let text = r#"[service.child]
+        command = ["CHILD", "fork", "notify READY=1", "barrier", "say told", "end", "wait-child", "notify READY=1", "wait"]
+        ready = "notify"
+        notify_access = "main""#;
+    let mut run = launcher().file(text);
+    run.said("told");
+    run.err("notify_access is");
+    run.is_ready("child");
+    let text = "[service.child]\ncommand = [\"CHILD\", \"dump-env\", \"wait\"]\nnotify_access = \"none\"";
+    let mut run = launcher().file(text);
+    let env = run.out_until("end of dump-env");
+    assert!(!env.iter().any(|line| line.contains("NOTIFY_SOCKET=")), "{env:?}");
+}
+
+#[test]
+fn a_socket_at_a_path_is_reached_from_another_network_namespace() {
+    if !nix::unistd::geteuid().is_root() || !needs(&["unshare"]) {
+        return;
+    }
+    let text = r#"[service.child]
+        command = ["unshare", "--net", "CHILD", "notify READY=1", "barrier", "say told", "wait"]
+        ready = "notify"
+        notify_socket = "notify.sock""#;
+    let mut run = launcher().file(text);
+    run.said("told");
+    run.is_ready("child");
+    let path = run.home().join("notify.sock");
+    assert!(path.exists());
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    assert!(!path.exists());
+}
+
+/// One that stops to answer after it was ready is looked at, reported, and ended by a signal that leaves a core.
+#[test]
+fn a_missed_watchdog_is_dumped_and_reported() {
+    let text = r#"[service.child]
+        command = ["CHILD", "generation 2", "say again", "wait", "end", "on ABRT both 4 got ABRT",
+                   "notify READY=1\\nWATCHDOG=1", "say up", "gate gate", "wait"]
+        ready = "notify"
+        watchdog = "300ms"
+        [service.child.restart]
+        backoff = { initial = "0ms", max = "0ms" }"#;
+    let setup = launcher();
+    setup.home().fifo("gate");
+    let mut run = setup.file(text);
+    run.said("up");
+    run.said("got ABRT");
+    run.said("again");
+    let reports = run.reports("child");
+    let report = reports.iter().find(|report| report.kind() == "watchdog").expect("a report on the watchdog");
+    assert!(report.0["verdict"]["summary"].to_string().contains("gate"), "{:#}", report.0["verdict"]);
+}
+
+#[test]
+fn what_it_says_of_its_trouble_is_told_and_in_the_report() {
+    let mut run = launcher().child(["notify ERRNO=2\\nBUSERROR=org.example.Gone\\nEXIT_STATUS=7", "barrier", "exit 7"]);
+    run.err("ERRNO=2: ENOENT");
+    run.ends_with(7);
+    let timeline = run.report().0["timeline"].to_string();
+    for word in ["ERRNO=2", "BUSERROR=org.example.Gone", "EXIT_STATUS=7"] {
+        assert!(timeline.contains(word), "{timeline}");
+    }
+}
+
+/// Clients as people have them, each telling that it is ready and how it is.
+#[test]
+fn clients_of_all_kinds_are_heard() {
+    let go = launcher();
+    let built = needs(&["go"]).then(|| servers::go_program(&go, "client", GO).display().to_string());
+    let clients: [(&str, &[&str]); 6] = [
+        ("systemd-notify", &["sh", "-c", "systemd-notify --ready --status='client speaks'; exec sleep 60"]),
+        ("python3", &["python3", "-c", PYTHON]),
+        ("/usr/bin/python3", &["/usr/bin/python3", "-c", PYTHON_SYSTEMD]),
+        ("/usr/bin/python3", &["/usr/bin/python3", "-c", PYTHON_SDNOTIFY]),
+        ("go", &[built.as_deref().unwrap_or_default()]),
+        ("sh", &["sh", "-c", "\"$LAUNCHER\" notify READY=1 STATUS='client speaks'; exec sleep 60"]),
+    ];
+    for (tool, command) in clients {
+        if needs(&[tool]) {
+            let setup = launcher().flags(["--ready", "notify", "--start-timeout", "60s"]);
+            let mut run = setup.variable("LAUNCHER", env!("CARGO_BIN_EXE_launcher")).command(command);
+            run.err("client speaks");
+            run.err("is ready");
+        }
+    }
+}
+
+/// The crate sd-notify (0.5) takes the address for a path, whatever it begins with.
+#[test]
+fn a_client_that_knows_no_abstract_names_has_a_path() {
+    let setup = launcher();
+    let socket = setup.home().join("notify");
+    let mut run = setup.file(&format!(
+        "[service.child]\ncommand = [\"CHILD\", \"notify-by-crate client speaks\", \"wait\"]\nready = \"notify\"\n\
+         start_timeout = \"60s\"\nnotify_socket = {socket:?}\n"
+    ));
+    run.err("client speaks");
+    run.err("is ready");
+}
+
+/// python-systemd, which is libsystemd itself.
+const PYTHON_SYSTEMD: &str = r#"
+import time
+from systemd import daemon
+assert daemon.notify("READY=1\nSTATUS=client speaks")
+time.sleep(60)
+"#;
+
+/// The module sdnotify.
+const PYTHON_SDNOTIFY: &str = r#"
+import time
+from sdnotify import SystemdNotifier
+client = SystemdNotifier(debug=True)
+client.notify("STATUS=client speaks")
+client.notify("READY=1")
+time.sleep(60)
+"#;
+
+/// go-systemd.
+const GO: &str = r#"
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/coreos/go-systemd/daemon"
+)
+
+func main() {
+	sent, err := daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS=client speaks")
+	if err != nil || !sent {
+		fmt.Println(sent, err)
+		return
+	}
+	time.Sleep(time.Minute)
+}
+"#;
+
+/// `sd_notify(3)` with nothing but Python's own library.
+const PYTHON: &str = r#"
+import os, socket, time
+address = os.environ["NOTIFY_SOCKET"]
+if address[0] == "@":
+    address = "\0" + address[1:]
+client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+client.connect(address)
+client.sendall(b"READY=1\nSTATUS=client speaks")
+time.sleep(60)
+"#;

@@ -1,0 +1,3 @@
+static int *table;
+
+int main(void) { return table[1 << 20]; }

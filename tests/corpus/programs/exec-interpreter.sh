@@ -1,0 +1,2 @@
+#!/opt/no-such-shell
+echo never

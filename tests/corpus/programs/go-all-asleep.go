@@ -1,0 +1,9 @@
+package main
+
+func waitForever(done chan bool) {
+	<-done
+}
+
+func main() {
+	waitForever(make(chan bool))
+}

@@ -1,0 +1,11 @@
+package main
+
+import "net"
+
+func findDatabase() {
+	net.LookupHost("db.shop.internal")
+}
+
+func main() {
+	findDatabase()
+}

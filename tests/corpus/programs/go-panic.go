@@ -1,0 +1,9 @@
+package main
+
+func loadConfig(keys map[string]string) {
+	keys["port"] = "8080"
+}
+
+func main() {
+	loadConfig(nil)
+}

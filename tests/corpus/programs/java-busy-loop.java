@@ -1,0 +1,12 @@
+class Main {
+    static volatile boolean done;
+
+    static void spin() {
+        while (!done) {
+        }
+    }
+
+    public static void main(String[] arguments) {
+        spin();
+    }
+}

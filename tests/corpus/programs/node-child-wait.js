@@ -1,0 +1,7 @@
+const { execSync } = require('child_process');
+
+function migrate() {
+  execSync('sleep 600');
+}
+
+migrate();

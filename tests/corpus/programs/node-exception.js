@@ -1,0 +1,5 @@
+function loadConfig(text) {
+  return JSON.parse(text);
+}
+
+loadConfig('{ "port": ');

@@ -1,0 +1,5 @@
+async function connectBroker() {
+  return new Promise(() => {});
+}
+
+await connectBroker();

@@ -1,0 +1,9 @@
+import os
+import urllib.request
+
+
+def fetch_flags():
+    return urllib.request.urlopen("http://" + os.environ["CORPUS_PEER"] + "/flags").read()
+
+
+fetch_flags()

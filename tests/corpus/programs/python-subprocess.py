@@ -1,0 +1,8 @@
+import subprocess
+
+
+def migrate():
+    subprocess.run(["sleep", "600"])
+
+
+migrate()

@@ -1,0 +1,5 @@
+def migrate
+  system('sleep 600')
+end
+
+migrate

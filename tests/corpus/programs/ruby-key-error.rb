@@ -1,0 +1,5 @@
+def connect(settings)
+  settings.fetch(:database).fetch(:url)
+end
+
+connect({ database: { pool: 5 } })

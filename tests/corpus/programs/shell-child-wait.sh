@@ -1,0 +1,2 @@
+sleep 600
+exec my-service

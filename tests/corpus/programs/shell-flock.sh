@@ -1,0 +1,5 @@
+(
+    flock 9
+    echo migrated
+) 9>>"$CORPUS_LOCK"
+exec my-service

@@ -1,0 +1,2 @@
+settings=$(cat hung/settings)
+exec my-service "$settings"

@@ -1,0 +1,2 @@
+read -r secret < "$CORPUS_FIFO"
+exec my-service "$secret"

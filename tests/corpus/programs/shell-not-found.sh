@@ -1,0 +1,1 @@
+exec my-servce --port 8080

@@ -1,0 +1,6 @@
+migrate() {
+    printf 'Apply 3 migrations? [y/N] '
+    read -r answer
+}
+migrate
+exec my-service

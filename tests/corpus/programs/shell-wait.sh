@@ -1,0 +1,4 @@
+sleep 600 &
+sleep 601 &
+wait
+exec my-service
