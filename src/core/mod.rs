@@ -3,6 +3,7 @@
 
 pub mod above;
 pub mod adopt;
+pub mod attach;
 pub mod awaited_line;
 pub mod backoff;
 pub mod capability;

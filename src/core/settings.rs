@@ -163,6 +163,8 @@ pub struct ServiceSettings {
     pub log: LogSettings,
     /// Whether it gets the terminal's foreground (`-i`).
     pub interactive: bool,
+    /// Whether it has a terminal of its own, for `launcher attach`.
+    pub terminal: bool,
     /// Which files are watched for it, and what is done when they change.
     pub watch: WatchSettings,
     /// That it is run under a debugger (`--debug`): its command is that.

@@ -21,8 +21,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use help::{
-    CHECK_HELP, COMPLETIONS_HELP, DUMP_HELP, HELP, INIT_HELP, LOGS_HELP, NOTIFY_HELP, PORT_FLAG, PORT_HELP, READY_FLAG,
-    RELOAD_HELP, RESTART_HELP, RUN_ABOUT, RUN_HELP, STATUS_HELP, STOP_HELP, VERIFY_HELP, WAIT_HELP,
+    ATTACH_HELP, CHECK_HELP, COMPLETIONS_HELP, DUMP_HELP, HELP, INIT_HELP, LOGS_HELP, NOTIFY_HELP, PORT_FLAG,
+    PORT_HELP, READY_FLAG, RELOAD_HELP, RESTART_HELP, RUN_ABOUT, RUN_HELP, STATUS_HELP, STOP_HELP, VERIFY_HELP,
+    WAIT_HELP,
 };
 
 pub use completions::completions;
@@ -30,7 +31,7 @@ pub use flags::settings_from_flags;
 pub use init::InitArgs;
 pub use load::{LoadError, load};
 pub use notify::NotifyArgs;
-pub use running::{LogsArgs, ServiceArgs, SignalArgs, StatusArgs, WhichArgs};
+pub use running::{AttachArgs, LogsArgs, ServiceArgs, SignalArgs, StatusArgs, WhichArgs};
 pub use usage::UsageError;
 pub use verify::VerifyArgs;
 
@@ -86,6 +87,9 @@ pub enum Command {
     /// Show what services have written last
     #[command(after_help = LOGS_HELP)]
     Logs(LogsArgs),
+    /// Be at the terminal of a service that has one of its own
+    #[command(after_help = ATTACH_HELP)]
+    Attach(AttachArgs),
     /// Start a service that is stopped or has failed, and what it needs
     Start(ServiceArgs),
     /// Stop a service and what needs it; without one, all of them and launcher
@@ -356,7 +360,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         bare_color(&mut arguments);
     }
     let first = arguments.get(1).and_then(|first| first.to_str()).unwrap_or_default();
-    usage::not_yet(first).map_or(Ok(()), |error| Err(ArgsError::Usage(error)))?;
     let general = matches!(first, "-h" | "--help" | "-V" | "--version");
     if first.starts_with('-') && !general {
         arguments.insert(1, "run".into());

@@ -48,6 +48,7 @@ fn obey(signals: io::Result<Signals>) -> i32 {
             code::INTERNAL
         }
         (Command::Verify(verify), Ok(signals)) => commands::verify::verify(&verify, signals),
+        (Command::Attach(attach), Ok(signals)) => commands::attach::attach(&attach, &signals),
         (command, signals) => {
             // Commands that look and go are ended by Ctrl-C like any other program.
             drop(signals);
@@ -69,7 +70,7 @@ fn start(run: &args::RunArgs, signals: Signals) -> i32 {
 
 fn answer(command: Command) -> i32 {
     match command {
-        Command::Run(_) | Command::Verify(_) => code::INTERNAL,
+        Command::Run(_) | Command::Verify(_) | Command::Attach(_) => code::INTERNAL,
         Command::Check(check) => commands::check::check(&check),
         Command::Dump(dump) => commands::dump::dump(&dump),
         Command::Port(port) => match commands::port::port(&port.address, port.json) {

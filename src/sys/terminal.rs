@@ -110,6 +110,16 @@ impl Modes {
     }
 }
 
+impl Modes {
+    /// The same, but every key is passed on as it is, and what is written is shown as it is (`cfmakeraw(3)`).
+    pub fn raw(&self) -> Modes {
+        let mut modes = self.0;
+        // SAFETY: the function changes the structure, which outlives the call.
+        unsafe { libc::cfmakeraw(&raw mut modes) };
+        Modes(modes)
+    }
+}
+
 /// Whether one of the first three descriptors is a terminal that is gone: its window was closed, or its connection
 /// was lost (`tty_ioctl(4)` gives `EIO` then).
 pub fn is_hung_up() -> bool {

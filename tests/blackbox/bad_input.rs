@@ -98,10 +98,6 @@ fn keys_that_do_not_work_yet_are_refused_not_ignored() {
     let ended = launcher().file(text).ends_with(78);
     no_panic(&ended);
     assert!(ended.complains("extend_while_progressing"), "{:#?}", ended.err);
-    let ended = launcher().file("[service.a]\ncommand = [\"true\"]\nterminal = true\n").ends_with(78);
-    assert!(ended.complains("\"terminal\" is not available in this version"), "{:#?}", ended.err);
-    let ended = launcher().verb(["attach", "a"]).ends_with(2);
-    assert!(ended.complains("attach is not available in this version"), "{:#?}", ended.err);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod support;
 
 mod above;
 mod adopt;
+mod attach;
 mod bad_input;
 mod commands;
 mod control;

@@ -137,6 +137,7 @@ pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> Service
         signals: signals(random),
         restart: restart(random),
         interactive: false,
+        terminal: false,
         debugged: None,
         watch: WatchSettings::default(),
     }

@@ -65,6 +65,7 @@ impl ServiceSettings {
             restart: RestartSettings::default(),
             log: LogSettings::default(),
             interactive: false,
+            terminal: false,
             watch: WatchSettings::default(),
             debugged: None,
         }

@@ -50,7 +50,7 @@ pub const SERVICE: &[Key] = &[
     now("go_limits"),
     now("limits"),
     now("interactive"),
-    later("terminal"),
+    now("terminal"),
     now("log"),
     now("ready"),
     now("start_timeout"),

@@ -92,6 +92,7 @@ pub(super) fn service<'t>(
     service.user = walk.parsed(&table, "user", value::not_empty);
     process::process(walk, &table, &title, &mut service.process);
     fill(&mut service.interactive, walk.boolean(&table, "interactive"));
+    terminal(walk, &table, &mut service);
     let interactive = table.get("interactive").filter(|_| service.interactive).map(Value::span);
     log::log(walk, folder, &table, name.value, &mut service.log);
     let log = table.get("log").map(Value::span);
@@ -116,6 +117,15 @@ pub(super) fn service<'t>(
     let (settings, ports) = ports.into_iter().map(|port| (port.value, port.span)).unzip();
     service.ports = settings;
     Some(Draft { settings: service, command: places, after, ports, ready, interactive, log, ports_incomplete })
+}
+
+/// Reads `terminal`: one of its own, which is none of the launcher's.
+fn terminal(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
+    fill(&mut service.terminal, walk.boolean(table, "terminal"));
+    if let Some(value) = table.get("terminal").filter(|_| service.terminal && service.interactive) {
+        let hint = "leave one of them out: interactive is launcher's own terminal, terminal one for launcher attach";
+        walk.error(value.span(), "a service has one terminal, and interactive gives it another one", hint);
+    }
 }
 
 /// Reads `environment` and `environment_files`.

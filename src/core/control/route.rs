@@ -51,6 +51,11 @@ pub enum Request {
         /// Whether the answer comes when it has come about.
         wait: bool,
     },
+    /// The connection is to be one to the terminal of a service.
+    Attach {
+        /// The service.
+        service: String,
+    },
     /// launcher.toml is to be read again.
     Reload {
         /// Whether the answer comes when all that is different has come about.
@@ -149,6 +154,9 @@ fn order(parts: &[&str], query: Option<&str>) -> Result<Request, Refusal> {
     let [_, service, verb] = parts else {
         return Ok(if parts == ["reload"] { Request::Reload { wait } } else { Request::StopAll { wait } });
     };
+    if *verb == "attach" {
+        return Ok(Request::Attach { service: name(service)? });
+    }
     let verb = match *verb {
         "start" => Verb::Start,
         "stop" => Verb::Stop,
@@ -229,6 +237,8 @@ mod tests {
             assert!(matches!(post("/services/api/signal", query), Err(Refusal::Query(_))), "{query:?}");
         }
         assert!(matches!(post("/services/api/stop", Some("signal=HUP")), Err(Refusal::Query(_))));
+        assert_eq!(post("/services/api/attach", None), Ok(Request::Attach { service: "api".to_owned() }));
+        assert_eq!(route(Door::Http, "POST", "/services/api/attach", None), Err(Refusal::NotHere));
         assert_eq!(post("/services/api/explode", None), Err(Refusal::NotFound));
         assert_eq!(post("/services/../stop", None), Err(Refusal::NotFound));
         let get = route(Door::Socket, "GET", "/services/api/stop", None);

@@ -14,21 +14,11 @@ use super::{Draft, Files, InitError, Service, shell};
 mod network;
 
 /// Keys that say nothing that launcher could do, or nothing that it needs.
-const SILENT: [&str; 10] = [
-    "build",
-    "image",
-    "container_name",
-    "hostname",
-    "labels",
-    "logging",
-    "tty",
-    "stdin_open",
-    "platform",
-    "pull_policy",
-];
+const SILENT: [&str; 9] =
+    ["build", "image", "container_name", "hostname", "labels", "logging", "stdin_open", "platform", "pull_policy"];
 
 /// Keys that are read.
-const READ: [&str; 14] = [
+const READ: [&str; 15] = [
     "command",
     "entrypoint",
     "environment",
@@ -42,6 +32,7 @@ const READ: [&str; 14] = [
     "stop_grace_period",
     "healthcheck",
     "restart",
+    "tty",
     "profiles",
 ];
 
@@ -342,6 +333,9 @@ impl Reader<'_> {
                 let health = Health::new(words.join(" "), start.as_deref(), interval.as_deref(), retries.as_deref());
                 take_health(service, &health, "healthcheck");
             }
+        }
+        if self.text_of(node, "tty").is_some_and(|text| text == "true") {
+            service.key("terminal", "true".to_owned(), format!("tty: launcher attach {} is at it.", service.name));
         }
         if let Some(restart) = self.text_of(node, "restart") {
             let (policy, times) = restart.split_once(':').map_or((restart.as_str(), None), |(a, b)| (a, Some(b)));

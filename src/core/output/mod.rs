@@ -8,6 +8,7 @@ mod json;
 mod kept;
 pub mod level;
 mod members;
+mod returns;
 pub mod rotate;
 mod text;
 
@@ -16,6 +17,7 @@ pub use cut::{Cutter, LONGEST_LINE};
 pub use journal::Entry;
 pub use json::Head;
 pub use kept::{Batch, Kept, Line, Lines, MOST_KEPT};
+pub use returns::Returns;
 pub use text::Prefix;
 
 /// Which of a child's two descriptors.

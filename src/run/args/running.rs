@@ -56,6 +56,19 @@ pub struct LogsArgs {
     pub which: WhichArgs,
 }
 
+/// `launcher attach`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct AttachArgs {
+    /// The service, which has terminal = true
+    pub service: String,
+    /// Typed one after the other they leave it [default: ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS")]
+    pub detach_keys: Option<String>,
+    /// Which launcher.
+    #[command(flatten)]
+    pub which: WhichArgs,
+}
+
 /// `launcher status`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct StatusArgs {

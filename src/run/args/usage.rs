@@ -34,13 +34,6 @@ impl UsageError {
     }
 }
 
-/// What to say to a command that is planned and not there yet.
-pub(super) fn not_yet(command: &str) -> Option<UsageError> {
-    let hint =
-        "launcher logs -f SERVICE shows what it writes; interactive = true gives one service launcher's own terminal";
-    (command == "attach").then(|| UsageError::new("attach is not available in this version of launcher yet", hint))
-}
-
 impl fmt::Display for UsageError {
     /// Lines for a person, the last one ended.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod act;
+pub mod attach;
 pub mod check;
 pub mod dump;
 pub mod init;

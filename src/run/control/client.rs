@@ -38,6 +38,11 @@ impl Answered {
         String::from_utf8(bytes).map_err(|_| io::Error::other("the answer is not UTF-8"))
     }
 
+    /// The connection, which is no HTTP any more, and what of it came with the head.
+    pub fn into_connection(self) -> (UnixStream, Vec<u8>) {
+        (self.stream, self.begin)
+    }
+
     /// Passes the body on as it comes, until it ends.
     ///
     /// # Errors
@@ -67,13 +72,27 @@ impl Answered {
 /// Of connecting (nobody is there any more: `ConnectionRefused`), of the connection, and `WouldBlock` or `TimedOut` when
 /// the time is over.
 pub fn ask(socket: &Path, method: &str, target: &str, limit: Option<Duration>) -> io::Result<Answered> {
+    exchange(socket, &format!("{method} {target} HTTP/1.0\r\n\r\n"), limit)
+}
+
+/// Asks that the connection becomes one of this protocol: it has, if the answer's code is 101.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn upgrade(socket: &Path, target: &str, protocol: &str) -> io::Result<Answered> {
+    let head =
+        format!("POST {target} HTTP/1.1\r\nHost: launcher\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n");
+    exchange(socket, &head, Some(SOON))
+}
+
+fn exchange(socket: &Path, head: &str, limit: Option<Duration>) -> io::Result<Answered> {
     let connection = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Also how long a connect waits for room when nobody lets anybody in.
     connection.set_write_timeout(Some(SOON))?;
     connection.set_read_timeout(limit)?;
     connection.connect(&SockAddr::unix(socket)?)?;
     let mut stream = UnixStream::from(OwnedFd::from(connection));
-    stream.write_all(format!("{method} {target} HTTP/1.0\r\n\r\n").as_bytes())?;
+    stream.write_all(head.as_bytes())?;
     let mut begin = Vec::new();
     loop {
         let mut piece = [0; 4096];

@@ -1,7 +1,7 @@
 //! One connection: a request, what the loop says to it, and the answer. One request a connection: whoever wants more
 //! connects again, and nobody holds a place by silence.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,16 +12,20 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::sleep;
 use tracing::debug;
 
+use crate::core::attach::PROTOCOL;
 use crate::core::control::origin::{Origin, admit};
 use crate::core::control::{Answer, Door, Request, page, route};
+use crate::run::output::Seat;
 use crate::run::supervisor::Happening;
 
+use super::attach::attached;
 use super::content::Content;
 use super::stream::Stream;
 use super::{Asked, Reply, server};
@@ -47,6 +51,15 @@ pub struct Conversation {
     pub followers: Arc<Semaphore>,
     /// Turns true when the launcher ends.
     pub ending: watch::Receiver<bool>,
+    /// What becomes of the connection, once it is no HTTP any more.
+    pub attached: RefCell<Option<Attached>>,
+}
+
+/// Somebody who was let to the terminal of a service.
+pub struct Attached {
+    seat: Seat,
+    connection: OnUpgrade,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Serves one connection to its end.
@@ -55,14 +68,15 @@ pub async fn converse(socket: Box<dyn server::Bytes>, conversation: Conversation
     let asked = Rc::new(Cell::new(false));
     let seen = asked.clone();
     let conversation = Rc::new(conversation);
+    let answering = conversation.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         seen.set(true);
-        let conversation = conversation.clone();
-        async move { Ok::<_, Infallible>(conversation.respond(&request).await) }
+        let conversation = answering.clone();
+        async move { Ok::<_, Infallible>(conversation.respond(request).await) }
     });
     let mut builder = http1::Builder::new();
     builder.keep_alive(false).header_read_timeout(None).max_headers(MOST_HEADERS).max_buf_size(LARGEST_HEAD);
-    let connection = builder.serve_connection(Stream::new(socket, patience), service);
+    let connection = builder.serve_connection(Stream::new(socket, patience), service).with_upgrades();
     let ended = tokio::select! {
         ended = connection => ended,
         () = without_head(&asked) => return,
@@ -70,6 +84,7 @@ pub async fn converse(socket: Box<dyn server::Bytes>, conversation: Conversation
     if let Err(problem) = ended {
         debug!("a connection ended early: {problem}");
     }
+    conversation.be_attached().await;
 }
 
 /// Returns when no request has come in time, and never when one has.
@@ -81,10 +96,22 @@ async fn without_head(asked: &Cell<bool>) {
 }
 
 impl Conversation {
-    async fn respond(&self, request: &hyper::Request<Incoming>) -> Response<Content> {
-        match self.understand(request) {
-            Ok(asked) => self.ask(asked).await,
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Response<Content> {
+        match self.understand(&request) {
+            Ok(Request::Attach { .. }) if text(request.headers(), &header::UPGRADE) != Some(PROTOCOL) => whole(
+                Answer::text(426, format!("this takes Upgrade: {PROTOCOL}, as launcher attach SERVICE sends it\n")),
+            ),
+            Ok(asked) => self.ask(asked, hyper::upgrade::on(request)).await,
             Err(answer) => whole(answer),
+        }
+    }
+
+    /// What is left of the connection is for somebody at a terminal.
+    async fn be_attached(&self) {
+        let Some(Attached { seat, connection, _place }) = self.attached.take() else { return };
+        let Ok(upgraded) = connection.await else { return };
+        if let Ok(parts) = upgraded.downcast::<Stream<Box<dyn server::Bytes>>>() {
+            attached(parts.io.into_socket(), parts.read_buf, seat, self.ending.clone()).await;
         }
     }
 
@@ -105,7 +132,7 @@ impl Conversation {
         route(self.door, request.method().as_str(), path, query).map_err(|refusal| refusal.answer())
     }
 
-    async fn ask(&self, request: Request) -> Response<Content> {
+    async fn ask(&self, request: Request, connection: OnUpgrade) -> Response<Content> {
         let (reply, answer) = oneshot::channel();
         if self.outbox.send(Happening::Asked(Box::new(Asked { request, reply }))).is_err() {
             return whole(gone());
@@ -120,9 +147,25 @@ impl Conversation {
                 }
                 Err(_) => whole(Answer::text(503, "too many follow what services write\n")),
             },
+            Ok(Reply::Attach(seat)) => match self.followers.clone().try_acquire_owned() {
+                Ok(place) => {
+                    self.attached.replace(Some(Attached { seat, connection, _place: place }));
+                    switching()
+                }
+                Err(_) => whole(Answer::text(503, "too many are attached, or follow what services write\n")),
+            },
             Err(_) => whole(gone()),
         }
     }
+}
+
+/// That the connection is no HTTP any more.
+fn switching() -> Response<Content> {
+    let mut response = Response::new(Content::whole(String::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(PROTOCOL));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    response
 }
 
 /// The launcher is about to end.

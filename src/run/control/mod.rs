@@ -2,13 +2,14 @@
 //! names one. And the other side: how a command finds a launcher and asks it.
 //!
 //! - `server`: connections, within bounds; `conversation`: one of them, from request to answer; `stream`: its bytes;
-//!   `content`: the body of an answer;
+//!   `content`: the body of an answer; `attach`: what one becomes for somebody at the terminal of a service;
 //! - `place`: where control sockets are;
 //! - `client`: asking, and `find`: whom.
 //!
 //! What is asked goes to the loop as a [`Happening`](super::supervisor::Happening), and the loop answers: nothing in here
 //! touches a service.
 
+mod attach;
 pub mod client;
 mod content;
 mod conversation;
@@ -26,7 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::core::control::{Answer, Request};
 use crate::core::output::Lines;
-use crate::run::output::Memory;
+use crate::run::output::{Memory, Seat};
 
 /// Something that is asked, with where the answer goes.
 pub struct Asked {
@@ -49,4 +50,6 @@ pub enum Reply {
         /// So far.
         begin: Lines,
     },
+    /// The connection is to the terminal of a service from now on.
+    Attach(Seat),
 }

@@ -1,5 +1,6 @@
 //! The doors: listeners, and how many may come in at once.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +43,8 @@ pub enum Entrance {
 }
 
 /// A connection's bytes.
-pub trait Bytes: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 
 impl Entrance {
     async fn accept(&self) -> io::Result<Box<dyn Bytes>> {
@@ -92,7 +93,8 @@ impl Porter {
                     continue;
                 };
                 let (outbox, followers, ending) = (outbox.clone(), followers.clone(), ending.clone());
-                let conversation = Conversation { door, address, outbox, followers, ending };
+                let conversation =
+                    Conversation { door, address, outbox, followers, ending, attached: RefCell::default() };
                 tokio::task::spawn_local(async move {
                     converse(socket, conversation).await;
                     drop(place);

@@ -27,6 +27,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         Stream { socket, patience, stalled: None }
     }
 
+    /// The socket alone.
+    pub fn into_socket(self) -> S {
+        self.socket
+    }
+
     /// Passes on what came of a write; one that waits must not wait for ever.
     fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Some(patience) = self.patience.filter(|_| written.is_pending()) else {

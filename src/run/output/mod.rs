@@ -12,6 +12,7 @@ mod pump;
 mod single;
 mod source;
 mod target;
+mod terminal;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -28,13 +29,16 @@ use crate::core::settings::{LogFormat, OnSlow, ServiceSettings, Settings};
 
 pub use memory::Memory;
 pub use target::{end_line, is_line_open, write_own};
+pub use terminal::{Seat, Terminal};
 
 use file::LogFile;
 use memory::Awaited;
 use pump::Pump;
 use single::Way;
-use source::{Form, Plan};
+use source::{Form, Plan, Source};
 use target::Target;
+
+use crate::sys::pty::Pty;
 
 /// How much of the last output is put into a report, in bytes.
 const TAIL: usize = 16 * 1024;
@@ -220,7 +224,7 @@ impl Output {
                 let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| {
                     let (from, end) = single::pipe_for(self.owner)?;
                     let from = Arc::new(from);
-                    pump.add(from.clone(), plan.clone(), generation, stream)?;
+                    pump.add(Source::new(from.clone(), plan.clone(), generation, stream))?;
                     Ok::<_, io::Error>((from, end))
                 });
                 let ((out, out_end), (err, err_end)) = (stdout?, stderr?);
@@ -228,6 +232,25 @@ impl Output {
                 Ok([Some(out_end), Some(err_end)])
             }
         }
+    }
+
+    /// A terminal of its own for a generation, and the side of it that is for its descriptors 0 to 2. What it shows goes
+    /// where its lines go, too.
+    ///
+    /// # Errors
+    /// Of making it, and the thread that reads.
+    pub fn terminal(&self, generation: u64, terminal: &Arc<Terminal>) -> io::Result<OwnedFd> {
+        let Ways::Several { pump, plan, pipes } = &self.ways else { return Err(io::ErrorKind::Unsupported.into()) };
+        let Pty { master, slave } = terminal.open(self.owner.map(|(uid, _)| uid))?;
+        let master = Arc::new(master);
+        let source = Source::new(master.clone(), plan.clone(), generation, Stream::Stdout);
+        terminal.opened(generation, master.clone());
+        if let Err(problem) = pump.add(source.on_terminal(terminal.clone())) {
+            terminal.closed(generation);
+            return Err(problem);
+        }
+        *pipes.lock().unwrap_or_else(PoisonError::into_inner) = vec![master];
+        Ok(slave)
     }
 
     /// Whether anything can be seen of it, and so is kept.

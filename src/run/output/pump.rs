@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::core::output::{LONGEST_LINE, Stream};
+use crate::core::output::LONGEST_LINE;
 
-use super::source::{Buffers, Plan, Source};
+use super::source::{Buffers, Source};
 
 /// When nothing more comes for so long, a line without an end is shown as far as it is: a prompt has none.
 pub const SILENCE: Duration = Duration::from_millis(200);
@@ -54,17 +54,11 @@ impl Pump {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads this pipe from now on, until nobody can write to it any more.
+    /// Reads from this from now on, until nobody can write to it any more.
     ///
     /// # Errors
     /// Of making the thread, or watching the descriptor.
-    pub fn add(
-        self: &Arc<Pump>,
-        from: Arc<OwnedFd>,
-        plan: Arc<Plan>,
-        generation: u64,
-        stream: Stream,
-    ) -> io::Result<()> {
+    pub fn add(self: &Arc<Pump>, mut source: Source) -> io::Result<()> {
         let mut state = self.state();
         let epoll = match &state.started {
             Some(started) => started.epoll.clone(),
@@ -78,7 +72,8 @@ impl Pump {
         state.count += 1;
         let number = state.count;
         // The source is there before its first event.
-        let source = Source::new(number, from.clone(), plan, generation, stream);
+        source.number = number;
+        let from = source.from();
         state.sources.insert(number, source);
         let watched = epoll.add(from.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, number));
         if let Err(errno) = watched {

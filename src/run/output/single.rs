@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{FileStat, SFlag};
 
 use crate::core::output::{Batch, Cutter, LONGEST_LINE, Stream};
@@ -60,9 +61,12 @@ impl Way {
     }
 }
 
-/// Whether there is something in a pipe that nobody has read.
+/// Whether there is something in a pipe or a terminal that nobody has read. By `poll(2)`, which of a terminal also sees what
+/// is still on its way.
 pub fn has_unread(end: &OwnedFd) -> bool {
-    crate::sys::fd::unread(end.as_fd()).is_ok_and(|bytes| bytes > 0)
+    let mut polled = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+        && polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
 }
 
 /// How the two descriptors are served; the relays tell by `ended` that nothing more comes. `read` tells that all of it must

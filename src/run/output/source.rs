@@ -1,13 +1,14 @@
-//! One pipe of one generation: what is read from it and where that goes.
+//! One pipe, or the terminal, of one generation: what is read from it and where that goes.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use tracing::debug;
 
-use crate::core::output::{self, Batch, Cutter, Entry, Head, LONGEST_LINE, Prefix, Stream, filter};
+use crate::core::output::{self, Batch, Cutter, Entry, Head, LONGEST_LINE, Prefix, Returns, Stream, filter};
 use crate::core::settings::{FileLogFormat, LogLevel, LogSettings, OnSlow};
 use crate::core::units::utc_text;
 use crate::run::log;
@@ -16,6 +17,7 @@ use super::file::LogFile;
 use super::memory::Memory;
 use super::pump::READ;
 use super::target::{self, Target};
+use super::terminal::Terminal;
 use super::{is_hidden, journal, later};
 
 /// So much that is laid out is written at once, or more.
@@ -105,13 +107,17 @@ impl Buffers {
     }
 }
 
-/// One pipe of one generation.
+/// One pipe of one generation, or its terminal.
 pub struct Source {
-    number: u64,
+    /// Which one it is, for who reads them all.
+    pub number: u64,
     from: Arc<OwnedFd>,
     plan: Arc<Plan>,
     generation: u64,
     stream: Stream,
+    /// Those who are attached, when it is a terminal.
+    terminal: Option<Arc<Terminal>>,
+    returns: Returns,
     head: Head,
     entry: Option<Entry>,
     cutter: Cutter,
@@ -125,18 +131,20 @@ pub struct Source {
 
 impl Source {
     /// The reading end of a generation's pipe.
-    pub fn new(number: u64, from: Arc<OwnedFd>, plan: Arc<Plan>, generation: u64, stream: Stream) -> Source {
+    pub fn new(from: Arc<OwnedFd>, plan: Arc<Plan>, generation: u64, stream: Stream) -> Source {
         let head = Head::new(&plan.service, generation, stream);
         let journal = matches!(plan.forms[stream as usize], Form::Journal);
         let entry = journal.then(|| Entry::new(&plan.service, generation, stream));
         let cutter = Cutter::default();
         let (level, level_of_all, level_in_file) = (None, None, None);
         Source {
-            number,
+            number: 0,
             from,
             plan,
             generation,
             stream,
+            terminal: None,
+            returns: Returns::default(),
             head,
             entry,
             cutter,
@@ -145,6 +153,16 @@ impl Source {
             level_in_file,
             shown: 0,
         }
+    }
+
+    /// The same of a terminal.
+    pub fn on_terminal(self, terminal: Arc<Terminal>) -> Source {
+        Source { terminal: Some(terminal), ..self }
+    }
+
+    /// The pipe, for whoever keeps it open.
+    pub fn from(&self) -> Arc<OwnedFd> {
+        self.from.clone()
     }
 
     /// The pipe.
@@ -167,15 +185,24 @@ impl Source {
         let plan = self.plan.clone();
         // Held before reading, so that whoever sees an empty pipe and opens it finds all in it.
         let mut held = plan.memory.hold();
-        let length = match nix::unistd::read(&self.from, &mut read[LONGEST_LINE..]) {
-            Ok(0) => {
+        let start = LONGEST_LINE + self.returns.put_back(&mut read[LONGEST_LINE..]);
+        let mut length = match nix::unistd::read(&self.from, &mut read[start..]) {
+            // A terminal that nothing has open any more gives EIO.
+            Ok(0) | Err(Errno::EIO) => {
                 drop(held);
                 self.end(buffers);
                 return false;
             }
             Ok(length) => length,
-            Err(errno) => return io::Error::from(errno).kind() == io::ErrorKind::Interrupted,
+            Err(errno) => {
+                let kind = io::Error::from(errno).kind();
+                return matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
+            }
         };
+        if let Some(terminal) = &self.terminal {
+            terminal.show(&read[start..start + length]);
+            length = self.returns.take_out(&mut read[LONGEST_LINE..start + length]);
+        }
         let time = log::now();
         let lines = self.cutter.cut(read, length);
         if !lines.is_empty() {
@@ -311,6 +338,9 @@ impl Source {
 
     /// There is no more: a line without an end gets one.
     pub fn end(&mut self, buffers: &mut Buffers) {
+        if let Some(terminal) = self.terminal.take() {
+            terminal.closed(self.generation);
+        }
         let mut rest = self.cutter.take_partial();
         if rest.is_empty() {
             return;

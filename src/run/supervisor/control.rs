@@ -199,6 +199,7 @@ impl Supervisor {
             Request::Reports => self.reports(),
             Request::LatestReport(service) => self.latest_report(&service),
             Request::Logs { service, lines, follow } => self.logs(&service, lines, follow),
+            Request::Attach { service } => self.attach(&service),
             Request::Command { service, verb, wait } => return self.command(&service, verb, wait, reply),
             Request::Reload { wait } => return self.reload(Some((reply, wait))),
             Request::StopAll { wait } => return self.stop_all(wait, reply),

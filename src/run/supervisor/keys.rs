@@ -220,7 +220,7 @@ async fn asked(outbox: &UnboundedSender<Happening>, request: Request) -> Option<
 fn at_once(reply: Reply) -> Option<Answer> {
     match reply {
         Reply::Whole(answer) => Some(answer),
-        Reply::OnThread(_) | Reply::Follow { .. } => None,
+        Reply::OnThread(_) | Reply::Follow { .. } | Reply::Attach(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod above;
 mod act;
+mod attach;
 mod calls;
 mod check;
 mod console;
@@ -252,6 +253,7 @@ impl Supervisor {
         self.start_up.look(clock::now(), &self.fleet);
         self.look_at_commands();
         self.look_at_reloads();
+        self.look_at_terminals();
         self.manager.look(clock::now(), &self.fleet);
     }
 
@@ -301,6 +303,7 @@ impl Slot {
             coming: None,
             alone: false,
             output,
+            terminal: Arc::default(),
             looking: None,
             explaining: 0,
             farewell: None,

@@ -284,6 +284,11 @@ impl Supervisor {
             terminal: self.terminal,
         };
         tell::transition(&subject, &transition);
+        if slot.terminal.is_watched()
+            && let Some(text) = tell::for_attached(&subject, &transition)
+        {
+            slot.terminal.note(text);
+        }
         if let Some(debugged) = slot.settings.debugged.as_ref().filter(|_| is_start(&transition)) {
             tell::debugged(&slot.settings.name, debugged);
         }

@@ -15,7 +15,7 @@ use crate::core::report::TimelineEntry;
 use crate::core::service::{Generation, Sender};
 use crate::core::settings::ServiceSettings;
 use crate::core::time::Moment;
-use crate::run::output::Output;
+use crate::run::output::{Output, Terminal};
 use crate::run::preflight::Files;
 use crate::sys::keeper::Keeper;
 use crate::sys::notify_socket::NotifySocket;
@@ -38,6 +38,8 @@ pub struct Slot {
     pub alone: bool,
     /// What it writes.
     pub output: Output,
+    /// Its terminal, when it has one of its own.
+    pub terminal: Arc<Terminal>,
     /// Whether it is the one command of the command line, whose stdin and output are its own.
     pub single: bool,
     /// The uid it runs as.
@@ -128,6 +130,8 @@ pub struct Live {
     pub keeper: Rc<Keeper>,
     /// Where it says that it is ready, unless nobody is to hear it.
     pub notify: Option<Rc<NotifySocket>>,
+    /// Its side of its own terminal: what is written there can be read for as long as it lives, whatever it closes.
+    pub _terminal: Option<OwnedFd>,
     /// Its main process, once executed.
     pub main: Option<i32>,
     /// The tasks that watch the keeper and the notify socket, for as long as it lives.

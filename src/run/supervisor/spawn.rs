@@ -72,8 +72,7 @@ pub fn start(
     let address = notify.as_ref().map_or("", |notify| notify.address());
     let variables = variables(slot, (generation, &files), address, &passed, (identity.as_ref(), limits))?;
     slot.output.open_file().map_err(|problem| log_file_failure(&problem))?;
-    let [stdout, stderr] = slot.output.ends(generation.0).map_err(failed("duplicating the output"))?;
-    let stdio = |end: Option<_>| end.map_or(Stdio::Inherit, Stdio::Fd);
+    let (stdio, terminal) = stdio(slot, generation)?;
     let (filter, calls) = calls(slot, generation, outbox, id)?;
     let (sign, ready_fd) = sign(slot, generation, passed.len())?;
     let plan = SpawnPlan {
@@ -83,7 +82,8 @@ pub fn start(
         directory: service.directory.as_deref().map(|path| c_string(path.as_os_str())).transpose()?,
         identity,
         attributes: attributes(&service.process),
-        stdio: [if slot.single { Stdio::Inherit } else { Stdio::Null }, stdio(stdout), stdio(stderr)],
+        stdio,
+        own_terminal: terminal.is_some(),
         pid_variables: pid_variables(&service, &passed),
         passed: passed.into_iter().map(|(_, fd)| fd).collect(),
         ready_fd,
@@ -101,7 +101,31 @@ pub fn start(
         watches.push(watch(notify.clone(), NotifySocket::fd, outbox.clone(), readable).map_err(failed("watching"))?);
     }
     let probed = sign.as_ref().map(|sign| sign.facts.clone());
-    Ok(Live { keeper, notify, main: None, tasks: watches, calls, sign, probed, probes: Vec::new() })
+    Ok(Live {
+        keeper,
+        notify,
+        _terminal: terminal,
+        main: None,
+        tasks: watches,
+        calls,
+        sign,
+        probed,
+        probes: Vec::new(),
+    })
+}
+
+/// Its descriptors 0 to 2, and its side of its terminal if it has one of its own.
+fn stdio(slot: &Slot, generation: Generation) -> Result<([Stdio; 3], Option<OwnedFd>), ExecFailure> {
+    if slot.settings.terminal && !slot.single {
+        let failed = failed("making its terminal");
+        let side = slot.output.terminal(generation.0, &slot.terminal).map_err(&failed)?;
+        let copy = || side.try_clone().map(Stdio::Fd).map_err(&failed);
+        return Ok(([copy()?, copy()?, copy()?], Some(side)));
+    }
+    let [stdout, stderr] = slot.output.ends(generation.0).map_err(failed("duplicating the output"))?;
+    let stdio = |end: Option<_>| end.map_or(Stdio::Inherit, Stdio::Fd);
+    let input = if slot.single { Stdio::Inherit } else { Stdio::Null };
+    Ok(([input, stdio(stdout), stdio(stderr)], None))
 }
 
 /// What has the service's calls about its ports answered, where that was asked for.
@@ -211,7 +235,10 @@ fn variables(
     let service = &slot.settings;
     let limits = service.process.go_limits.then(|| go_limits(kept)).into_iter().flatten();
     let written = service.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let set = limits.chain(files.variables.iter().cloned()).chain(written);
+    // A launcher without a terminal has none of these for a program that has one.
+    let kind = service.terminal && std::env::var_os("TERM").is_none();
+    let kind = kind.then(|| ("TERM".to_owned(), "xterm-256color".to_owned()));
+    let set = kind.into_iter().chain(limits).chain(files.variables.iter().cloned()).chain(written);
     let special = Special {
         service: &service.name,
         generation: Some(generation),

@@ -139,6 +139,27 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
     }
 }
 
+/// What those are told who are at the terminal of a service; they see what it does.
+pub fn for_attached(subject: &Subject<'_>, transition: &Transition) -> Option<String> {
+    let (service, generation) = (subject.service, subject.generation);
+    match transition {
+        Transition::State { to: State::Starting, .. } => {
+            Some(format!("{service} is starting (generation {generation})"))
+        }
+        Transition::State { to: State::Stopping, .. } if !subject.failed => Some(format!("{service} is stopping")),
+        Transition::NextAttempt { after, .. } => {
+            Some(format!("{service} has ended, and is started again in {}", human_duration(*after)))
+        }
+        Transition::BreakerOpened { cooldown, .. } => {
+            Some(format!("{service} has ended, and is not started again for {}", human_duration(*cooldown)))
+        }
+        Transition::Removed { stays } => {
+            Some(format!("generation {generation} of {service} is removed, you are at generation {}", stays.0))
+        }
+        _ => None,
+    }
+}
+
 /// What happens while two generations are there.
 fn overlap(service: &str, generation: u64, transition: &Transition) {
     match transition {

@@ -57,6 +57,8 @@ pub struct SpawnPlan {
     /// Whether it is a job on the launcher's terminal, if there is one: its stops are told, and its process group takes
     /// the foreground, unless the launcher is in the background itself and has none to give.
     pub foreground: bool,
+    /// Whether its descriptor 0 is a terminal of its own: it leads a session that this terminal controls.
+    pub own_terminal: bool,
     /// The cgroup it is put in.
     pub cgroup: Option<Cgroup>,
     /// A filter that hands some of its calls to the launcher: [`Keeper::take_listener`](super::Keeper::take_listener).
@@ -79,6 +81,7 @@ impl SpawnPlan {
             passed: Vec::new(),
             ready_fd: None,
             foreground: false,
+            own_terminal: false,
             cgroup: None,
             filter: None,
         }
@@ -91,10 +94,12 @@ impl SpawnPlan {
 pub enum Stage {
     /// Making the service's process.
     Forking = 1,
-    /// Making its own process group.
+    /// Making its own process group, or its own session.
     ProcessGroup,
     /// Taking the terminal's foreground.
     Foreground,
+    /// Having its own terminal control its session.
+    Terminal,
     /// Entering its cgroup.
     Cgroup,
     /// `seccomp(2)`.
@@ -124,10 +129,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 16] = [
+    const ALL: [Stage; 17] = [
         Stage::Forking,
         Stage::ProcessGroup,
         Stage::Foreground,
+        Stage::Terminal,
         Stage::Cgroup,
         Stage::Filter,
         Stage::Descriptors,
@@ -154,6 +160,7 @@ impl fmt::Display for Stage {
             Stage::Forking => "creating the process",
             Stage::ProcessGroup => "making a process group",
             Stage::Foreground => "taking the terminal's foreground",
+            Stage::Terminal => "taking its terminal",
             Stage::Cgroup => "entering the cgroup",
             Stage::Filter => "installing the filter for its ports",
             Stage::Descriptors => "passing descriptors",
@@ -280,6 +287,11 @@ impl Prepared {
 
     pub fn filter(&self) -> Option<&Filter> {
         self.kept.filter.as_ref()
+    }
+
+    /// Whether it leads a session on a terminal of its own.
+    pub fn own_terminal(&self) -> bool {
+        self.kept.own_terminal
     }
 
     /// Whether stops and continuations of the main process are told.

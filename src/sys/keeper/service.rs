@@ -40,8 +40,10 @@ pub(super) unsafe extern "C" fn run(argument: *mut libc::c_void) -> libc::c_int 
 
 fn become_service(prepared: &mut Prepared) -> Result<std::convert::Infallible, Failure> {
     die_with_keeper(prepared.keeper);
+    // A new session begins with a process group of its own, too.
     // SAFETY: no memory is involved.
-    if unsafe { libc::setpgid(0, 0) } != 0 {
+    let apart = unsafe { if prepared.own_terminal() { libc::setsid() } else { libc::setpgid(0, 0) } };
+    if apart < 0 {
         return Err(Failure::now(Stage::ProcessGroup));
     }
     take_foreground(prepared.terminal)?;
@@ -52,6 +54,10 @@ fn become_service(prepared: &mut Prepared) -> Result<std::convert::Infallible, F
     }
     install_filter(prepared)?;
     place_descriptors(prepared)?;
+    // SAFETY: no memory is involved.
+    if prepared.own_terminal() && unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } != 0 {
+        return Err(Failure::now(Stage::Terminal));
+    }
     prepared.attributes().apply_as_launcher()?;
     take_identity(prepared)?;
     prepared.attributes().apply_as_service()?;

@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::PATIENCE;
-use super::places::Home;
-use super::processes::{Processes, descendants};
+use super::places::{Home, number};
+use super::processes::{Processes, TOKEN, descendants};
 use super::reports::Report;
 use super::streams::{Source, Streams, pidfd};
 
@@ -67,6 +67,16 @@ impl Running {
     pub(super) fn new(process: Child, input: OwnedFd, streams: Streams, home: Home, token: &str) -> Running {
         let processes = Processes::with(token);
         Running { process, input: Some(input), streams, home, processes, status: None }
+    }
+
+    /// Another command of the launcher in the folder of this run, on a terminal of its own.
+    pub fn on_terminal(&self, words: &[&str]) -> Running {
+        let token = format!("{}-{}", std::process::id(), number());
+        let mut command = self.command_as(env!("CARGO_BIN_EXE_launcher"), words);
+        command.env(TOKEN, &token);
+        let mut streams = Streams::default();
+        let (process, input) = start_on_terminal(command, &mut streams);
+        Running::new(process, input, streams, Home::new(), &token)
     }
 
     /// The pid of what was started.

@@ -145,6 +145,7 @@ fn every_key_reaches_its_setting() {
             max_failures: Some(9),
         },
         interactive: true,
+        terminal: false,
         debugged: None,
         watch: WatchSettings {
             folder: "".into(),
@@ -253,6 +254,8 @@ fn services_that_contradict_each_other() {
     assert!(both("127.0.0.1:80", "udp://127.0.0.1:80", "pass").is_ok());
     let interactive = two("interactive = true", "interactive = true");
     assert_eq!(interactive, ["6:15 service \"a\" already has the terminal"]);
+    let terminals = two("terminal = true\ninteractive = true", "terminal = true");
+    assert_eq!(terminals, ["3:12 a service has one terminal, and interactive gives it another one"]);
     assert_eq!(two("after = [\"b\"]", "after = [\"a\"]"), ["6:10 services wait for each other: a → b → a"]);
     assert_eq!(two("after = [\"a\"]", ""), ["3:10 service \"a\" cannot wait for itself"]);
     assert_eq!(two("after = [\"b\", \"b\"]", ""), ["3:15 \"b\" is here a second time"]);
