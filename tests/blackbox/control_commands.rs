@@ -84,7 +84,12 @@ fn a_reload_is_waited_for_where_it_is_told_of() {
     running.out("reloaded");
     running.err_ever("deaf is ready");
     let told = running.command(&["reload", "deaf"]);
-    assert!(told.code == Some(71) && told.err.contains("deaf has no handler for SIGHUP"), "{told:?}");
+    assert!(
+        told.code == Some(71)
+            && told.err.contains("deaf has no handler for SIGHUP")
+            && told.err.contains("(two at once cannot be: it has no port)"),
+        "{told:?}"
+    );
     assert!(running.command(&["status", "deaf"]).out.starts_with("deaf: ready"), "it was sent nothing");
 }
 

@@ -384,3 +384,78 @@ fn a_reserved_port_is_for_one_and_that_is_said() {
     run.err_ever("api is stopped before it is started again: its port \\\"http\\\" has mode \\\"reserve\\\"");
     assert!(ask(address.0).unwrap().starts_with("generation 2 "));
 }
+
+/// The same service of the file, set otherwise.
+fn write(run: &Running, text: &str) {
+    let text = text.replace("CHILD", &child().display().to_string());
+    let text = format!("[launcher]\nreport_dir = {:?}\n{text}", run.home().join("reports"));
+    run.home().write("launcher.toml", &text);
+}
+
+/// The scriptable child of this generation answers.
+#[track_caller]
+fn serves(address: Address, generation: u64) {
+    let answer = ask(address.0).unwrap();
+    assert!(answer.starts_with(&format!("generation {generation} ")), "{answer}");
+}
+
+#[test]
+fn a_reload_of_launcher_toml_refuses_nobody() {
+    if !needs(&["node"]) {
+        return;
+    }
+    let (address, program) = (Address::new(), format!("{NODE} server.listen({{ fd: 3 }})"));
+    let set = |level: &str| {
+        service(&["node", "-e", &program], address, "pass", &format!("environment = {{ LEVEL = \"{level}\" }}"))
+    };
+    let mut run = running(&set("one"));
+    assert_eq!(ask(address.0).map_err(|problem| problem.to_string()), Ok("generation 1".to_owned()));
+    let clients = Clients::of(address.0);
+    write(&run, &set("two"));
+    let told = run.command(&["reload"]);
+    done(&told);
+    assert!(told.out.contains("~ api: environment.LEVEL\n") && told.out.contains("api is ready after"), "{told:?}");
+    run.err_ever("api is restarted: generation 2 starts while generation 1 serves on");
+    run.err_ever("generation 1 of api has stopped");
+    assert_eq!(ask(address.0).map_err(|problem| problem.to_string()), Ok("generation 2".to_owned()));
+    assert!(!clients.answers(&mut run).is_empty());
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
+#[test]
+fn a_reload_to_what_is_not_ready_leaves_the_old_one_as_it_was() {
+    let address = Address::new();
+    let mut run = running(&child_of(address, &SERVES, ""));
+    write(&run, &child_of(address, &["exit 42"], "start_timeout = \"20s\""));
+    let told = run.command(&["reload"]);
+    assert_eq!(told.code, Some(42), "{told:?}");
+    let why = "api did not become ready: api exited with code 42";
+    assert!(told.err.contains(why), "{told:?}");
+    assert!(told.err.contains("; generation 1 serves on, as launcher.toml had it before"), "{told:?}");
+    let reports = run.reports("api");
+    assert_eq!((reports.len(), &reports[0].0["generation"]), (1, &serde_json::json!(2)));
+    serves(address, 1);
+    // The file is what counts for whatever starts it next.
+    let told = run.command(&["restart", "api"]);
+    assert!(told.code == Some(42) && told.err.contains("generation 1 serves on"), "{told:?}");
+    write(&run, &child_of(address, &SERVES, "environment = { LEVEL = \"right\" }"));
+    done(&run.command(&["reload"]));
+    run.err_ever("generation 1 of api has stopped");
+    serves(address, 4);
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+}
+
+#[test]
+fn a_service_without_a_handler_is_reloaded_by_a_restart_that_refuses_nobody() {
+    let address = Address::new();
+    let mut run = running(&child_of(address, &SERVES, ""));
+    let told = run.command(&["reload", "api"]);
+    done(&told);
+    let said = "api has no handler for SIGHUP: it was restarted, and is ready after ";
+    assert!(told.out.starts_with(said), "{told:?}");
+    run.err_ever("generation 1 of api has stopped");
+    serves(address, 2);
+}

@@ -36,6 +36,8 @@ pub enum Verb {
     Restart,
     /// That it reads its configuration again.
     Reload,
+    /// The same of one that has no handler for its reload signal: another generation takes its place.
+    Replace,
     /// That it is sent this signal.
     Signal(Signal),
     /// That its stacks are shown.
@@ -49,7 +51,7 @@ impl Verb {
             Verb::Start => "start",
             Verb::Stop => "stop",
             Verb::Restart => "restart",
-            Verb::Reload => "reload",
+            Verb::Reload | Verb::Replace => "reload",
             Verb::Signal(_) => "signal",
             Verb::Dump => "dump",
         }
@@ -60,7 +62,7 @@ impl Verb {
         match self {
             Verb::Start => Some(Event::StartRequested),
             Verb::Stop => Some(Event::StopRequested(StopCause::Request)),
-            Verb::Restart => Some(Event::RestartRequested),
+            Verb::Restart | Verb::Replace => Some(Event::RestartRequested),
             Verb::Reload => Some(Event::SignalReceived(service.settings().reload_signal)),
             Verb::Signal(signal) => Some(Event::SignalReceived(signal)),
             Verb::Dump => None,
@@ -162,6 +164,15 @@ impl Before {
     }
 }
 
+/// What is done for what is asked. A service without a handler for its reload signal, which would end it, takes over its
+/// configuration by a restart, where that refuses nobody.
+pub fn meant(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal) -> bool) -> Verb {
+    let deaf = fleet.service(id).is_some_and(|service| {
+        service.state() == State::Ready && !catches(service.settings().reload_signal) && fleet.overlaps(id).is_ok()
+    });
+    if verb == Verb::Reload && deaf { Verb::Replace } else { verb }
+}
+
 /// Why a command makes no sense now; nothing is done then.
 ///
 /// `caught` are the signals that the main process has handlers for, if it is known.
@@ -178,8 +189,10 @@ pub fn refuse(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal)
         }
         Verb::Reload if !catches(service.settings().reload_signal) => {
             let signal = service.settings().reload_signal;
+            let why =
+                fleet.overlaps(id).err().map(|why| format!(" (two at once cannot be: {why})")).unwrap_or_default();
             refused(format!(
-                "{name} has no handler for {signal}, which would end it: set reload_signal, or use launcher restart {name}"
+                "{name} has no handler for {signal}, which would end it: set reload_signal, or use launcher restart {name}{why}"
             ))
         }
         Verb::Dump if !service.may_run() => refused(format!("no process of {name} runs ({})", service.state().name())),
@@ -204,9 +217,11 @@ impl Pending {
         let beside = fleet.beside(id).filter(|(_, part, _)| *part == Part::Successor);
         let beside = beside.and_then(|(successor, ..)| successor.generation());
         let target = match verb {
-            Verb::Restart if let Some(successor) = beside => successor.0 + u64::from(fleet.will_restart_again(id)),
-            Verb::Start | Verb::Restart if generation > before.generation || begun => generation,
-            Verb::Start | Verb::Restart => generation + 1,
+            Verb::Restart | Verb::Replace if let Some(successor) = beside => {
+                successor.0 + u64::from(fleet.will_restart_again(id))
+            }
+            Verb::Start | Verb::Restart | Verb::Replace if generation > before.generation || begun => generation,
+            Verb::Start | Verb::Restart | Verb::Replace => generation + 1,
             _ => before.generation,
         };
         let idle = match verb {
@@ -240,7 +255,7 @@ impl Pending {
     pub fn look(&mut self, now: Moment, fleet: &Fleet, ledger: &Ledger) -> Option<Outcome> {
         let service = fleet.service(self.id)?;
         match self.verb {
-            Verb::Start | Verb::Restart => self.look_up(now, fleet, service, ledger),
+            Verb::Start | Verb::Restart | Verb::Replace => self.look_up(now, fleet, service, ledger),
             Verb::Stop => self.look_down(service),
             Verb::Reload => self.look_at_reload(now, service),
             Verb::Signal(signal) => Some(self.look_at_signal(service, signal, ledger)),
@@ -255,8 +270,14 @@ impl Pending {
         let ended = |cause| service.outcome().is_some_and(|outcome| outcome.cause == cause);
         if newer && service.state() == State::Ready {
             let took = human_duration(now.since(self.began));
-            let text =
-                if self.idle { format!("{name} is ready already") } else { format!("{name} is ready after {took}") };
+            let signal = service.settings().reload_signal;
+            let text = match self.verb {
+                _ if self.idle => format!("{name} is ready already"),
+                Verb::Replace => {
+                    format!("{name} has no handler for {signal}: it was restarted, and is ready after {took}")
+                }
+                _ => format!("{name} is ready after {took}"),
+            };
             return Some(outcome(service, self.verb, 0, 200, text));
         }
         if newer && ended(OutcomeCause::Completed) {
@@ -348,7 +369,9 @@ fn failed(service: &Service, verb: Verb, finding: &Finding, stays: bool) -> Outc
     let name = &service.settings().name;
     let mut text = format!("{name} did not become ready: {}", finding.summary);
     if let Some(Generation(number)) = service.generation().filter(|_| stays) {
-        text = format!("{text}; generation {number} serves on");
+        let former = service.settings() != service.next_settings();
+        let former = if former { ", as launcher.toml had it before" } else { "" };
+        text = format!("{text}; generation {number} serves on{former}");
     }
     // An exit with 0 before it was ready is no success.
     let code = if finding.exit_code == 0 { code::DEADLINE } else { finding.exit_code };

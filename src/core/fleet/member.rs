@@ -69,12 +69,11 @@ impl Member {
         }
     }
 
-    /// Whether a second generation can serve beside the first.
+    /// Whether a second generation, set as launcher.toml has it by now, can serve beside the first.
     pub(super) fn overlaps(&self) -> Result<(), NoOverlap> {
         match &self.alone {
-            _ if self.service.next_settings() != self.service.settings() => Err(NoOverlap::Changed),
             Some(why) => Err(why.clone()),
-            None => self.service.settings().overlaps(),
+            None => self.service.settings().overlaps_with(self.service.next_settings()),
         }
     }
 

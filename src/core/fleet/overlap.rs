@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::service::{Action, Event, Generation, NoOverlap, Service, State, StopCause, Transition};
 use crate::core::time::Moment;
 
-use super::member::Again;
+use super::member::{Again, Member};
 use super::{Fleet, ServiceId, Turn};
 
 /// How long one that leaves still accepts what was on its way to it when new connections were steered to the other: a
@@ -112,6 +112,14 @@ impl Fleet {
     pub fn beside(&self, id: ServiceId) -> Option<(&Service, Part, Option<Percent>)> {
         let beside = self.members.get(id.0)?.beside.as_ref()?;
         Some((&beside.service, beside.part, beside.canary))
+    }
+
+    /// Whether a restart of this service begins beside the generation that serves.
+    ///
+    /// # Errors
+    /// Why two generations of it cannot serve at once; also when there is no such service.
+    pub fn overlaps(&self, id: ServiceId) -> Result<(), NoOverlap> {
+        self.members.get(id.0).map_or(Err(NoOverlap::NoPort), Member::overlaps)
     }
 
     /// Whether a restart was asked for that only begins when the one that goes on is over.

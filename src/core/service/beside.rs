@@ -38,8 +38,8 @@ pub enum NoOverlap {
     Port(String, PortMode),
     /// Its port of this name was to be kept open for both, and could not be.
     NotKept(String),
-    /// Its next generation is set otherwise: it may have other ports, or another user who has them.
-    Changed,
+    /// Its next generation is set otherwise by this key, which is of what two generations have together.
+    Changed(&'static str),
     /// Its debugger has one address for it.
     Debugged,
     /// It has the terminal, and there is one.
@@ -63,7 +63,7 @@ impl fmt::Display for NoOverlap {
             NoOverlap::NotKept(name) => {
                 write!(f, "launcher could not keep its port{} open for it, so only one process can listen", named(name))
             }
-            NoOverlap::Changed => write!(f, "launcher.toml sets it otherwise now"),
+            NoOverlap::Changed(key) => write!(f, "launcher.toml has another {key} for it now"),
             NoOverlap::Debugged => write!(f, "it waits for its debugger, which finds one process"),
             NoOverlap::Interactive => write!(f, "it has the terminal"),
             NoOverlap::NotifySocket => write!(f, "its notify_socket is one path"),
@@ -95,6 +95,23 @@ impl ServiceSettings {
             () if self.ready == Ready::Exited => Err(NoOverlap::Exits),
             () if matches!(self.ready, Ready::Tcp(_) | Ready::Http(_) | Ready::Exec(_)) => Err(NoOverlap::Probe),
             () => Ok(()),
+        }
+    }
+
+    /// Whether a generation that is set as `next` can serve beside one that is set as this is.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn overlaps_with(&self, next: &ServiceSettings) -> Result<(), NoOverlap> {
+        let together = [
+            ("port", self.ports == next.ports),
+            ("user", self.user == next.user),
+            ("group", self.process.group == next.process.group),
+            ("log", self.log == next.log),
+        ];
+        match together.iter().find(|(_, same)| !same) {
+            Some((key, _)) => Err(NoOverlap::Changed(key)),
+            None => self.overlaps().and_then(|()| next.overlaps()),
         }
     }
 

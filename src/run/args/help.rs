@@ -128,12 +128,13 @@ ready in time; 126 not executable; else the code with which it ended, 128+n by s
 
 pub(super) const RELOAD_HELP: &str = "\
 Without a service launcher.toml is read again: what is different is told, services that are gone are stopped, new ones
-started, and those restarted whose processes must be started anew for it. Others go on. A file with an error changes
+started, and those restarted whose processes must be started anew for it, as by launcher restart: beside the old one where
+two can serve, which stays as it was if the new one is not ready. Others go on. A file with an error changes
 nothing; all errors are shown, and the exit code is 78. It is read again by itself where a service has `watch`.
 
 A service that is named reads its own configuration again: it is sent its reload_signal, HUP by default. One that
-says RELOADING=1 and READY=1 (sd_notify) is waited for. One that has no handler for the signal is sent nothing: it would
-end.
+says RELOADING=1 and READY=1 (sd_notify) is waited for. One that has no handler for the signal, which
+would end it, is restarted beside itself where two can serve; else nothing is done.
 
 Exit codes: 0 all is as the file says; 71 no such launcher, or it has no file; 78 the file is wrong; 126, 127 a program
 cannot be executed or found, and nothing was changed; else as that of restart for the first service that is not ready";

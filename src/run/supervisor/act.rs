@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::info;
 
-use crate::core::control::command::refuse;
+use crate::core::control::command::{meant, refuse};
 use crate::core::control::{Answer, Before, Outcome, Pending, Verb};
 use crate::core::diagnosis::diagnose;
 use crate::core::facts::{Facts, Occasion};
@@ -52,7 +52,9 @@ impl Supervisor {
         let main = live.and_then(|live| live.main);
         // Where it cannot be seen, nothing speaks against it.
         let caught = main.and_then(procfs::caught_signals);
-        if let Some(outcome) = refuse(&self.fleet, id, verb, |signal| caught.is_none_or(|set| set.contains(signal))) {
+        let catches = |signal| caught.is_none_or(|set| set.contains(signal));
+        let verb = meant(&self.fleet, id, verb, catches);
+        if let Some(outcome) = refuse(&self.fleet, id, verb, catches) {
             let _ = ear.send(Reply::Whole(outcome.answer()));
             return;
         }
@@ -125,7 +127,7 @@ impl Supervisor {
         let live = course.and_then(|course| course.live.as_ref());
         let pids = live.map(|live| live.keeper.members()).unwrap_or_default();
         let mut facts = Facts::new(slot.settings.name.clone(), Occasion::Requested);
-        facts.command = spawn::command_for_people(slot);
+        facts.command = course.map(|course| spawn::command_for_people(slot, course.generation)).unwrap_or_default();
         facts.elapsed = course.and_then(|course| course.history.running(clock::now())).unwrap_or_default();
         let meta = Meta {
             generation: course.filter(|_| live.is_some()).map_or(0, |course| course.generation.0),

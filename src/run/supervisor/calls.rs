@@ -205,7 +205,7 @@ impl Supervisor {
     /// A port may listen now: this is seen at once, and not only when it is looked for the next time.
     fn look_for_listeners(&mut self, id: ServiceId, generation: Generation) {
         let slot = &self.slots[id.0];
-        let by_ports = matches!(slot.settings.ready, Ready::Auto | Ready::Listen);
+        let by_ports = matches!(slot.settings_of(generation).ready, Ready::Auto | Ready::Listen);
         let Some(live) = slot.live(generation).filter(|live| by_ports && !live.probes.is_empty()) else { return };
         let awaited = slot.ports.awaited();
         if sock_diag::listening(&awaited, || live.keeper.members()).into_iter().all(|listening| listening) {

@@ -40,7 +40,7 @@ impl Supervisor {
     pub(super) fn check(&mut self, now: Moment, id: ServiceId, generation: Generation) {
         let slot = &mut self.slots[id.0];
         slot.begin(now, generation, Check::new(None));
-        let settings = slot.settings.clone();
+        let settings = slot.settings_of(generation).clone();
         let files = match preflight::answer_at_once(&settings) {
             true => preflight::files(&settings),
             false => match self.look_on_a_thread(id, generation) {
@@ -58,15 +58,15 @@ impl Supervisor {
         let slot = &mut self.slots[id.0];
         // One that does not come back is enough.
         if slot.looking.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return Err(preflight::no_answer(&slot.settings));
+            return Err(preflight::no_answer(slot.settings_of(generation)));
         }
-        let (settings, outbox) = (slot.settings.clone(), self.outbox.clone());
+        let (settings, outbox) = (slot.settings_of(generation).clone(), self.outbox.clone());
         let look = move || {
             let _ = outbox.send(Happening::Looked(id, generation, Box::new(preflight::files(&settings))));
         };
         let started = std::thread::Builder::new().name("preflight".into()).spawn(look);
         slot.looking = Some(started.map_err(|problem| preflight::no_thread(&problem))?);
-        let (settings, outbox) = (slot.settings.clone(), self.outbox.clone());
+        let (settings, outbox) = (slot.settings_of(generation).clone(), self.outbox.clone());
         let limit = Task::start(async move {
             tokio::time::sleep(settings.start_timeout).await;
             let _ = outbox.send(Happening::Looked(

@@ -88,6 +88,7 @@ impl Supervisor {
         self.trial_explained(id, &explained);
         self.control.explained(id, generation, &explained);
         self.look_at_commands();
+        self.look_at_reloads();
         self.say();
         if explained.awaited {
             self.tell(id, Event::Explained(generation));
@@ -130,9 +131,10 @@ impl Supervisor {
     fn block(&self, id: ServiceId, explained: &Explained, path: &str) -> String {
         let leaves = self.fleet.service(id).and_then(|service| service.generation());
         let leaves = leaves.is_some_and(|serving| serving.0 > explained.report.generation);
+        let generation = Generation(explained.report.generation);
         let limit = match explained.report.kind {
-            Occasion::StopTimeout if leaves => Some(self.slots[id.0].settings.drain_timeout),
-            kind => self.limit_of(id, kind),
+            Occasion::StopTimeout if leaves => Some(self.slots[id.0].settings_of(generation).drain_timeout),
+            kind => self.limit_of(id, generation, kind),
         };
         let context = Context {
             attempt: explained.report.attempt,
@@ -148,8 +150,8 @@ impl Supervisor {
     }
 
     /// The limit that was missed on this occasion.
-    pub(super) fn limit_of(&self, id: ServiceId, occasion: Occasion) -> Option<Duration> {
-        let settings = &self.slots[id.0].settings;
+    pub(super) fn limit_of(&self, id: ServiceId, generation: Generation, occasion: Occasion) -> Option<Duration> {
+        let settings = self.slots[id.0].settings_of(generation);
         match occasion {
             Occasion::StopTimeout => Some(settings.stop_timeout),
             Occasion::Watchdog => settings.watchdog,

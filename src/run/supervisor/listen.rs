@@ -164,7 +164,7 @@ impl Supervisor {
             Message::ExecFailed { stage, errno } => {
                 let slot = &mut self.slots[id.0];
                 let program = slot.course(generation).map(|course| course.files.program.as_path());
-                let failure = super::spawn::exec_failure(&slot.settings, program, stage, errno);
+                let failure = super::spawn::exec_failure(slot.settings_of(generation), program, stage, errno);
                 slot.note(now, generation, failure.summary.clone());
                 self.tell(id, Event::SpawnFailed(generation, Box::new(failure)));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::core::facts::{Facts, Occasion};
-use crate::core::fleet::{FleetEvent, ServiceId};
+use crate::core::fleet::{FleetEvent, Part, ServiceId};
 use crate::core::report::Meta;
 use crate::core::requirement::{News, words as requirement_words};
 use crate::core::service::{Action, Event, Generation, Outlook, State, Transition};
@@ -28,7 +28,10 @@ impl Supervisor {
     pub(super) fn perform(&mut self, now: Moment, id: ServiceId, action: Action) {
         match action {
             Action::Check(generation) => {
-                self.slots[id.0].take_coming(&mut self.outputs);
+                // A successor has what is coming for itself, until it takes the place of the one that serves.
+                if !self.is_successor(id, generation) {
+                    self.slots[id.0].take_coming(&mut self.outputs);
+                }
                 self.check(now, id, generation);
             }
             Action::Try { generation, requirement, limit } => self.try_requirement(id, generation, requirement, limit),
@@ -71,6 +74,11 @@ impl Supervisor {
         }
     }
 
+    fn is_successor(&self, id: ServiceId, generation: Generation) -> bool {
+        let beside = self.fleet.beside(id).filter(|(_, part, _)| *part != Part::Leaving);
+        beside.is_some_and(|(service, ..)| service.generation() == Some(generation))
+    }
+
     fn with_live(&mut self, id: ServiceId, generation: Generation, act: impl FnOnce(&mut super::slot::Live)) {
         if let Some(live) = self.slots[id.0].live_mut(generation) {
             act(live);
@@ -104,8 +112,8 @@ impl Supervisor {
     fn try_requirement(&mut self, id: ServiceId, generation: Generation, index: usize, limit: Duration) {
         let outbox = self.outbox.clone();
         let slot = &mut self.slots[id.0];
-        let Some(requirement) = slot.settings.requirements.get(index).cloned() else { return };
-        let service = slot.settings.clone();
+        let service = slot.settings_of(generation).clone();
+        let Some(requirement) = service.requirements.get(index).cloned() else { return };
         let task = Task::start(async move {
             let outcome = require::attempt(requirement, Some(service), limit).await;
             let _ = outbox.send(Happening::RequirementTried(id, generation, index, outcome));
@@ -119,7 +127,7 @@ impl Supervisor {
         let outbox = self.outbox.clone();
         let slot = &mut self.slots[id.0];
         let awaited = slot.ports.awaited();
-        let service = slot.settings.clone();
+        let service = slot.settings_of(generation).clone();
         let Some(live) = slot.live_mut(generation) else { return };
         let keeper = live.keeper.clone();
         let sign = live.sign.take();
@@ -167,13 +175,13 @@ impl Supervisor {
         let slot = &mut self.slots[id.0];
         let pids = slot.live(generation).map(|live| live.keeper.members()).unwrap_or_default();
         slot.output.settle();
-        facts.command = spawn::command_for_people(slot);
+        facts.command = spawn::command_for_people(slot, generation);
         let Some(course) = slot.courses.iter_mut().find(|course| course.generation == generation) else { return };
         course.history.failed = !matches!(facts.occasion, Occasion::StopTimeout | Occasion::Requested);
         let history = &course.history;
         facts.elapsed = history.running(now).unwrap_or_else(|| now.since(history.began));
-        facts.start_timeout = slot.settings.start_timeout;
-        facts.ready = slot.settings.ready.clone();
+        facts.start_timeout = course.settings.start_timeout;
+        facts.ready = course.settings.ready.clone();
         facts.probe = course.live.as_ref().and_then(|live| live.probed.as_ref()).map(|probed| probed.borrow().clone());
         facts.was_ready = history.ready;
         facts.notified = history.notified.clone();
@@ -195,7 +203,7 @@ impl Supervisor {
             timeline: history.timeline.clone(),
         };
         let pids = if awaited { pids } else { Vec::new() };
-        let settings = slot.settings.clone();
+        let settings = course.settings.clone();
         let program = Some(course.files.program.clone()).filter(|program| !program.as_os_str().is_empty());
         let outlook = subject.outlook;
         let case = Case { facts, pids, settings, program, meta, store, awaited, outlook };
@@ -229,6 +237,9 @@ impl Supervisor {
             trial.trial.heard(now, id, &transition);
         }
         self.start_up.note(now, id, &transition);
+        if matches!(transition, Transition::Superseded { .. } | Transition::LeftAlone { .. }) {
+            self.slots[id.0].take_coming(&mut self.outputs);
+        }
         let course = self.slots[id.0].course_mut(generation);
         let mut none = History::default();
         let history = course.map_or(&mut none, |course| &mut course.history);
@@ -289,7 +300,7 @@ impl Supervisor {
         {
             slot.terminal.note(text);
         }
-        if let Some(debugged) = slot.settings.debugged.as_ref().filter(|_| is_start(&transition)) {
+        if let Some(debugged) = slot.settings_of(generation).debugged.as_ref().filter(|_| is_start(&transition)) {
             tell::debugged(&slot.settings.name, debugged);
         }
     }

@@ -62,6 +62,8 @@ pub struct Slot {
 pub struct Course {
     /// Which one.
     pub generation: Generation,
+    /// What it is told to do.
+    pub settings: Arc<ServiceSettings>,
     /// What its check found in its files.
     pub files: Files,
     /// Its check, while that is under way.
@@ -81,7 +83,8 @@ impl Slot {
         let mut history = History { began: now, ..History::default() };
         history.note(now, "checking");
         let (files, tries) = (Files::default(), BTreeMap::new());
-        self.courses.push(Course { generation, files, check: Some(check), tries, live: None, history });
+        let settings = self.coming.as_ref().unwrap_or(&self.settings).clone();
+        self.courses.push(Course { generation, settings, files, check: Some(check), tries, live: None, history });
     }
 
     /// What is known of a generation, if it is known yet or still.
@@ -92,6 +95,11 @@ impl Slot {
     /// The same, to be changed.
     pub fn course_mut(&mut self, generation: Generation) -> Option<&mut Course> {
         self.courses.iter_mut().find(|course| course.generation == generation)
+    }
+
+    /// What a generation is told to do: one beside another may be set otherwise.
+    pub fn settings_of(&self, generation: Generation) -> &Arc<ServiceSettings> {
+        self.course(generation).map_or(&self.settings, |course| &course.settings)
     }
 
     /// The processes of a generation, while it lives.

@@ -63,7 +63,7 @@ pub fn start(
     id: ServiceId,
     groups: &Groups,
 ) -> Result<Live, ExecFailure> {
-    let service = slot.settings.clone();
+    let service = slot.settings_of(generation).clone();
     let limits = groups.kept(&service);
     let files = slot.course(generation).map(|course| course.files.clone()).unwrap_or_default();
     let identity = preflight::user(&service)?;
@@ -77,7 +77,7 @@ pub fn start(
     let (sign, ready_fd) = sign(slot, generation, passed.len())?;
     let plan = SpawnPlan {
         program: c_string(files.program.as_os_str())?,
-        argv: arguments(slot)?,
+        argv: arguments(slot, generation)?,
         envp: variables,
         directory: service.directory.as_deref().map(|path| c_string(path.as_os_str())).transpose()?,
         identity,
@@ -116,7 +116,7 @@ pub fn start(
 
 /// Its descriptors 0 to 2, and its side of its terminal if it has one of its own.
 fn stdio(slot: &Slot, generation: Generation) -> Result<([Stdio; 3], Option<OwnedFd>), ExecFailure> {
-    if slot.settings.terminal && !slot.single {
+    if slot.settings_of(generation).terminal && !slot.single {
         let failed = failed("making its terminal");
         let side = slot.output.terminal(generation.0, &slot.terminal).map_err(&failed)?;
         let copy = || side.try_clone().map(Stdio::Fd).map_err(&failed);
@@ -162,7 +162,7 @@ type Given = Option<(RawFd, OwnedFd)>;
 /// Of making a pipe, or when so many descriptors are passed that there is none left with this number.
 fn sign(slot: &Slot, generation: Generation, passed: usize) -> Result<(Option<Sign>, Given), ExecFailure> {
     let ports: BTreeMap<&str, u16> = slot.ports.numbers().into_iter().collect();
-    let ready = &slot.settings.ready;
+    let ready = &slot.settings_of(generation).ready;
     let (mut line, mut given, mut output) = (None, None, None);
     match ready {
         Ready::Fd(number) => {
@@ -209,20 +209,21 @@ fn pid_variables(service: &ServiceSettings, passed: &[(String, RawFd)]) -> Vec<&
 }
 
 /// The command line with `{port.NAME}` replaced.
-fn arguments(slot: &Slot) -> Result<Vec<CString>, ExecFailure> {
-    expanded(slot).iter().map(|argument| c_string(argument)).collect()
+fn arguments(slot: &Slot, generation: Generation) -> Result<Vec<CString>, ExecFailure> {
+    expanded(slot, generation).iter().map(|argument| c_string(argument)).collect()
 }
 
-fn expanded(slot: &Slot) -> Vec<OsString> {
+fn expanded(slot: &Slot, generation: Generation) -> Vec<OsString> {
     let numbers: BTreeMap<&str, u16> = slot.ports.numbers().into_iter().collect();
     let number = |name: &str| numbers.get(name).copied();
     // A placeholder without a number was refused with the settings; should one be left, the program is shown it.
-    slot.settings.command.iter().map(|word| expand(word, number).unwrap_or_else(|_| word.clone())).collect()
+    let command = &slot.settings_of(generation).command;
+    command.iter().map(|word| expand(word, number).unwrap_or_else(|_| word.clone())).collect()
 }
 
 /// The command line as a report shows it.
-pub fn command_for_people(slot: &Slot) -> Vec<String> {
-    expanded(slot).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+pub fn command_for_people(slot: &Slot, generation: Generation) -> Vec<String> {
+    expanded(slot, generation).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 fn variables(
@@ -232,7 +233,7 @@ fn variables(
     passed: &[(String, RawFd)],
     (user, kept): (Option<&Identity>, GroupLimits),
 ) -> Result<Vec<Cow<'static, CStr>>, ExecFailure> {
-    let service = &slot.settings;
+    let service = slot.settings_of(generation);
     let limits = service.process.go_limits.then(|| go_limits(kept)).into_iter().flatten();
     let written = service.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     // A launcher without a terminal has none of these for a program that has one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::core::facts::RequirementFacts;
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::report::text;
-use crate::core::service::StopCause;
+use crate::core::service::{Generation, StopCause};
 use crate::core::settings::{Listen, PortSettings, RequirementSettings};
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
@@ -122,7 +122,8 @@ impl Supervisor {
     }
 
     pub(super) fn trial_explained(&mut self, id: ServiceId, explained: &Explained) {
-        let limit = self.limit_of(id, explained.report.kind);
+        let generation = Generation(explained.report.generation);
+        let limit = self.limit_of(id, generation, explained.report.kind);
         if let Some(watched) = &mut self.trial {
             let report = &explained.report;
             let headline = text::headline(report, limit);

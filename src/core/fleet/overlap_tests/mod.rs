@@ -1,4 +1,5 @@
 mod canary;
+mod renewed;
 
 use super::*;
 use crate::core::exit::Ending;
@@ -290,42 +291,6 @@ fn one_that_would_not_get_the_port_goes_and_comes_again_when_the_old_one_has_gon
     bench.become_ready(G3);
     // From now on it is known.
     assert_eq!(told(&bench.to(Event::RestartRequested)), [&Transition::RestartsAlone(why)]);
-}
-
-/// launcher.toml has changed: what comes up is set as it was before.
-#[test]
-fn one_that_is_set_otherwise_is_stopped_first_and_takes_that_over() {
-    let mut bench = Bench::passing();
-    let renewed = |bench: &Bench, change: fn(&mut ServiceSettings), anew| {
-        let mut settings = bench.fleet.service(API).unwrap().settings().clone();
-        change(&mut settings);
-        FleetEvent::Renewed(vec![(API, Renewal::Changed { settings: settings.into(), anew })])
-    };
-    let command = |bench: &Bench| bench.fleet.service(API).unwrap().settings().command[0].clone();
-    bench.to(Event::RestartRequested);
-    bench.start(G2);
-    let event = renewed(&bench, |settings| settings.command = vec!["other".into()], true);
-    let actions = bench.send(event);
-    assert!(has(&actions, &TERM_2) && !has(&actions, &TERM_1), "{actions:?}");
-    let actions = bench.end(G2, Ending::Code(0));
-    assert_eq!(told(&actions), [&Transition::RestartsAlone(NoOverlap::Changed)]);
-    assert!(has(&actions, &TERM_1) && command(&bench) == "program");
-    assert!(has(&bench.end(G1, Ending::Code(0)), &Action::Check(G3)));
-    assert_eq!(command(&bench), "other");
-    bench.start(G3);
-    bench.become_ready(G3);
-    // What the one that runs takes over is no reason.
-    let event = renewed(&bench, |settings| settings.stop_timeout *= 2, false);
-    assert_eq!(bench.send(event), []);
-    let actions = bench.to(Event::RestartRequested);
-    assert_eq!(told(&actions), [&Transition::Restarting { beside: G3, canary: None }]);
-    let event = renewed(&bench, |settings| settings.stop_timeout *= 2, false);
-    let actions = bench.send(event);
-    assert!(has(&actions, &Action::Check(Generation(5))), "it begins again with that: {actions:?}");
-    bench.start(Generation(5));
-    bench.become_ready(Generation(5));
-    assert_eq!(bench.stands().0, Generation(5));
-    assert_eq!(bench.fleet.service(API).unwrap().settings().stop_timeout, ms(32_000));
 }
 
 /// `on_stop` is for when nothing of it is left.
