@@ -15,6 +15,9 @@ fn main() {
         Some("read") => read(),
         Some("terminal") => terminal(),
         _ => {
+            // Whoever started this may ignore it, as nohup(1) does; what is caught here is as usual in what is executed.
+            // SAFETY: the handler does nothing.
+            unsafe { libc::signal(libc::SIGHUP, nothing as *const () as libc::sighandler_t) };
             signals_come_with_their_senders();
             an_ignored_hangup_stays_ignored();
             the_terminals_signals_are_the_kernels();
@@ -22,6 +25,8 @@ fn main() {
         }
     }
 }
+
+extern "C" fn nothing(_: libc::c_int) {}
 
 /// Tells of each signal, until TERM.
 fn read() {

@@ -10,6 +10,7 @@ mod reports;
 mod running;
 mod streams;
 mod subject;
+mod usual;
 
 pub use places::{Address, needs};
 pub use processes::status_field;

@@ -234,6 +234,7 @@ impl Setup {
     }
 
     fn start(self) -> Running {
+        super::usual::signals_are_usual();
         let words = self.words();
         let token = format!("{}-{}", std::process::id(), number());
         let socket = self.home.join("said");
