@@ -67,7 +67,10 @@ mod tests {
         let facts = fetch(address, Duration::from_millis(200));
         assert_eq!((facts.error.as_deref(), facts.goroutines), (Some("no answer in time"), None));
         drop(silent);
-        let refused = fetch(address, Duration::from_millis(200));
-        assert!(refused.error.unwrap().contains("ECONNREFUSED"), "{}", refused.url);
+        // Held a moment longer by what another test is just starting.
+        crate::sys::testing::comes_to_be(&true, || {
+            let refused = fetch(address, Duration::from_secs(10));
+            refused.error.is_some_and(|error| error.contains("ECONNREFUSED"))
+        });
     }
 }

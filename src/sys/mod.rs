@@ -27,4 +27,6 @@ pub mod seccomp;
 pub mod signals;
 pub mod sock_diag;
 pub mod terminal;
+#[cfg(test)]
+pub mod testing;
 pub mod users;

@@ -105,6 +105,7 @@ fn refused(listen: &Listen, raw: &RawPortFailure, owner: Option<OwnerFacts>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::testing::{comes_to_be, own_port};
     use std::net::{TcpListener, TcpStream};
 
     fn json(address: &str) -> serde_json::Value {
@@ -134,8 +135,8 @@ mod tests {
 
     #[test]
     fn a_listener_on_ipv6_alone_is_found_by_the_bare_port() {
-        let listener = TcpListener::bind("[::1]:0").unwrap();
-        let number = listener.local_addr().unwrap().port();
+        let number = own_port();
+        let _listener = TcpListener::bind(("::1", number)).unwrap();
         for address in [format!("{number}"), format!("localhost:{number}"), format!("[::1]:{number}")] {
             assert_eq!(json(&address)["free"], false, "{address}");
         }
@@ -144,8 +145,8 @@ mod tests {
 
     #[test]
     fn a_free_port_is_called_free() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let number = listener.local_addr().unwrap().port();
+        let number = own_port();
+        let listener = TcpListener::bind(("127.0.0.1", number)).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         drop(listener);
         let address = format!("udp://127.0.0.1:{number}");
@@ -161,8 +162,11 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         assert_eq!(json(path.to_str().unwrap())["owner"]["state"], "listening");
         drop(listener);
-        let json = json(&format!("unix:{}", path.display()));
-        assert_eq!((&json["free"], &json["owner"]["state"]), (&true.into(), &"stale".into()));
+        let found = || {
+            let json = json(&format!("unix:{}", path.display()));
+            (json["free"].clone(), json["owner"]["state"].clone())
+        };
+        comes_to_be(&(true.into(), "stale".into()), found);
         assert!(path.exists());
     }
 

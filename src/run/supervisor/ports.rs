@@ -262,6 +262,7 @@ mod tests {
     use socket2::{Domain, Socket, Type};
 
     use super::*;
+    use crate::sys::testing::succeeds;
 
     fn ports(all: &[(&str, PortMode, HoldUntil)]) -> Ports {
         let settings: Vec<PortSettings> = all
@@ -281,8 +282,18 @@ mod tests {
     }
 
     /// Binds as a stranger does, without any option.
-    fn is_free(address: SocketAddr) -> bool {
-        Socket::new(Domain::IPV4, Type::STREAM, None).unwrap().bind(&address.into()).is_ok()
+    fn bind(address: SocketAddr) -> std::io::Result<()> {
+        Socket::new(Domain::IPV4, Type::STREAM, None)?.bind(&address.into())
+    }
+
+    fn is_held(address: SocketAddr) -> bool {
+        bind(address).is_err()
+    }
+
+    /// It is let go of: nobody but what another test is just starting can have a copy.
+    #[track_caller]
+    fn gets_free(address: SocketAddr) {
+        succeeds(|| bind(address));
     }
 
     #[test]
@@ -293,13 +304,15 @@ mod tests {
         ]);
         // The check has taken them, and the generation ends before it was executed.
         ports.take().unwrap();
-        assert!(!is_free(address(&ports, 0)) && !is_free(address(&ports, 1)));
+        assert!(is_held(address(&ports, 0)) && is_held(address(&ports, 1)));
         ports.release_reserved();
-        assert!(is_free(address(&ports, 0)) && is_free(address(&ports, 1)));
+        gets_free(address(&ports, 0));
+        gets_free(address(&ports, 1));
         // At exec, only what is reserved until then is let go.
         ports.take().unwrap();
         ports.release_for_exec();
-        assert!(!is_free(address(&ports, 0)) && is_free(address(&ports, 1)));
+        gets_free(address(&ports, 1));
+        assert!(is_held(address(&ports, 0)));
     }
 
     #[test]
@@ -313,7 +326,7 @@ mod tests {
         let failure = ports.take().unwrap_err();
         assert!(failure.summary.contains(&taken), "{}", failure.summary);
         ports.release_reserved();
-        assert!(is_free(address(&ports, 0)));
+        gets_free(address(&ports, 0));
     }
 
     #[test]
@@ -329,9 +342,11 @@ mod tests {
         settings.reverse();
         all.renew(&settings, all.user);
         assert_eq!(address(&all, 0), first, "the other one has no number yet");
-        assert!(!is_free(first) && is_free(second));
+        gets_free(second);
+        assert!(is_held(first));
         all.close();
-        assert!(is_free(first) && all.numbers().is_empty());
+        gets_free(first);
+        assert!(all.numbers().is_empty());
     }
 
     #[test]

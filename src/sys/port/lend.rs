@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_connection_tells_nothing_and_a_shutdown_is_told_and_mended() {
         // By number: a socket whose port the kernel picked gives it up when it is shut down.
-        let picked = super::super::pick(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+        let picked = Listen::Tcp(([127, 0, 0, 1], crate::sys::testing::own_port()).into());
         let socket = listen(&picked).unwrap();
         let hang_ups = HangUps::new().unwrap();
         hang_ups.watch(&socket);

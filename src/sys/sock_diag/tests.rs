@@ -7,6 +7,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::core::settings::Listen;
+use crate::sys::testing::own_port;
 
 fn inode_of(fd: &impl AsRawFd) -> u64 {
     let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
@@ -103,8 +104,10 @@ fn a_connection_tells_its_times_and_both_ends() {
     drop((here, there, listener));
     // One end is in TIME_WAIT now, without an inode.
     let ask = Filter { protocol: Protocol::Tcp, port: None, states: State::TimeWait.bit(), details: false };
-    let waiting = inet_sockets(&ask).unwrap();
-    let ours = waiting.iter().find(|socket| [near, far].contains(&socket.local)).unwrap();
+    let ours = crate::sys::testing::succeeds(|| {
+        let mut waiting = inet_sockets(&ask).unwrap().into_iter();
+        waiting.find(|socket| [near, far].contains(&socket.local)).ok_or("not yet")
+    });
     assert_eq!((ours.inode, ours.state), (0, State::TimeWait));
 }
 
@@ -176,7 +179,7 @@ fn readiness_is_by_a_process_of_the_service() {
 
 #[test]
 fn nothing_listens_costs_no_look_at_processes() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::SocketAddr::from(([127, 0, 0, 1], own_port()));
     let absent = Listen::Unix("/nonexistent/launcher.sock".into());
     assert_eq!(listening(&[Listen::Tcp(free), absent], || panic!("no pids needed")), [false, false]);
     assert_eq!(listening(&[], || panic!("no pids needed")), [false; 0]);

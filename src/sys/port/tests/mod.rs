@@ -8,6 +8,7 @@ mod unix;
 use super::*;
 use crate::core::facts::HoldState;
 use crate::core::listen::with_port;
+use crate::sys::testing::{comes_to_be, own_port, succeeds};
 
 fn tcp(address: impl ToString) -> Listen {
     Listen::Tcp(address.to_string().parse().unwrap())
@@ -37,6 +38,8 @@ fn as_nobody<T: Send>(test: impl FnOnce() -> T + Send) -> Option<T> {
         // SAFETY: the raw call changes the credentials of this thread alone, and takes no pointers.
         let result = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
         assert_eq!(result, 0);
+        // The kernel makes the whole process undumpable for that, and its other threads with it.
+        nix::sys::prctl::set_dumpable(true).unwrap();
         test()
     };
     std::thread::scope(|scope| Some(scope.spawn(run).join().unwrap()))
@@ -59,16 +62,13 @@ impl Holder {
         Holder { port: line.trim().parse().expect(&line), child }
     }
 
-    /// A listener on this address with this socket option, on a port of the kernel's choice.
+    /// A listener on this address with this socket option, on a port that is its own on all addresses.
     fn listener(address: &str, options: &str) -> Holder {
-        let family = if address.contains(':') { "AF_INET6" } else { "AF_INET" };
-        Holder::start(
-            &format!(
-                "s = socket.socket(socket.{family}); {options}\ns.bind(('{address}', 0)); s.listen()\n\
-                 port = s.getsockname()[1]"
-            ),
-            &[],
-        )
+        let (family, port) = (if address.contains(':') { "AF_INET6" } else { "AF_INET" }, own_port());
+        let script = format!(
+            "s = socket.socket(socket.{family}); {options}\ns.bind(('{address}', {port})); s.listen()\nport = {port}"
+        );
+        Holder::start(&script, &[])
     }
 
     fn pid(&self) -> i32 {
@@ -205,8 +205,8 @@ fn time_wait_is_told_but_in_nobodys_way() {
     drop(accepted);
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
     drop((client, server));
-    let owner = owner(&listen, None).unwrap();
-    assert_eq!((owner.state, owner.holders.len(), owner.uid), (HoldState::TimeWait, 0, None));
+    let told = || owner(&listen, None).map(|owner| (owner.state, owner.holders.len(), owner.uid));
+    comes_to_be(&Some((HoldState::TimeWait, 0, None)), told);
     assert_eq!(problem(examine(&listen)), None);
     let held = super::listen(&listen).unwrap();
     assert_eq!(*held.address(), listen);
@@ -222,7 +222,7 @@ fn accepted_connections_of_an_old_server_are_in_nobodys_way() {
     let _client = TcpStream::connect(address).unwrap();
     let (_accepted, _) = server.accept().unwrap();
     drop(server);
-    assert_eq!(problem(reserve(&tcp(address))), None);
+    comes_to_be(&None, || problem(reserve(&tcp(address))));
 }
 
 #[test]
@@ -243,9 +243,10 @@ fn a_reserved_port_is_the_programs_to_bind() {
         assert!(try_with(|socket| socket.set_reuse_port(true)).is_ok(), "{address} SO_REUSEPORT");
         assert!(try_with(|_| Ok(())).is_err(), "{address}: who sets neither must wait for the release");
         drop(held);
-        assert!(try_with(|_| Ok(())).is_ok(), "{address} released");
+        // Released.
+        succeeds(|| try_with(|_| Ok(())));
         // The number stays for the next generation.
-        assert_eq!(*reserve(&tcp(chosen)).unwrap().address(), tcp(chosen));
+        assert_eq!(*succeeds(|| reserve(&tcp(chosen))).address(), tcp(chosen));
     }
 }
 
@@ -276,13 +277,13 @@ fn a_passed_ipv6_wildcard_takes_both_families() {
 
 #[test]
 fn udp_is_found_reserved_and_passed() {
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = UdpSocket::bind(("127.0.0.1", own_port())).unwrap();
     let listen = udp(taken.local_addr().unwrap());
     assert_eq!(problem(examine(&listen)), Some(PortProblem::Taken));
     assert_eq!(owner(&listen, None).unwrap().holders[0].pid, std::process::id() as i32);
     assert_eq!(problem(examine(&tcp(taken.local_addr().unwrap()))), None, "tcp is another matter");
     drop(taken);
-    let held = reserve(&listen).unwrap();
+    let held = succeeds(|| reserve(&listen));
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     let Listen::Udp(address) = listen else { panic!() };
@@ -300,7 +301,7 @@ fn auto_is_picked_once_and_kept() {
     let picked = pick(&tcp("127.0.0.1:0")).unwrap();
     assert_ne!(port_of(&picked), Some(0));
     assert_eq!(pick(&picked), Ok(picked.clone()));
-    assert_eq!(problem(examine(&picked)), None);
+    comes_to_be(&None, || problem(examine(&picked)));
     assert_eq!(owner(&tcp("127.0.0.1:0"), None), None);
     // Many at once are all different: `auto` never lands on one that may be shared.
     let many: Vec<Held> = (0..64).map(|_| reserve(&udp("127.0.0.1:0")).unwrap()).collect();
