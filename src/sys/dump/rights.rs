@@ -140,8 +140,9 @@ fn file_group(gid: u32) -> u32 {
     unsafe { libc::setfsgid(gid) as u32 }
 }
 
-/// Whether this process was dumpable before any of its threads took on other ids.
-fn was_dumpable() -> bool {
+/// Whether this process was dumpable before any of its threads took on other ids: to be asked by each before it does. What
+/// is so at that moment says nothing, as another thread may be about to do the same.
+pub fn was_dumpable() -> bool {
     static BEFORE: OnceLock<bool> = OnceLock::new();
     // SAFETY: PR_GET_DUMPABLE takes nothing and gives a number.
     *BEFORE.get_or_init(|| unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } == 1)

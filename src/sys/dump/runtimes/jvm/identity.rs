@@ -9,6 +9,8 @@ use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::sys::dump::rights::was_dumpable;
+
 /// How much longer than its own limits the work may take before it is left behind.
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -49,7 +51,7 @@ fn take(wanted: Identity) -> io::Result<()> {
     if own == wanted {
         return Ok(());
     }
-    let dumpable = nix::sys::prctl::get_dumpable().unwrap_or(false);
+    let dumpable = was_dumpable();
     let keep = libc::c_long::from(-1);
     // The group first: without root's user id it could not be taken any more.
     if own.group != wanted.group {
@@ -80,6 +82,10 @@ mod tests {
         let before = Identity::own();
         let until = Instant::now() + Duration::from_secs(5);
         let wanted = if before.user == 0 { Identity { user: 65534, group: 65533 } } else { before };
+        // Another thread is just becoming somebody else.
+        if was_dumpable() && wanted != before {
+            nix::sys::prctl::set_dumpable(false).unwrap();
+        }
         let inside = act_as(wanted, until, || Ok(Identity::own())).unwrap();
         assert_eq!((inside, Identity::own()), (wanted, before));
         assert!(nix::sys::prctl::get_dumpable().unwrap());
