@@ -122,7 +122,7 @@ fn in_a_container_with_docker_s_defaults_children_of_any_user_are_read() {
         return;
     }
     let bundle = Bundle::new();
-    let launcher = ["/launcher", "run", "--ready", "notify", "--start-timeout", "1s", "--report-dir", "/tmp"];
+    let launcher = ["/launcher", "run", "--ready", "notify", "--start-timeout", "3s", "--report-dir", "/tmp"];
     for user in [&[][..], &["--user", "1000:1000"]] {
         let run = |command: &[&str]| bundle.run(&[&launcher[..], user, &["--"], command].concat());
         // Threads that are blocked.

@@ -7,7 +7,7 @@ use std::path::Path;
 use launcher::core::facts::{ProcessFacts, ThreadFacts};
 use launcher::sys::dump;
 
-use crate::victim::{Victim, frame, functions, line_of, options, thread_in};
+use crate::victim::{Victim, frame, functions, line_of, options, thread_in, until};
 
 /// A user that owns nothing else.
 const NOBODY: u32 = 65534;
@@ -62,20 +62,17 @@ fn open_to_all(folder: &Path) {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Who looks, and whether it is dumpable, as the kernel has it: nothing of it may stay changed.
+/// Who looks, as the kernel has it: nothing of it may stay changed.
 fn own_credentials() -> Vec<String> {
-    let mut lines = Vec::new();
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let path = task.unwrap().path();
-        // Threads of other tests come and go.
-        let Ok(status) = std::fs::read_to_string(path.join("status")) else { continue };
-        if path.ends_with(std::process::id().to_string()) {
-            lines.extend(status.lines().filter(|l| l.starts_with("Uid") || l.starts_with("Gid")).map(str::to_owned));
-        }
-    }
-    // SAFETY: PR_GET_DUMPABLE takes nothing.
-    lines.push(unsafe { nix::libc::prctl(nix::libc::PR_GET_DUMPABLE) }.to_string());
-    lines
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().filter(|line| line.starts_with("Uid") || line.starts_with("Gid")).map(str::to_owned).collect()
+}
+
+/// Waits until this process is dumpable: it is not for the moment in which a thread of another test takes on other ids,
+/// and must not stay so.
+#[track_caller]
+fn is_dumpable() {
+    until(|| nix::sys::prctl::get_dumpable().unwrap());
 }
 
 #[track_caller]
@@ -126,6 +123,7 @@ fn with_docker_s_capabilities_a_child_of_another_user_is_read() {
     is_whole(&process.threads[0]);
     assert_eq!(process.executable.as_ref(), Some(&victim.program));
     assert_eq!(own_credentials(), before);
+    is_dumpable();
 }
 
 #[test]
@@ -141,6 +139,7 @@ fn with_docker_s_capabilities_a_busy_child_of_another_user_is_held_and_runs_on()
     assert_eq!((spinning.state, functions(spinning).contains(&"busy")), ('R', true));
     assert!(process.paused_ms > 0.0);
     assert_eq!(own_credentials(), before);
+    is_dumpable();
     let status = std::fs::read_to_string(format!("/proc/{}/status", victim.pid())).unwrap();
     assert!(status.contains("TracerPid:\t0"), "{status}");
 }

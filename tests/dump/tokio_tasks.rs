@@ -93,8 +93,16 @@ fn the_reactor_of_tokio_shows_the_connection_that_is_pending() {
                 })
                 .next()
         };
-        let process = program.dumped();
-        let (thread, watched) = pending(&process).unwrap_or_else(|| panic!("{kind}: {:#?}", process.threads));
+        // A thread may rest on its way to where it waits, too.
+        let mut process = program.dumped();
+        until(|| {
+            let there = pending(&process).is_some();
+            if !there {
+                process = program.dumped();
+            }
+            there
+        });
+        let (thread, watched) = pending(&process).unwrap();
         let address = format!("127.0.0.1:{}", silent.port);
         let connecting = watched.iter().find_map(|watched| match &watched.what {
             FdFacts::Socket(socket) if socket.peer.as_ref() == Some(&address) => Some(socket),

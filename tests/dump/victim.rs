@@ -176,9 +176,15 @@ pub fn until(mut is_so: impl FnMut() -> bool) {
 pub fn blocked_threads(pid: i32) -> usize {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let blocked = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" R"));
-    threads
-        .filter(|thread| blocked(std::fs::read_to_string(thread.as_ref().unwrap().path().join("stat")).unwrap()))
-        .count()
+    // One that has ended since it was listed is none.
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    stats.filter(|stat| blocked(stat.clone())).count()
+}
+
+/// Whether the main thread is in read(2), and on no CPU: it takes its state on before it leaves that.
+pub fn is_reading(pid: i32) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+    call.starts_with(&format!("{} ", nix::libc::SYS_read))
 }
 
 /// One sample, with names, and with time for a machine that has other things to do.
