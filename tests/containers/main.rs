@@ -91,7 +91,7 @@ fn a_hang_is_explained_under_dockers_profile() {
         "--ready",
         "notify",
         "--start-timeout",
-        "500ms",
+        "2s",
         "--report-dir",
         "/reports",
         "--",

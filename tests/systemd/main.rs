@@ -38,8 +38,8 @@ fn a_start_waits_for_ready_and_the_status_is_the_services() {
 #[test]
 fn a_slow_start_outlives_the_units_timeout() {
     let machine = booted!();
-    let steps = r#""nap 1800" "notify READY=1" wait"#;
-    let text = unit(&format!("--ready notify --start-timeout 20s -- /tb/child {steps}"), "TimeoutStartSec=1s");
+    let steps = r#""nap 4500" "notify READY=1" wait"#;
+    let text = unit(&format!("--ready notify --start-timeout 20s -- /tb/child {steps}"), "TimeoutStartSec=3s");
     machine.add("slow.service", &text);
     machine.systemctl("start slow");
     assert_eq!(machine.property("slow", "ActiveState"), "active");
@@ -48,8 +48,8 @@ fn a_slow_start_outlives_the_units_timeout() {
 #[test]
 fn a_service_may_ask_for_more_itself() {
     let machine = booted!();
-    let steps = r#""notify EXTEND_TIMEOUT_USEC=20000000" "nap 1800" "notify READY=1" wait"#;
-    let text = unit(&format!("--ready notify --start-timeout 1s -- /tb/child {steps}"), "TimeoutStartSec=1s");
+    let steps = r#""notify EXTEND_TIMEOUT_USEC=20000000" "nap 4500" "notify READY=1" wait"#;
+    let text = unit(&format!("--ready notify --start-timeout 3s -- /tb/child {steps}"), "TimeoutStartSec=3s");
     machine.add("extends.service", &text);
     machine.systemctl("start extends");
     assert_eq!(machine.property("extends", "ActiveState"), "active");
@@ -58,9 +58,9 @@ fn a_service_may_ask_for_more_itself() {
 #[test]
 fn a_start_that_hangs_fails_with_its_reason_in_the_status_and_the_journal() {
     let machine = booted!();
-    let options = "StateDirectory=hangs\nTimeoutStartSec=1s";
+    let options = "StateDirectory=hangs\nTimeoutStartSec=2s";
     let text = unit(
-        "--ready notify --start-timeout 500ms --stop-timeout 0s -- /bin/sh -c 'mkfifo /tmp/hangs; read x </tmp/hangs'",
+        "--ready notify --start-timeout 2s --stop-timeout 0s -- /bin/sh -c 'mkfifo /tmp/hangs; read x </tmp/hangs'",
         options,
     );
     machine.add("hangs.service", &text);
@@ -79,10 +79,10 @@ fn a_start_that_hangs_fails_with_its_reason_in_the_status_and_the_journal() {
 #[test]
 fn the_watchdog_is_fed_as_long_as_all_is_well() {
     let machine = booted!();
-    let options = "WatchdogSec=600ms\nNotifyAccess=main";
+    let options = "WatchdogSec=2s\nNotifyAccess=main";
     machine.add(
         "watched.service",
-        &unit("--ready notify -- /tb/child \"notify READY=1\" \"nap 2500\" \"notify STATUS=still here\" wait", options),
+        &unit("--ready notify -- /tb/child \"notify READY=1\" \"nap 5000\" \"notify STATUS=still here\" wait", options),
     );
     machine.systemctl("start watched");
     machine.until("watched", "StatusText", "ready: still here");
@@ -161,8 +161,8 @@ fn a_reload_lasts_until_the_service_is_done() {
 fn a_stop_is_launchers_own_and_leaves_nothing() {
     let machine = booted!();
     let steps = r#"double-fork "on TERM ignore" wait end "on TERM ignore" "notify READY=1" wait"#;
-    let flags = format!("--ready notify --stop-timeout 300ms -- /tb/child {steps}");
-    machine.add("stubborn.service", &unit(&flags, "TimeoutStopSec=100ms"));
+    let flags = format!("--ready notify --stop-timeout 3s -- /tb/child {steps}");
+    machine.add("stubborn.service", &unit(&flags, "TimeoutStopSec=2s"));
     machine.systemctl("start stubborn");
     machine.systemctl("stop stubborn");
     // Told to systemd: it was killed. It was launcher that killed it, though TimeoutStopSec= is long over.
