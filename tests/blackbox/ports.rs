@@ -250,6 +250,10 @@ fn a_stale_unix_socket_is_taken_over() {
     let setup = launcher();
     let path = setup.home().join("stale.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    // What another test is just starting holds it, too, until it executes.
+    while std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        std::thread::yield_now();
+    }
     let flags = ["--port".to_owned(), format!("unix:{},pass", path.display())];
     let mut run = setup.flags(flags).child(["listen-fds", "print up", "wait"]);
     run.out("up");
@@ -301,6 +305,7 @@ fn launcher_port_tells_who_holds_it() {
     let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
     assert!(json.to_string().contains(&own_pid), "{json}");
     drop(holder);
+    address.gets_free();
     let ended = launcher().verb(["port", &address.to_string()]).ends_with(0);
     assert!(!ended.out.join("\n").contains(&own_pid));
 }

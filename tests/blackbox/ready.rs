@@ -61,10 +61,7 @@ fn ready_by_listening_means_every_port_and_by_itself() {
     let stranger = std::net::TcpListener::bind(second.0).unwrap();
     assert!(!run.says_within("api starts", QUIET));
     drop(stranger);
-    // What another test forks at this moment holds it too, until it executes.
-    while std::net::TcpStream::connect(second.0).is_ok() {
-        std::thread::yield_now();
-    }
+    second.gets_free();
     std::fs::write(&gates[1], "").unwrap();
     run.said("api starts");
 }
@@ -158,7 +155,7 @@ fn a_service_that_answers_otherwise_than_is_wanted_is_told_so() {
     let endpoint = Endpoint::start();
     let own = Address::new();
     let url = format!("http://{}/readyz", endpoint.address);
-    let flags = ["--ready", &url, "--start-timeout", "700ms", "--port", &own.to_string()];
+    let flags = ["--ready", &url, "--start-timeout", "2s", "--port", &own.to_string()];
     let mut run = launcher().flags(flags).child([format!("listen {own}"), "wait".into()]);
     run.ends_with(124);
     let report = run.report();
@@ -194,7 +191,7 @@ fn a_descriptor_may_have_any_number_and_is_the_only_one_more() {
 
 #[test]
 fn a_descriptor_that_is_closed_without_a_line_is_told_in_the_report() {
-    let flags = ["--ready", "fd", "--start-timeout", "500ms"];
+    let flags = ["--ready", "fd", "--start-timeout", "1500ms"];
     run_sh(flags, "exec 3>&-; exec sleep 1000").ends_with_probe("it has closed that without a line");
 }
 
@@ -222,11 +219,10 @@ fn a_line_of_a_generation_before_makes_no_other_ready() {
         restart = { backoff = { initial = "1ms", max = "1ms" } }"#,
     ));
     run.said("second");
-    let line = run.err("child is starting (attempt 1)");
-    assert!(!line.is_empty());
+    run.err("child is starting (attempt 1)");
+    run.err_ever("\"event\":\"report\"");
     assert!(!run.says_within("api starts again", QUIET));
-    let status = run.reports("child");
-    assert_eq!(status.len(), 1, "{}", run.show());
+    assert_eq!(run.reports("child").len(), 1, "{}", run.show());
 }
 
 #[test]
@@ -253,7 +249,7 @@ fn ready_by_a_command_runs_as_the_service_does() {
 
 #[test]
 fn what_a_command_said_last_is_in_the_report() {
-    let flags = ["--ready", "exec:sh -c 'echo no database; exit 3'", "--start-timeout", "500ms"];
+    let flags = ["--ready", "exec:sh -c 'echo no database; exit 3'", "--start-timeout", "1500ms"];
     run_sh(flags, "exec sleep 1000").ends_with_probe("sh ended with exit code 3: no database");
 }
 
@@ -367,9 +363,9 @@ fn the_main_process_can_be_another_one() {
 
 #[test]
 fn a_child_can_extend_its_start_deadline() {
-    let flags = ["--ready", "notify", "--start-timeout", "500ms"];
+    let flags = ["--ready", "notify", "--start-timeout", "1500ms"];
     let steps =
-        ["notify EXTEND_TIMEOUT_USEC=20000000", "barrier", "nap 900", "notify READY=1", "barrier", "print made it"];
+        ["notify EXTEND_TIMEOUT_USEC=20000000", "barrier", "nap 2000", "notify READY=1", "barrier", "print made it"];
     let mut run = launcher().flags(flags).child(steps);
     run.out("made it");
     run.ends_with(0);
@@ -379,7 +375,7 @@ fn a_child_can_extend_its_start_deadline() {
 fn a_missed_watchdog_is_reported_and_the_service_is_started_again() {
     let mut run = launcher().file(
         r#"[service.child]
-        command = ["CHILD", "notify READY=1\\nWATCHDOG=1", "say up {generation}", "wait"]
+        command = ["CHILD", "say up {generation}", "notify READY=1\\nWATCHDOG=1", "wait"]
         ready = "notify"
         watchdog = "300ms"
         [service.child.restart]

@@ -12,6 +12,12 @@ fn wait(words: &[&str]) -> Running {
     launcher().verb(["wait"].iter().chain(words))
 }
 
+/// Waits until `launcher wait` says of the URL what is in the way.
+#[track_caller]
+fn tells(url: &str, text: &str) {
+    wait(&[url]).err(text);
+}
+
 /// Answers the requests that come, one after the other, with these bytes each.
 fn answers(listener: TcpListener, all: &'static [&'static [u8]]) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
@@ -52,7 +58,7 @@ fn one_that_never_answers_ends_with_69_and_a_report_that_tells_each() {
     let (there, gone) = (Address::new(), Address::new());
     let _server = TcpListener::bind(there.0).unwrap();
     let urls = [format!("tcp://{there}"), format!("postgres://app:secret@{gone}/shop")];
-    let flags = ["--require-timeout", "700ms", "--require", &urls[0], "--require", &urls[1]];
+    let flags = ["--require-timeout", "3s", "--require", &urls[0], "--require", &urls[1]];
     let mut run = launcher().flags(flags).child(["print started"]);
     let ended = run.ends_with(69);
     assert!(ended.out.is_empty(), "it must not be started: {:?}", ended.out);
@@ -110,12 +116,8 @@ fn several_services_wait_each_for_its_own() {
 fn what_is_in_the_way_is_told_apart() {
     let address = Address::new();
     let silent = TcpListener::bind(address.0).unwrap();
-    let short = ["--timeout", "1500ms"];
-    let tells = |url: &str, text: &str| {
-        let ended = wait(&[&[url], &short[..]].concat()).ends_with(69);
-        assert!(ended.complains(text), "{text:?} for {url} in {:?}", ended.err);
-    };
-    tells(&format!("tcp://{}", Address::new()), "connection refused by");
+    let ended = wait(&[&format!("tcp://{}", Address::new()), "--timeout", "500ms"]).ends_with(69);
+    assert!(ended.complains("connection refused by"), "{:?}", ended.err);
     tells(&format!("redis://{address}"), "is connected, but says nothing");
     tells(&format!("https://{address}"), "does not answer the TLS handshake");
     tells("file:/no/such/file", "/no/such/file does not exist");
@@ -144,7 +146,7 @@ fn no_route_is_told_as_such() {
         return;
     }
     let setup = launcher().below(["unshare", "--net"]);
-    let ended = setup.verb(["wait", "tcp://203.0.113.1:9", "--timeout", "300ms"]).ends_with(69);
+    let ended = setup.verb(["wait", "tcp://203.0.113.1:9", "--timeout", "2s"]).ends_with(69);
     assert!(ended.complains("no route to 203.0.113.1:9"), "{:?}", ended.err);
 }
 
@@ -214,7 +216,7 @@ fn a_resolver_that_does_not_answer_is_told_from_a_name_that_does_not_exist() {
     let address = Address::new().with_port(53);
     let Some(setup) = below_nameserver(launcher(), address.0.ip()) else { return };
     let server = UdpSocket::bind(address.0).unwrap();
-    let ended = setup.verb(["wait", "postgres://db.example:5432", "--timeout", "1500ms"]).ends_with(69);
+    let ended = setup.verb(["wait", "postgres://db.example:5432", "--timeout", "3s"]).ends_with(69);
     let text = format!("the nameserver {} does not answer, asked for db.example", address.0.ip());
     assert!(ended.complains(&text), "{:?}", ended.err);
     assert!(ended.complains("nameservers in /etc/resolv.conf"), "{:?}", ended.err);
@@ -232,14 +234,12 @@ fn a_resolver_that_does_not_answer_is_told_from_a_name_that_does_not_exist() {
         }
     });
     let setup = below_nameserver(launcher(), address.0.ip()).unwrap();
-    let ended = setup.verb(["wait", "dns:db.example", "--timeout", "400ms"]).ends_with(69);
-    assert!(ended.complains("the name db.example does not exist"), "{:?}", ended.err);
+    setup.verb(["wait", "dns:db.example"]).err("the name db.example does not exist");
     let end = UdpSocket::bind(Address::new().with_port(0).0).unwrap();
     end.send_to(b"\x03end\0\0\x01\0\x01", address.0).unwrap();
     thread.join().unwrap();
     let setup = below_nameserver(launcher(), address.0.ip()).unwrap();
-    let ended = setup.verb(["wait", "dns:db.example", "--timeout", "400ms"]).ends_with(69);
-    assert!(ended.complains("nothing answers as a nameserver at"), "{:?}", ended.err);
+    setup.verb(["wait", "dns:db.example"]).err("nothing answers as a nameserver at");
 }
 
 /// A program that is ended when the test is.
@@ -248,6 +248,13 @@ struct Server(Child);
 impl Server {
     fn start(command: &mut Command) -> Server {
         Server(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Has a PostgreSQL end at once, with all its processes: another one does not start beside any of them.
+    fn quit(mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        nix::sys::signal::kill(pid, Signal::SIGQUIT).unwrap();
+        self.0.wait().unwrap();
     }
 }
 
@@ -278,9 +285,9 @@ fn redis_that_starts_late_with_and_without_a_password() {
     let _server = start(&["--requirepass", "open"]);
     wait(&[&url]).ends_with(0);
     wait(&[&format!("redis://:open@{address}")]).ends_with(0);
-    let ended = wait(&[&format!("redis://:wrong@{address}"), "--timeout", "300ms"]).ends_with(69);
-    assert!(ended.complains("Redis says: WRONGPASS"), "{:?}", ended.err);
-    assert!(!ended.complains(":wrong"), "{:?}", ended.err);
+    let mut run = wait(&[&format!("redis://:wrong@{address}")]);
+    run.err("Redis says: WRONGPASS");
+    assert!(!run.show().contains(":wrong"), "{}", run.show());
 }
 
 /// A PostgreSQL of its own, in a folder of its own, run by a user that is not root.
@@ -341,22 +348,16 @@ fn postgresql_that_starts_late_recovers_and_is_restarted() {
     let server = postgres.start(&[]);
     run.ends_with(0);
     wait(&[&format!("postgres://postgres@{address}/postgres")]).ends_with(0);
-    let missing = |url: String, text: &str| {
-        let ended = wait(&[&url, "--timeout", "300ms"]).ends_with(69);
-        assert!(ended.complains(text), "{text} in {:?}", ended.err);
-    };
-    missing(format!("postgres://postgres@{address}/shop"), "database \"shop\" does not exist");
-    missing(format!("postgres://app@{address}/postgres"), "role \"app\" does not exist");
-    drop(server);
+    tells(&format!("postgres://postgres@{address}/shop"), "database \"shop\" does not exist");
+    tells(&format!("postgres://app@{address}/postgres"), "role \"app\" does not exist");
+    server.quit();
 
     // A standby that has nobody to follow takes TCP connections and never a session: it is in recovery.
-    std::fs::remove_file(postgres.folder.join("postmaster.pid")).unwrap();
     std::fs::write(postgres.folder.join("standby.signal"), "").unwrap();
     let standby = postgres.start(&["-c", "hot_standby=off", "-c", "restore_command=false"]);
     let mut run = wait(&[&url]);
     run.err("PostgreSQL says: the database system is");
-    drop(standby);
-    std::fs::remove_file(postgres.folder.join("postmaster.pid")).unwrap();
+    standby.quit();
     std::fs::remove_file(postgres.folder.join("standby.signal")).unwrap();
     let _server = postgres.start(&[]);
     run.ends_with(0);
@@ -380,7 +381,7 @@ fn https_needs_a_certificate_that_is_trusted() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], own_port()));
     let _server = Server::start(
         Command::new("openssl")
             .args(["s_server", "-www", "-quiet", "-accept", &address.to_string(), "-cert"])
@@ -390,7 +391,7 @@ fn https_needs_a_certificate_that_is_trusted() {
     );
     wait(&[&format!("tcp://{address}")]).ends_with(0);
     let url = format!("https://localhost:{}/", address.port());
-    let ended = wait(&[&url, "--timeout", "900ms"]).ends_with(69);
+    let ended = wait(&[&url, "--timeout", "3s"]).ends_with(69);
     assert!(ended.complains("is refused") || ended.complains("no authority"), "{:?}", ended.err);
     launcher().variable("SSL_CERT_FILE", &certificate).verb(["wait", &url]).ends_with(0);
     let mut run = setup.file(&format!(
@@ -399,11 +400,6 @@ fn https_needs_a_certificate_that_is_trusted() {
         certificate.display().to_string()
     ));
     run.ends_with(5);
-}
-
-/// A port that nobody listens on now; `localhost` has no addresses to spare.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn go_on_every_address_of_both_families() {
     if needs(&["go"]) {
         let setup = launcher();
         let program = go(&setup, None).unwrap();
-        let port = std::net::TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+        let port = own_port();
         let address = SocketAddr::new("::".parse().unwrap(), port);
         serves(setup, Mode::Adopt, address, HTTP, &[&program, &format!(":{port}")]);
     }

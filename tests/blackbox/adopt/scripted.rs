@@ -36,7 +36,7 @@ fn a_service_of_another_user_gets_it_too() {
     }
     for port in ["127.0.0.1", "[::]"] {
         for mode in ["adopt", "capture"] {
-            let free = std::net::TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+            let free = own_port();
             let at = format!("{port}:{free}");
             let setup = launcher().with_copies().below(["setpriv", "--bounding-set", "-sys_ptrace"]);
             let setup = setup.flags(["--user", "nobody"]);
@@ -161,8 +161,7 @@ fn a_socket_that_cannot_be_replaced_is_left_to_the_program_and_captured() {
 
 #[test]
 fn another_address_than_the_declared_one_is_left_to_the_program() {
-    let free = || std::net::TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
-    let (one, two, three) = (free(), free(), free());
+    let (one, two, three) = (own_port(), own_port(), own_port());
     let table = [
         (format!("127.0.0.1:{one}"), format!("listen 0.0.0.0:{one}"), format!("binds 0.0.0.0:{one}; declare")),
         (format!("0.0.0.0:{two}"), format!("listen [::]:{two}"), format!("declare \\\"[::]:{two}\\\"")),

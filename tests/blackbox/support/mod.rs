@@ -12,7 +12,7 @@ mod streams;
 mod subject;
 mod usual;
 
-pub use places::{Address, needs};
+pub use places::{Address, needs, own_port};
 pub use processes::status_field;
 pub use reports::Report;
 pub use running::{Ended, Running};

@@ -1,9 +1,12 @@
 //! Folders, addresses and tools for one test.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use super::PATIENCE;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -85,6 +88,27 @@ impl Address {
     pub fn with_port(self, port: u16) -> Address {
         Address(SocketAddr::new(self.0.ip(), port))
     }
+}
+
+impl Address {
+    /// Waits until nobody listens here. What another test is just starting holds a listener of this program, too, until it
+    /// executes.
+    #[track_caller]
+    pub fn gets_free(self) {
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.0).is_ok() {
+            assert!(Instant::now() < end, "somebody still listens on {self}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// A port that no other test has and that the kernel gives to nobody by itself (`ip_local_port_range`): for addresses that
+/// others may use, too, as `localhost` and the wildcard.
+pub fn own_port() -> u16 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % 100 * 100;
+    (20_000 + (first + NUMBER.fetch_add(1, Ordering::Relaxed)) % 12_000) as u16
 }
 
 impl fmt::Display for Address {

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::PATIENCE;
 use super::places::{Home, number};
-use super::processes::{Processes, TOKEN, descendants};
+use super::processes::{Processes, TOKEN, descendants, status_field};
 use super::reports::Report;
 use super::streams::{Source, Streams, pidfd};
 
@@ -276,9 +276,10 @@ impl Running {
     /// Kills the main process of the one service.
     #[track_caller]
     pub fn kill_service(&self) {
-        // The first below the launcher is the keeper.
-        let below = self.below();
-        let main = *below.get(1).expect("there is a service");
+        // Children of the launcher are keepers, some of which may have ended; theirs are the services.
+        let own = self.pid().to_string();
+        let main = self.below().into_iter().find(|pid| status_field(*pid, "PPid").is_some_and(|parent| parent != own));
+        let main = main.expect("there is a service");
         kill(Pid::from_raw(main), Signal::SIGKILL).unwrap();
     }
 
