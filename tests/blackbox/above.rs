@@ -65,8 +65,8 @@ fn a_start_a_reload_and_a_stop_are_told() {
     assert!(manager.never_heard("READY=1"));
     // What the service asks for, and a margin.
     let asked: Vec<u64> = manager.heard.iter().flat_map(|text| text.lines()).filter_map(microseconds).collect();
-    assert!(asked.iter().any(|us| (86_000_000..=87_000_000).contains(us)), "{asked:?}");
-    assert!(asked.iter().any(|us| (109_000_000..=110_000_000).contains(us)), "{asked:?}");
+    assert!(asked.iter().any(|us| (77_000_000..=87_000_000).contains(us)), "{asked:?}");
+    assert!(asked.iter().any(|us| (100_000_000..=110_000_000).contains(us)), "{asked:?}");
     std::fs::write(gate, "").unwrap();
     manager.hears("READY=1");
     run.signal(Signal::SIGHUP);
@@ -105,7 +105,7 @@ fn a_reload_lasts_as_long_as_the_service_says() {
 
 #[test]
 fn what_a_start_hangs_on_is_in_the_status() {
-    let flags = ["--ready", "notify", "--start-timeout", "300ms", "--stop-timeout", "0ms"];
+    let flags = ["--ready", "notify", "--start-timeout", "1s", "--stop-timeout", "0ms"];
     let setup = below_manager(launcher().flags(flags));
     setup.home().fifo("gate");
     let mut manager = Manager::at(&setup);

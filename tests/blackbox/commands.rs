@@ -80,7 +80,7 @@ fn notify_without_a_socket_says_so() {
 
 #[test]
 fn report_shows_the_last_one_as_text() {
-    let setup = launcher().flags(["--ready", "notify", "--start-timeout", "300ms"]);
+    let setup = launcher().flags(["--ready", "notify", "--start-timeout", "1s"]);
     let fifo = setup.home().fifo("input").display().to_string();
     let mut run = setup.child([format!("read-file {fifo}")]);
     run.ends_with(124);

@@ -385,7 +385,7 @@ fn what_a_service_writes_is_followed_to_the_end() {
     let setup = launcher();
     let gate = setup.home().fifo("gate");
     let text = format!(
-        "{DEBUG}[service.api]\ncommand = [\"CHILD\", \"print one\", \"print two\", \"notify READY=1\", \"gate {}\", \"print three\", \"on TERM print bye\", \"print armed\", \"wait\"]\nready = \"notify\"\nstop_timeout = \"100ms\"\n",
+        "{DEBUG}[service.api]\ncommand = [\"CHILD\", \"print one\", \"print two\", \"notify READY=1\", \"gate {}\", \"print three\", \"on TERM both 0 bye\", \"print armed\", \"wait\"]\nready = \"notify\"\n",
         gate.display()
     );
     let mut running = setup.file(&text);

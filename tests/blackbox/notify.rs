@@ -130,7 +130,7 @@ fn a_missed_watchdog_is_dumped_and_reported() {
         command = ["CHILD", "generation 2", "say again", "wait", "end", "on ABRT both 4 got ABRT",
                    "notify READY=1\\nWATCHDOG=1", "say up", "gate gate", "wait"]
         ready = "notify"
-        watchdog = "300ms"
+        watchdog = "1s"
         [service.child.restart]
         backoff = { initial = "0ms", max = "0ms" }"#;
     let setup = launcher();

@@ -92,7 +92,7 @@ fn a_service_of_another_user_is_dumped_without_the_capability_for_that() {
     }
     let setup = launcher().with_copies().below(["setpriv", "--bounding-set=-sys_ptrace"]);
     setup.home().fifo("gate");
-    let flags = ["--ready", "notify", "--user", "nobody", "--start-timeout", "300ms"];
+    let flags = ["--ready", "notify", "--user", "nobody", "--start-timeout", "1s"];
     let mut run = setup.flags(flags).child(["say up", "wait"]);
     run.ends_with(124);
     let report = run.report();

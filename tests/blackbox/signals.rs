@@ -89,30 +89,35 @@ fn a_stop_request_waits_no_longer_than_the_limit() {
     run.leaves_nothing();
 }
 
+/// A service that never becomes ready and has these steps. Nothing that is asked of it comes about by a limit: each is
+/// longer than this test has patience.
+fn without_limits(steps: &str) -> Running {
+    launcher().file(&format!(
+        "stop_budget = \"10m\"\n[service.child]\ncommand = [\"CHILD\", {steps}, \"say up\", \"wait\"]\nready = \"notify\"\n\
+         start_timeout = \"10m\"\nstop_timeout = \"10m\"\nrestart.policy = \"never\"\nsignals.hold_limit = \"10m\"\n"
+    ))
+}
+
 #[test]
 fn a_second_stop_request_begins_the_stop_at_once() {
-    let mut run = launcher().flags(["--ready", "notify"]).child(["on TERM both 6 got TERM", "say up", "wait"]);
+    let mut run = without_limits("\"on TERM both 6 got TERM\"");
     run.said("up");
-    let asked = Instant::now();
     run.signal(Signal::SIGTERM);
     run.err("TERM");
     run.signal(Signal::SIGTERM);
     run.ends_with(6);
-    assert!(asked.elapsed() < Duration::from_secs(4), "the limit is 5 s, this took {:?}", asked.elapsed());
 }
 
 #[test]
 fn a_third_stop_request_kills() {
-    let mut run = launcher().flags(["--ready", "notify"]).child(["on TERM print got TERM", "say up", "wait"]);
+    let mut run = without_limits("\"on TERM print got TERM\"");
     run.said("up");
-    let asked = Instant::now();
     run.signal(Signal::SIGTERM);
     run.err("TERM");
     run.signal(Signal::SIGTERM);
-    run.out("got TERM");
+    run.said("got TERM");
     run.signal(Signal::SIGTERM);
     run.ends_with(137);
-    assert!(asked.elapsed() < Duration::from_secs(7), "stop_timeout is 8 s, this took {:?}", asked.elapsed());
     run.leaves_nothing();
 }
 
@@ -408,9 +413,10 @@ for_subjects!(an_early_stop_request_is_not_lost: launcher, tini; |subject| {
         let until = Instant::now() + Duration::from_micros(u64::from(round) * 40);
         while Instant::now() < until {}
         run.signal(Signal::SIGTERM);
-        let asked = Instant::now();
-        run.ended();
-        assert!(asked.elapsed() < Duration::from_secs(4), "round {round} took {:?}", asked.elapsed());
+        let ended = run.ended();
+        // It is there to be ready at once: what is held for a moment is not held until its limit is over.
+        let held = ended.complains("\"signal-held\"");
+        assert!(!held || ended.complains("\"signal-delivered\""), "round {round}: {:#?}", ended.err);
         run.leaves_nothing();
     }
 });

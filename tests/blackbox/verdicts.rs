@@ -24,15 +24,18 @@ fn is(report: &Report, cause: &str, names: &str) {
     assert!(!report.list("/verdict/evidence").is_empty(), "evidence: {verdict}");
 }
 
-/// A listener whose backlog is full: the next connection is not answered. The connections are kept with it.
-fn full_listener(address: SocketAddr) -> (OwnedFd, Vec<TcpStream>) {
+/// A listener whose queue, which has room for one, is full: the next connection is not answered. The one is kept with it.
+fn full_listener(address: SocketAddr) -> (OwnedFd, TcpStream) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&address.into()).unwrap();
     socket.listen(0).unwrap();
-    let mut kept = Vec::new();
-    let short = std::time::Duration::from_millis(200);
-    while let Ok(stream) = TcpStream::connect_timeout(&address, short) {
-        kept.push(stream);
+    let kept = TcpStream::connect(address).unwrap();
+    let queued = || {
+        let all = launcher::sys::sock_diag::listeners(address.port()).unwrap();
+        all.into_iter().find(|listener| listener.local == address).unwrap().receive_queue
+    };
+    while queued() == 0 {
+        std::thread::yield_now();
     }
     (socket.into(), kept)
 }
@@ -149,7 +152,7 @@ fn stopped_by_a_signal() {
 #[test]
 fn listening_elsewhere_with_both_addresses() {
     let (declared, other) = (Address::new(), Address::new());
-    let flags = ["--ready", "listen", "--start-timeout", "400ms", "--port", &declared.to_string()];
+    let flags = ["--ready", "listen", "--start-timeout", "1s", "--port", &declared.to_string()];
     let mut run = launcher().flags(flags).child([format!("listen {other}"), "serve".into()]);
     run.ends_with(124);
     let report = run.report();
@@ -313,7 +316,9 @@ fn a_blocked_thread_is_not_stopped_for_its_dump() {
     let pid = run.out_number("up");
     let switches = |name: &str| status_field(pid, name).unwrap();
     let counts = || (switches("voluntary_ctxt_switches"), switches("nonvoluntary_ctxt_switches"));
-    while !switches("State").starts_with('S') {
+    // Not by its state, which it takes on before it leaves the CPU: it is in read(2), and on no CPU.
+    let call = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+    while !call().starts_with(&format!("{} ", libc::SYS_read)) {
         std::thread::yield_now();
     }
     let before = counts();

@@ -53,7 +53,7 @@ fn a_start_that_hangs_fails_the_phase_with_its_verdict() {
     let (shown, reports) = (junit.display().to_string(), setup.home().join("reports").display().to_string());
     let text = format!(
         "[launcher]\nreport_dir = {reports:?}\n[service.a]\ncommand = [{:?}, \"read-file {fifo}\"]\n\
-         ready = \"notify\"\nstart_timeout = \"300ms\"\n",
+         ready = \"notify\"\nstart_timeout = \"1s\"\n",
         child().display().to_string()
     );
     let file = setup.home().write("launcher.toml", &text).display().to_string();
@@ -64,7 +64,7 @@ fn a_start_that_hangs_fails_the_phase_with_its_verdict() {
     assert_eq!(phases(&record)[4..], ["ready failed", "stop passed"]);
     let failure = &record["phases"][4]["failures"][0];
     assert_eq!((&failure["cause"], &failure["service"]), (&"input-wait".into(), &"a".into()), "{failure}");
-    assert_eq!(failure["headline"], "a was not ready within 300ms");
+    assert_eq!(failure["headline"], "a was not ready within 1s");
     assert!(failure["summary"].as_str().unwrap().contains(&fifo), "{failure}");
     assert_eq!(run.reports("a").len(), 1, "it is tried once");
     let xml = std::fs::read_to_string(junit).unwrap();
