@@ -165,11 +165,7 @@ fn the_death_of_the_parent_ends_tini() {
         run.signal(Signal::SIGKILL);
         run.ended();
         // tini itself goes; that its child stays is what tini does.
-        let deadline = Instant::now() + PATIENCE;
-        while run.processes().pids().len() > 1 {
-            assert!(Instant::now() < deadline, "tini is still there");
-            std::thread::yield_now();
-        }
+        until("tini is gone", || run.processes().pids().len() <= 1);
     }
 }
 

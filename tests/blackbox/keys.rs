@@ -1,7 +1,5 @@
 //! Keys on the launcher's terminal.
 
-use std::time::Instant;
-
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::support::*;
@@ -37,16 +35,6 @@ fn usr1(run: &Running, service: &str) {
     let status: serde_json::Value = serde_json::from_str(&run.command(&["status", service, "--json"]).out).unwrap();
     let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGUSR1).unwrap();
-}
-
-/// Waits until this is so; nothing tells of it.
-#[track_caller]
-fn until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

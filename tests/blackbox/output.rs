@@ -1,5 +1,9 @@
 //! What several services write: line by line, each with its service's name.
 
+use std::os::fd::AsFd as _;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use crate::support::*;
 
 /// A service that asks something and waits for the gate, and one that writes a line when its own gate opens.
@@ -261,18 +265,12 @@ ready = "started"
 "#;
     let mut run = setup.file(text);
     run.said("up");
-    // Until the pipe is full.
-    let out =
-        nix::fcntl::open(&run.home().join("out"), nix::fcntl::OFlag::O_RDWR, nix::sys::stat::Mode::empty()).unwrap();
-    let full = || {
-        let mut bytes = 0;
-        // SAFETY: FIONREAD writes one int, which lives through the call.
-        unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&out), libc::FIONREAD, &raw mut bytes) };
-        bytes >= 60 * 1024
-    };
-    while !full() {
-        std::thread::yield_now();
-    }
+    // How many bytes there are then depends on how they were written: each write may begin a page of its own.
+    let out = std::fs::File::options().read(true).write(true).open(run.home().join("out")).unwrap();
+    until("the pipe is full", || {
+        let mut entry = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut entry, PollTimeout::ZERO) == Ok(0)
+    });
     run.signal(Signal::SIGTERM);
     run.ends_with(0);
     run.leaves_nothing();

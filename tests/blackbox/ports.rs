@@ -251,9 +251,7 @@ fn a_stale_unix_socket_is_taken_over() {
     let path = setup.home().join("stale.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     // What another test is just starting holds it, too, until it executes.
-    while std::os::unix::net::UnixStream::connect(&path).is_ok() {
-        std::thread::yield_now();
-    }
+    until("nobody listens", || std::os::unix::net::UnixStream::connect(&path).is_err());
     let flags = ["--port".to_owned(), format!("unix:{},pass", path.display())];
     let mut run = setup.flags(flags).child(["listen-fds", "print up", "wait"]);
     run.out("up");

@@ -99,9 +99,7 @@ fn being_ready_for_reset_after_breaks_the_row_of_failures() {
         serde_json::from_str::<serde_json::Value>(&told.out).unwrap()["failures_in_a_row"].as_u64().unwrap()
     };
     // It waits at the gate, and the one failure before it is forgotten.
-    while failures() > 0 {
-        std::thread::yield_now();
-    }
+    until("a failure is forgotten", || failures() == 0);
     std::fs::write(gate, "").unwrap();
     // One failure after the reset, and one more.
     run.said("up 3");

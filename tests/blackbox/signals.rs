@@ -258,11 +258,7 @@ fn from_a_shell(script: &str, flags: &[&str], steps: &[&str]) -> Running {
 /// Waits until a process is stopped (by a signal), or is not.
 #[track_caller]
 fn is_stopped(pid: i32, stopped: bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while status_field(pid, "State").unwrap().starts_with('T') != stopped {
-        assert!(Instant::now() < deadline, "pid {pid} is {:?}", status_field(pid, "State"));
-        std::thread::yield_now();
-    }
+    until("it is stopped or not", || status_field(pid, "State").unwrap().starts_with('T') == stopped);
 }
 
 /// Starts the child from a shell, and stops it and the launcher by Ctrl-Z; both go on in the foreground again.

@@ -128,9 +128,7 @@ fn a_leftover_that_honours_the_stop_signal_may_end_by_itself() {
 
 /// Waits until a process is stopped by a signal.
 fn is_stopped(pid: i32) {
-    while !status_field(pid, "State").unwrap().starts_with('T') {
-        std::thread::yield_now();
-    }
+    until("it is stopped", || status_field(pid, "State").unwrap().starts_with('T'));
 }
 
 /// A stopped process takes no signal but KILL until it goes on: the stop lets it, so that it can end in its own way.

@@ -34,9 +34,7 @@ fn full_listener(address: SocketAddr) -> (OwnedFd, TcpStream) {
         let all = launcher::sys::sock_diag::listeners(address.port()).unwrap();
         all.into_iter().find(|listener| listener.local == address).unwrap().receive_queue
     };
-    while queued() == 0 {
-        std::thread::yield_now();
-    }
+    until("one is queued", || queued() == 1);
     (socket.into(), kept)
 }
 
@@ -294,9 +292,7 @@ fn a_running_program_is_dumped_without_harm() {
     let mut run = launcher().child(["on USR1 print got USR1", "print up {pid}", "wait"]);
     let pid = run.out_number("up");
     // On a busy machine it may not have come to where it waits yet.
-    while !status_field(pid, "State").unwrap().starts_with('S') {
-        std::thread::yield_now();
-    }
+    until("it sleeps", || status_field(pid, "State").unwrap().starts_with('S'));
     let pid = pid.to_string();
     let ended = launcher().verb(["dump", &pid, "--json"]).ends_with(0);
     let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
@@ -318,9 +314,7 @@ fn a_blocked_thread_is_not_stopped_for_its_dump() {
     let counts = || (switches("voluntary_ctxt_switches"), switches("nonvoluntary_ctxt_switches"));
     // Not by its state, which it takes on before it leaves the CPU: it is in read(2), and on no CPU.
     let call = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
-    while !call().starts_with(&format!("{} ", libc::SYS_read)) {
-        std::thread::yield_now();
-    }
+    until("it reads", || call().starts_with(&format!("{} ", libc::SYS_read)));
     let before = counts();
     launcher().verb(["dump", &pid.to_string()]).ends_with(0);
     assert_eq!(counts(), before);

@@ -20,10 +20,20 @@ pub use subject::{Setup, Subject, child, launcher};
 
 pub use nix::sys::signal::Signal;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails. It is long because machines that test are busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until this is so, of what nothing tells.
+#[track_caller]
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "{what}: that has not come about");
+        std::thread::yield_now();
+    }
+}
 
 /// Makes one test for each subject: `for_subjects!(name: launcher, tini; |subject| { … })`.
 macro_rules! for_subjects {

@@ -4,9 +4,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
-
-use super::PATIENCE;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -95,11 +92,7 @@ impl Address {
     /// executes.
     #[track_caller]
     pub fn gets_free(self) {
-        let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.0).is_ok() {
-            assert!(Instant::now() < end, "somebody still listens on {self}");
-            std::thread::yield_now();
-        }
+        super::until("nobody listens", || TcpStream::connect(self.0).is_err());
     }
 }
 
