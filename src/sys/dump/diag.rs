@@ -11,7 +11,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::sockets::Entry;
+use super::sockets::{Entry, TIME_WAIT};
 use crate::core::facts::SocketFacts;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -71,7 +71,8 @@ fn header(body: &[u8]) -> Vec<u8> {
 
 fn inet_request(family: i32, protocol: i32) -> Vec<u8> {
     let mut body = vec![family as u8, protocol as u8, 1 << (INET_INFO - 1), 0];
-    body.extend(u32::MAX.to_ne_bytes());
+    // Connections that are over are nobody's, and there may be tens of thousands of them.
+    body.extend((!(1u32 << TIME_WAIT)).to_ne_bytes());
     body.extend([0; 48]);
     header(&body)
 }
@@ -200,6 +201,31 @@ mod tests {
         assert!(found.facts.send_queue > 0, "the backlog is told: {found:?}");
         assert_eq!(attribute(&[0; 8], 4, 7), None);
         assert!(inet_entry(&[1, 2, 3], true).is_none());
+    }
+
+    /// A client that connects again and again leaves tens of thousands behind.
+    #[test]
+    fn connections_that_are_over_are_not_asked_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap();
+        for _ in 0..10 {
+            let mut client = std::net::TcpStream::connect(local).unwrap();
+            // Who closes first waits.
+            drop(listener.accept().unwrap());
+            assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0);
+        }
+        let waiting = || {
+            let state = crate::sys::sock_diag::State::TimeWait.bit();
+            let protocol = crate::sys::sock_diag::Protocol::Tcp;
+            let filter =
+                crate::sys::sock_diag::Filter { protocol, port: Some(local.port()), states: state, details: false };
+            crate::sys::sock_diag::inet_sockets(&filter).unwrap().len()
+        };
+        crate::sys::testing::comes_to_be(&10, waiting);
+        let ours = |entry: &Entry| entry.addresses.is_some_and(|(here, _)| here == local);
+        let entries = all(std::process::id() as i32, false).unwrap();
+        let states: Vec<u8> = entries.iter().filter(|entry| ours(entry)).map(|entry| entry.state).collect();
+        assert_eq!(states, [super::super::sockets::LISTEN]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::core::facts::{ListenerFacts, SocketFacts};
 
 /// Numbers of states as the kernel has them.
 pub const SYN_SENT: u8 = 2;
+/// A connection that is over, of no process any more.
+pub const TIME_WAIT: u8 = 6;
 /// A listening socket.
 pub const LISTEN: u8 = 10;
 
@@ -64,7 +66,7 @@ pub fn state_name(state: u8) -> &'static str {
         3 | 12 => "syn-received",
         4 => "fin-wait-1",
         5 => "fin-wait-2",
-        6 => "time-wait",
+        TIME_WAIT => "time-wait",
         7 => "unconnected",
         8 => "close-wait",
         9 => "last-ack",
@@ -223,7 +225,7 @@ fn from_proc(pid: i32) -> Vec<Entry> {
 
 fn inet_line(line: &str, tcp: bool) -> Option<Entry> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let state = u8::from_str_radix(fields.get(3)?, 16).ok()?;
+    let state = u8::from_str_radix(fields.get(3)?, 16).ok().filter(|state| *state != TIME_WAIT)?;
     let inode = fields.get(9)?.parse().ok()?;
     let mut entry = Entry::inet(tcp, state, address(fields.get(1)?)?, address(fields.get(2)?)?, inode);
     let (send_queue, receive_queue) = fields.get(4)?.split_once(':')?;
