@@ -1,9 +1,10 @@
 //! The frames of one thread, and the code they run.
 //!
 //! A thread that runs changes its frames while they are read. They are read twice: of a thread that is blocked both are the
-//! same. One that is on a CPU is held while they are copied. Where that is not possible they are read again and again, those
-//! that agree most are taken, and the ones that did not agree are a guess: they may be of two moments. Each code object must
-//! be one, and each place lie within it.
+//! same, and of one that is on a CPU, but in one call all the while, some more are. One that changes its frames is held while
+//! they are copied. Where that is not possible they are read again and again, those that agree most are taken, and the ones
+//! that did not agree are a guess: they may be of two moments. Each code object must be one, each place lie within it, and
+//! each frame be alive.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,9 @@ use crate::core::facts::{FoundBy, Frame};
 pub const FRAMES: usize = 1000;
 /// How often the frames of a thread that runs are read.
 const TRIES: usize = 40;
+/// How many looks in a row must be the same where the thread is on a CPU: what does the same again and again may show the
+/// same mixture of two moments twice.
+const SAME: usize = 5;
 /// After how many looks at a thread that keeps changing it is to be held.
 const LOOKS: usize = 3;
 /// How often it is held. One that is just leaving a generator may show half of its stack.
@@ -119,8 +123,13 @@ pub enum Held {
     Denied,
 }
 
-/// Holds the thread with this state and copies its frames.
-pub type Hold<'a> = dyn Fn(u64) -> Held + 'a;
+/// What can be done about the thread whose frames are read.
+pub struct Reach<'a> {
+    /// Whether it is on a CPU now, or that is not told.
+    pub runs: &'a dyn Fn() -> bool,
+    /// Holds it and copies its frames.
+    pub hold: &'a dyn Fn() -> Held,
+}
 
 /// Gives the absolute path of a relative one, if there is such a file.
 type Resolve<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
@@ -143,24 +152,25 @@ impl<'a> Frames<'a> {
     }
 
     /// The stack of the thread at `thread`, in the pieces that each call of the interpreter's loop runs, innermost first.
-    /// `held` copies what its argument reads while the thread is held.
-    pub fn of_thread(&self, thread: u64, hold: &Hold) -> Vec<Run> {
+    pub fn of_thread(&self, thread: u64, reach: &Reach) -> Vec<Run> {
         let mut chains = vec![self.chain(thread, &Chain::default())];
-        let mut holds = HOLDS;
+        let (mut holds, mut same) = (HOLDS, 1);
         let (chain, unsure) = loop {
             let Some(before) = chains.last().filter(|_| chains.len() <= TRIES && !self.heap.is_late()) else {
                 break best(&chains).map(|(best, unsure)| (best.clone(), unsure)).unwrap_or_default();
             };
             let again = self.chain(thread, before);
+            let is_same = again.whole && again.unsure(before) == 0 && again.links.len() == before.links.len();
+            same = if is_same { same + 1 } else { 1 };
             // A thread that is blocked looks the same twice.
-            if again.whole && again.unsure(before) == 0 && again.links.len() == before.links.len() {
+            if is_same && (same >= SAME || !(reach.runs)()) {
                 break (again, 0);
             }
             chains.push(again);
-            if chains.len() < LOOKS || holds == 0 {
+            if chains.len() < LOOKS || is_same || holds == 0 {
                 continue;
             }
-            match hold(thread) {
+            match (reach.hold)() {
                 Held::Copied(copy) => {
                     holds -= 1;
                     let held = self.chain_in(&copy);
@@ -234,6 +244,10 @@ impl<'a> Frames<'a> {
         let layout = self.layout();
         let (frame, minor) = (layout.frame, layout.minor);
         let previous = word(bytes, frame.previous)?;
+        // Before 3.11 a frame is an object. One that has ended is kept for the next call, and leads to others of that kind.
+        if !layout.has_plain_frames() && word(bytes, 0)? == 0 {
+            return None;
+        }
         // Before 3.11 a frame has a pointer to its generator, right before its place in the code.
         let owner = match layout.has_plain_frames() {
             true => *bytes.get(frame.owner as usize)?,

@@ -17,11 +17,12 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::super::capture;
+use super::super::files::{Place, Places};
 use super::super::futex::RawFutex;
 use super::super::memory::Memory;
 use super::{Subject, ThreadTold, Told, ToldStack};
 use copy::Copy;
-use frames::{Frames, Held};
+use frames::{Frames, Held, Reach};
 use heap::Heap;
 use tasks::Tasks;
 use threads::{Lock, Tids};
@@ -52,8 +53,9 @@ pub fn read(subject: &Subject) -> Told {
             }
             let futex = futex_of(subject, tid);
             let state = lock.and_then(|lock| lock.state(thread, futex)).map(str::to_owned);
-            let hold = |address: u64| copy_held(subject, &heap, tid, address, &held);
-            let (name, runs) = (names.get(&thread.ident).cloned(), frames.of_thread(thread.address, &hold));
+            let hold = || copy_held(subject, &heap, tid, thread.address, &held);
+            let reach = Reach { runs: &|| runs_now(subject.pid, tid), hold: &hold };
+            let (name, runs) = (names.get(&thread.ident).cloned(), frames.of_thread(thread.address, &reach));
             add(&mut told, ThreadTold { tid, name, state, stack: ToldStack::Runs(runs), ..ThreadTold::default() });
         }
         let tasks = Tasks { heap: &heap, frames: &frames, threads: &threads };
@@ -64,6 +66,11 @@ pub fn read(subject: &Subject) -> Told {
         told.error = Some("the time for the dump was up before all of Python was read".to_owned());
     }
     told
+}
+
+/// Whether a thread is on a CPU, or waits for its turn on one, or that is not told.
+fn runs_now(pid: i32, tid: i32) -> bool {
+    !Places::of(pid, tid).and_then(|places| places.now()).is_ok_and(|place| place != Place::Running)
 }
 
 /// Copies the frames of a thread that is on a CPU while it is held; `longest` is how long any was.
