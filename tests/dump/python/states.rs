@@ -55,6 +55,16 @@ fn a_thread_that_runs_never_shows_frames_that_cannot_be() {
     }
 }
 
+/// A frame that has ended is kept for the next call, and leads to others of that kind.
+#[test]
+fn frames_that_have_ended_are_not_told() {
+    for python in pythons().into_iter().filter(|python| python.minor() <= 10) {
+        let running = Running::start_with(&python, "states.py", &["ended"]).ready(1);
+        let process = read(running.pid());
+        assert_eq!(python_functions(&process.threads[0]), [""; 0], "{}: {process:#?}", python.version);
+    }
+}
+
 /// Whether a line of states.py is one of this function of `busy`.
 fn belongs(function: &str, line: &str) -> bool {
     let lines: &[&str] = match function {

@@ -102,6 +102,28 @@ def relative():
     exec(compile("read()", "no such file.py", "exec"), gone)
 
 
+def ended():
+    """The thread's note of its innermost frame is that of a call that has ended, as one that runs shows it for a moment."""
+    import ctypes
+
+    def deeper(left):
+        places.append(id(sys._getframe()))
+        if left:
+            deeper(left - 1)
+
+    places = []
+    deeper(5)
+    ctypes.pythonapi.PyThreadState_Get.restype = ctypes.c_void_p
+    note = ctypes.c_void_p.from_address(ctypes.pythonapi.PyThreadState_Get() + 3 * 8)
+    assert note.value == id(sys._getframe())
+    library = ctypes.CDLL(None)
+    write, pause = library.write, library.pause
+    # No function of Python from here on: its frame would take this one for its caller's.
+    note.value = places[1]
+    write(1, b"ready\n", 6)
+    pause()
+
+
 def ready():
     print("ready", flush=True)
 

@@ -169,17 +169,19 @@ mod tests {
                 let frames = Frames::new(&heap, |_| None);
                 let found = Found { runtime: base, layout: *layout };
                 let tids = Tids::none();
+                let nothing = Reach { runs: &|| true, hold: &|| Held::Denied };
                 let interpreters = threads::interpreters(&heap, &found);
                 let threads = threads::threads(&heap, base, &tids);
                 for thread in threads.iter().take(4) {
-                    let _ = (frames.of_thread(thread.address, &|_| Held::Denied), Lock::of(&heap, &found, thread.address));
+                    let _ = (frames.of_thread(thread.address, &nothing), Lock::of(&heap, &found, thread.address));
                 }
                 let tasks = Tasks { heap: &heap, frames: &frames, threads: &threads };
                 for address in interpreters.iter().chain(&memory[..16]).take(16) {
                     let _ = (threads::names(&heap, *address), tasks.read(base, *address), tasks.one(*address));
                     let _ = (frames.place(*address), frames.code(*address), locate::version_of(&heap, *address));
                 }
-                prop_assert!(Instant::now() < deadline + Duration::from_millis(500));
+                // It ends: how soon is the machine's, which may be busy.
+                prop_assert!(Instant::now() < deadline + Duration::from_secs(20));
             }
         }
     }
