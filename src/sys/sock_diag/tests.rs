@@ -38,8 +38,9 @@ fn state_bits_are_the_kernels() {
 
 #[test]
 fn a_listener_is_found_with_its_owner_and_queue() {
-    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
-        let listener = TcpListener::bind(address).unwrap();
+    for host in ["127.0.0.1", "[::1]", "0.0.0.0", "[::]"] {
+        let address = format!("{host}:{}", own_port());
+        let listener = TcpListener::bind(&address).unwrap();
         let local = listener.local_addr().unwrap();
         let target = std::net::SocketAddr::new(
             match local.ip() {
@@ -71,17 +72,17 @@ fn a_listener_is_found_with_its_owner_and_queue() {
 fn a_socket_that_keeps_to_ipv6_says_so() {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
     socket.set_only_v6(true).unwrap();
-    socket.bind(&"[::]:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let port = own_port();
+    socket.bind(&std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)).into()).unwrap();
     socket.listen(1).unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
     assert!(listeners(port).unwrap()[0].v6only);
 }
 
 #[test]
 fn a_bound_socket_is_found_by_its_own_state_only() {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    let port = own_port();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
     let ask =
         |states| inet_sockets(&Filter { protocol: Protocol::Tcp, port: Some(port), states, details: false }).unwrap();
     assert_eq!(ask(State::ALL & !State::Bound.bit()), []);
