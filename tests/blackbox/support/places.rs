@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use launcher::sys::sock_diag::{Filter, Protocol, State, inet_sockets};
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A number that no other test of this run has.
@@ -97,11 +99,19 @@ impl Address {
 }
 
 /// A port that no other test has and that the kernel gives to nobody by itself (`ip_local_port_range`): for addresses that
-/// others may use, too, as `localhost` and the wildcard.
+/// others may use, too, as `localhost` and the wildcard. Tests in other processes begin elsewhere, and what they have is
+/// left out.
 pub fn own_port() -> u16 {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id() % 100 * 100;
-    (20_000 + (first + NUMBER.fetch_add(1, Ordering::Relaxed)) % 12_000) as u16
+    loop {
+        let number = std::process::id() * 97 + NUMBER.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (number % 12_000) as u16;
+        let filter = Filter { protocol: Protocol::Tcp, port: Some(port), states: State::ALL, details: false };
+        // Not by a bind: what is bound for a moment may be held longer by what another test is just starting.
+        if inet_sockets(&filter).unwrap().is_empty() {
+            return port;
+        }
+    }
 }
 
 impl fmt::Display for Address {
