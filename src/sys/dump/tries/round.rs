@@ -122,8 +122,12 @@ impl Round {
         if self.failed.is_empty() { self.reached } else { self.failed }
     }
 
-    /// Whether all that woke sleep again. On a busy machine that takes its time.
+    /// Whether all that woke sleep again, and not for a connection that one of them began. On a busy machine that takes
+    /// its time.
     fn came_back(&self) -> bool {
+        if !self.pending.is_empty() {
+            return false;
+        }
         let mut woken = self.traced.values().filter(|traced| traced.woke).peekable();
         woken.peek().is_some() && woken.all(|traced| traced.back)
     }
@@ -166,7 +170,9 @@ impl Round {
                 let entry = unsafe { info.u.entry };
                 let name = i64::try_from(entry.nr).ok().and_then(numbers::name).unwrap_or_default();
                 traced.call = Some((name, entry.args));
-                traced.back |= traced.woke && (is_sleep(name) || (name == "futex" && entry.args[3] != 0));
+                let sleeps =
+                    || (is_sleep(name) && lasts(tid, name, entry.args)) || (name == "futex" && entry.args[3] != 0);
+                traced.back = traced.back || (traced.woke && sleeps());
                 !self.is_over(tid, name)
             }
             libc::PTRACE_SYSCALL_INFO_EXIT => {
@@ -282,6 +288,20 @@ fn is_sleep(name: &str) -> bool {
     )
 }
 
+/// Whether a call that can wait will: event loops look between their steps what is there (`epoll_wait(2)` with a timeout of
+/// zero), and go on.
+fn lasts(tid: i32, name: &str, arguments: [u64; 6]) -> bool {
+    let millis = |timeout: u64| timeout as i32 != 0;
+    let span = |address: u64| address == 0 || Memory::of(tid).read::<16>(address).is_none_or(|span| span != [0; 16]);
+    match name {
+        "epoll_wait" | "epoll_pwait" => millis(arguments[3]),
+        "poll" => millis(arguments[2]),
+        "ppoll" => span(arguments[2]),
+        "select" | "pselect6" => span(arguments[4]),
+        _ => true,
+    }
+}
+
 /// Whether the thread is in a call that goes on after an interruption as if there was none, or that can be made to.
 fn is_quiet(tid: i32) -> bool {
     match Place::of(tid, tid) {
@@ -333,6 +353,36 @@ fn next_stop() -> Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_loop_that_only_looks_what_is_there_is_not_back_asleep() {
+        let own = nix::unistd::gettid().as_raw();
+        let spans: [[u64; 2]; 2] = [[0, 0], [0, 1]];
+        let [none, some] = [&raw const spans[0] as u64, &raw const spans[1] as u64];
+        let with = |at: usize, value: u64| {
+            let mut arguments = [0; 6];
+            arguments[at] = value;
+            arguments
+        };
+        for (name, at) in [("epoll_wait", 3), ("epoll_pwait", 3), ("poll", 2)] {
+            assert!(!lasts(own, name, with(at, 0)), "{name}");
+            assert!(lasts(own, name, with(at, 400)) && lasts(own, name, with(at, u64::MAX)), "{name}");
+        }
+        for (name, at) in [("ppoll", 2), ("select", 4), ("pselect6", 4)] {
+            assert!(!lasts(own, name, with(at, none)), "{name}");
+            assert!(lasts(own, name, with(at, some)) && lasts(own, name, with(at, 0)), "{name}");
+        }
+        assert!(lasts(own, "nanosleep", [0; 6]));
+    }
+
+    #[test]
+    fn who_has_begun_a_connection_is_not_back() {
+        let mut round = Round::new(1, false, true);
+        round.traced.insert(1, Traced { woke: true, back: true, ..Traced::of(1) });
+        assert!(round.came_back());
+        round.pending.insert((1, 7), "127.0.0.1:1".into());
+        assert!(!round.came_back());
+    }
 
     #[test]
     fn only_failures_to_reach_something_count_and_equal_ones_are_one() {
