@@ -45,12 +45,20 @@ fn wakes_itself(watched: &WatchedFacts) -> bool {
     matches!(&watched.what, FdFacts::File(file) if file.kind == FileKind::Anonymous)
 }
 
+/// How Ruby's locks are taken: those of `Mutex` and of `Monitor`.
+const RUBY_LOCKS: [&str; 5] = ["synchronize", "lock", "mon_synchronize", "mon_enter", "enter"];
+
 /// In what method of Ruby's own, if it is one by which threads wait for each other.
 fn ruby(place: &Place<'_>) -> Option<Blocked> {
     let above = frames::above_users(place.frames());
     let own = above.iter().rev().filter(|frame| frame.language.as_deref() == Some("ruby"));
+    let mut own = own.filter_map(|frame| frame.function.as_deref());
+    // Around whatever is done under a lock stands `synchronize`; one that waits for the lock has come no further.
+    if own.clone().next_back().is_some_and(|innermost| RUBY_LOCKS.contains(&last_word(innermost))) {
+        return Some(Blocked::new(Kind::Lock, "a Mutex"));
+    }
     // The outermost that is known: libraries have methods of their own around these.
-    own.filter_map(|frame| frame.function.as_deref()).find_map(|function| match last_word(function) {
+    own.find_map(|function| match last_word(function) {
         "pop" | "shift" | "deq" => Some(Blocked::new(Kind::Signal, "Queue#pop")),
         "push" | "enq" | "<<" => Some(Blocked::new(Kind::Signal, "SizedQueue#push")),
         "join" | "value" => Some(Blocked::new(Kind::Join, "Thread#join")),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::facts::{FdFacts, FileKind, FutexKind, ProcessName, WaitingOn, WatchedFacts};
+use crate::core::facts::{FdFacts, FileKind, Frame, FutexKind, ProcessName, WaitingOn, WatchedFacts};
 
 use super::blocked;
 use super::candidate::Grip;
@@ -83,7 +83,7 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         return loop_of_children(view, place);
     }
     if place.task.is_none()
-        && matches!(place.wait(), Some(WaitingOn::Poll { .. }))
+        && (matches!(place.wait(), Some(WaitingOn::Poll { .. })) || turns(place))
         && let Some(to) = tightest(view, not_awaited(view, pid))
     {
         return step("runs the event loop of", to);
@@ -120,6 +120,13 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         }
         _ => None,
     }
+}
+
+/// Whether it is on a CPU in its event loop's own code, between two steps of the tasks.
+fn turns(place: &Place<'_>) -> bool {
+    let in_loop = |frame: &Frame| frame.function.as_deref().is_some_and(|name| name.ends_with("_run_once"));
+    let on_cpu = place.thread.state == 'R' && place.wait().is_none();
+    on_cpu && place.process.runtime == "cpython" && frames::above_users(place.frames()).iter().any(in_loop)
 }
 
 /// How tokio keeps the thread that it was started by.

@@ -95,6 +95,11 @@ pub fn processes(names: &[ProcessName]) -> String {
     text
 }
 
+/// `does not` of one process, `do not` of several.
+pub fn do_not(names: &[ProcessName]) -> &'static str {
+    if names.len() == 1 { "does not" } else { "do not" }
+}
+
 /// A frame as a sentence has it: `lock_b() at deadlock.c:23`.
 pub fn frame(frame: &VerdictFrame) -> String {
     let function = function(&frame.function);

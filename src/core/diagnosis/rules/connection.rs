@@ -204,7 +204,9 @@ pub fn silent(
         (false, Some(received), _) => format!(": connected, nothing came for {}", millis(received)),
         _ => ": connected, but the peer says nothing".to_owned(),
     };
-    let summary = format!("{} {} {what} {peer} ({kind}){why}", place.who(), place.has_waited());
+    let usual = socket.peer.as_deref().and_then(words::port).and_then(words::usual_service);
+    let usual = usual.map(|name| format!(", usually {name}")).unwrap_or_default();
+    let summary = format!("{} {} {what} {peer} ({kind}{usual}){why}", place.who(), place.has_waited());
     let usually = words::usually(&peer);
     let mut candidate = Candidate::new(Cause::ReplyWait, confidence, grip, summary)
         .at(place)

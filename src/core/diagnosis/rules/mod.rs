@@ -55,7 +55,9 @@ pub fn explain<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let waits = !retries && !matches!(found.verdict.cause, Cause::LockCycle | Cause::Stopped | Cause::BusyLoop);
     // A lock that is tried again and again is not waited for in between.
     let waits = waits && found.grip < Grip::Firm;
-    if waits && place.waited().is_some_and(|waited| waited < MOMENT) {
+    // One that is on a CPU is done with its wait, or about to be.
+    let runs = place.task.is_none() && place.thread.state == 'R';
+    if waits && (runs || place.waited().is_some_and(|waited| waited < MOMENT)) {
         found.verdict.confidence = found.verdict.confidence.min(Confidence::Likely);
         // Of a disk every program waits for moments.
         let most = if found.verdict.cause == Cause::DiskWait { Grip::Weak } else { Grip::Soft };

@@ -22,11 +22,20 @@ pub struct LastWords {
 pub fn last_words(tail: &str) -> Option<LastWords> {
     let all: Vec<&str> = tail.lines().map(str::trim_end).collect();
     let lines = &all[all.len().saturating_sub(LINES)..];
-    let known = [rust_panic, go_panic, python, java, node, assertion, terminate, ruby];
+    let known = [rust_panic, go_panic, python, java, node, assertion, terminate, memory, ruby];
     known.iter().find_map(|find| find(lines)).or_else(|| {
-        let line = lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric))?;
+        let mut said = lines.iter().rev().filter(|line| line.chars().any(char::is_alphanumeric));
+        let line = said.clone().find(|line| !is_hint(line)).or_else(|| said.next())?;
         Some(LastWords { text: line.trim().to_owned(), frame: None, recognised: false })
     })
+}
+
+/// Whether a line only tells where help is, as programs do below what they say is wrong.
+fn is_hint(line: &str) -> bool {
+    let line = line.trim().to_lowercase();
+    let points = ["try ", "usage:", "see ", "run ", "for more information", "for more help", "use "];
+    let help = ["--help", " -h", "'help'", "usage:", " help "];
+    points.iter().any(|start| line.starts_with(start)) && help.iter().any(|word| line.contains(word))
 }
 
 fn recognised(text: &str, frame: Option<VerdictFrame>) -> Option<LastWords> {
@@ -104,6 +113,25 @@ fn terminate(lines: &[&str]) -> Option<LastWords> {
     let what = lines.get(index + 1).and_then(|line| line.trim_start().strip_prefix("what():"));
     let what = what.map(|what| format!(": {}", what.trim())).unwrap_or_default();
     recognised(&format!("uncaught exception {class}{what}"), None)
+}
+
+/// What glibc says of the heap or the stack before it aborts: `double free or corruption (!prev)`.
+fn memory(lines: &[&str]) -> Option<LastWords> {
+    const BEGINS: [&str; 10] = [
+        "double free or corruption",
+        "corrupted size vs. prev_size",
+        "corrupted double-linked list",
+        "*** stack smashing detected ***",
+        "*** buffer overflow detected ***",
+        "free(): ",
+        "malloc(): ",
+        "malloc_consolidate(): ",
+        "realloc(): ",
+        "munmap_chunk(): ",
+    ];
+    // It is the last that the process itself says.
+    let line = lines.iter().rev().find(|line| !line.is_empty())?;
+    BEGINS.iter().any(|begin| line.starts_with(begin)).then(|| recognised(line, None))?
 }
 
 /// ``app.rb:2:in `fetch': key not found: :url (KeyError)``, then `\tfrom app.rb:9:in …`.
@@ -301,7 +329,7 @@ fn again(lines: &[&str]) -> Option<Unreached> {
     })
 }
 
-/// Whether the output says that an address is in use.
+/// Whether the output says that an address is in use: the last line that names one, else the last that says so.
 pub fn address_in_use(tail: &str) -> Option<String> {
     let says = |line: &&str| {
         let line = line.to_lowercase();
@@ -309,7 +337,10 @@ pub fn address_in_use(tail: &str) -> Option<String> {
             .iter()
             .any(|text| line.contains(text))
     };
-    tail.lines().rev().take(LINES).find(says).map(|line| line.trim().to_owned())
+    let lines = || tail.lines().rev().take(LINES).filter(says);
+    // Node prints the error's code on a line of its own below the one that names the address.
+    let line = lines().find(|line| address_in(line).is_some()).or_else(|| lines().next())?;
+    Some(line.trim().to_owned())
 }
 
 /// The first `host:port` in a line, or a host and a `port N` of libpq's kind.
@@ -464,6 +495,29 @@ mod tests {
         let words = last_words("loading\nFATAL: no license\n\n---\n").unwrap();
         assert_eq!((words.text.as_str(), words.recognised), ("FATAL: no license", false));
         assert_eq!(last_words("\n \n"), None);
+        let hint = "ls: unrecognized option '--x'\nTry 'ls --help' for more information.\n";
+        assert_eq!(last_words(hint).unwrap().text, "ls: unrecognized option '--x'");
+        assert_eq!(last_words("usage: api FILE\n").unwrap().text, "usage: api FILE");
+        assert_eq!(last_words("error: no FILE\nusage: api FILE\n").unwrap().text, "error: no FILE");
+    }
+
+    #[test]
+    fn what_the_c_library_says_of_memory_is_why_it_aborts() {
+        let words = last_words("loading routes\ndouble free or corruption (!prev)\n").unwrap();
+        assert_eq!((words.text.as_str(), words.recognised), ("double free or corruption (!prev)", true));
+        assert!(!last_words("free(): is called at the end\nready\n").unwrap().recognised);
+    }
+
+    #[test]
+    fn of_lines_that_say_an_address_is_in_use_one_that_names_it_counts() {
+        let node = "Error: listen EADDRINUSE: address already in use 10.0.0.5:8080\n  code: 'EADDRINUSE',\n";
+        let line = address_in_use(node).unwrap();
+        assert_eq!(address_in(&line).as_deref(), Some("10.0.0.5:8080"));
+        assert_eq!(
+            address_in_use("java.net.BindException: Address already in use\n").as_deref(),
+            Some("java.net.BindException: Address already in use")
+        );
+        assert_eq!(address_in_use("listening on 10.0.0.5:8080"), None);
     }
 
     #[test]

@@ -15,6 +15,13 @@ use super::connection::stack;
 pub fn signalled<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let mut blocked = blocked::of(place)?;
     blocked.timed |= blocked::may_be_timer(view, place);
+    // A JVM that did not tell its stacks in time shows nobody of the program, whoever runs. One that did has threads of
+    // its own, which wait for work, and the one that started it, which waits for its end.
+    let untold =
+        place.process.runtime == "jvm" && place.process.threads.iter().all(|thread| thread.runtime_state.is_none());
+    if !is_programs(place) && !untold {
+        return None;
+    }
     let here = view.asleep(place.process.pid);
     let (own, own_asleep) = (usize::from(is_programs(place)), usize::from(is_programs(place) && !blocked.timed));
     let others = here.programs.saturating_sub(own);
@@ -24,9 +31,6 @@ pub fn signalled<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     if unknown && !blocked.told && here.poll > 0 {
         return None;
     }
-    // A JVM that did not tell its stacks in time shows nobody else of the program, whoever runs.
-    let untold =
-        place.process.runtime == "jvm" && place.process.threads.iter().all(|thread| thread.runtime_state.is_none());
     let nobody = !blocked.timed && asleep == others && !untold;
     let others_in_locks = here.in_locks.saturating_sub(usize::from(blocked.kind == Kind::Lock));
     let (confidence, grip, why) = match (nobody, others) {

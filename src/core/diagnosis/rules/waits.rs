@@ -84,8 +84,8 @@ pub fn input<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
             (is_input && !wakes_itself(file, place.process.pid))
                 .then(|| read(place, *fd, file, "read()", Confidence::Certain))
         }
-        // Finding a file takes long where its file system does not answer.
-        WaitingOn::Open { .. } if place.thread.state == 'D' || remote_file_system(place.thread) => None,
+        // Finding a file takes long where its file system does not answer, and every file takes a moment on a CPU.
+        WaitingOn::Open { .. } if matches!(place.thread.state, 'D' | 'R') || remote_file_system(place.thread) => None,
         // In every process of .NET a thread waits so for a debugger.
         WaitingOn::Open { path }
             if place.process.runtime == "dotnet" && words::base(path).starts_with("clr-debug-pipe-") =>
@@ -118,7 +118,7 @@ pub fn read(place: &Place<'_>, fd: i32, file: &FileFacts, call: &str, confidence
         (_, []) if file.peers_complete => ": nothing has it open for writing".to_owned(),
         (_, []) => String::new(),
         (_, peers) if only_itself(peers, place.process.pid) => ": nothing else has it open for writing".to_owned(),
-        (_, peers) => format!(": {} could write to it, but does not", words::processes(peers)),
+        (_, peers) => format!(": {} could write to it, but {}", words::processes(peers), words::do_not(peers)),
     };
     let summary = format!("{} {} for input from {from}{writer}", place.who(), place.has_waited());
     let candidate = Candidate::new(Cause::InputWait, confidence, Grip::Hard, summary)
@@ -146,7 +146,7 @@ fn output(place: &Place<'_>, fd: i32, file: &FileFacts) -> Option<Candidate> {
     let name = words::file(file);
     let reader = match file.peers.as_slice() {
         [] => "nobody reads it".to_owned(),
-        peers => format!("{} does not read it", words::processes(peers)),
+        peers => format!("{} {} read it", words::processes(peers), words::do_not(peers)),
     };
     let summary =
         format!("{} {} to write to {name} (fd {fd}): it is full and {reader}", place.who(), place.has_waited());

@@ -97,7 +97,10 @@ fn a_peer_that_says_nothing() {
     };
     let found =
         expect(&single(WaitingOn::Receive { fd: 5, socket: silent.clone() }), Cause::ReplyWait, Confidence::Certain);
-    says(&found.summary, &["for a reply from 10.0.0.5:5432 (tcp): connected, asked 29.7 s ago, nothing came back"]);
+    says(
+        &found.summary,
+        &["for a reply from 10.0.0.5:5432 (tcp, usually PostgreSQL): connected, asked 29.7 s ago, nothing came back"],
+    );
     let poll = polling("poll", vec![watched(5, false, FdFacts::Socket(silent.clone()))]);
     expect(&single(poll), Cause::ReplyWait, Confidence::Certain);
     let other = watched(6, false, FdFacts::Socket(socket("established", "10.0.0.6:5672")));

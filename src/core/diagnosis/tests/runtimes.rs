@@ -159,6 +159,24 @@ fn monitors_taken_in_opposite_order() {
 }
 
 #[test]
+fn threads_of_the_jvm_itself_are_not_what_a_program_waits_for() {
+    let wait_for = ("java.lang.ProcessImpl.waitFor", "ProcessImpl.java", 434);
+    let own = ("Main.renew", "Main.java", 6);
+    let mut facts = jvm(vec![java(4712, "main", "WAITING (on object monitor)", &[], &[wait_for, own])]);
+    let collector = thread(4713, "GC Thread#0", Some(futex(FutexKind::Semaphore, 0x20, None)));
+    facts.processes[0].threads.push(collector);
+    let sleeps = thread(4720, "sleep", Some(sleeping(3600)));
+    facts.processes.push(process(4720, 4711, "sleep 3600", vec![sleeps]));
+    let Diagnosis { verdict, alternatives } = diagnose(&facts);
+    assert_eq!(
+        (verdict.cause, verdict.target.as_deref()),
+        (Cause::ChildWait, Some("sleep (pid 4720)")),
+        "{verdict:#?}"
+    );
+    assert!(!alternatives.iter().any(|other| other.cause == Cause::ChannelWait), "{alternatives:#?}");
+}
+
+#[test]
 fn a_thread_of_a_jvm_that_waits_to_be_told_holds_no_one_up() {
     let wait = [("java.lang.Object.wait", "Object.java", 1), ("com.shop.Main.run", "Main.java", 9)];
     let main = java(4720, "main", "WAITING (on object monitor)", &[(0xb, false)], &wait);
@@ -227,6 +245,51 @@ fn a_task_of_an_event_loop_waits_for_what_the_loop_watches() {
     let tasks = vec![asyncio(1, (&[], "Event.wait()"), "main")];
     let found = expect(&python(vec![main], tasks), Cause::ChannelWait, Confidence::Likely);
     says(&found.summary, &["task `Task-1` of python3 (pid 4711) in main() at app.py:30 waits for Event.wait()"]);
+}
+
+#[test]
+fn a_task_that_keeps_its_event_loop_turning_is_what_burns_the_cpu() {
+    let mut main = thread(4711, "python3", None);
+    (main.state, main.cpu, main.waited) = ('R', grew(99), None);
+    let turns = ("BaseEventLoop._run_once", "/usr/lib/python3.11/asyncio/base_events.py", 1922);
+    main.frames = told("python", &[turns, ("<module>", "/srv/app.py", 19)]);
+    let tasks = vec![asyncio(1, (&[], "sleep"), "until_loaded")];
+    let found = expect(&python(vec![main.clone()], tasks.clone()), Cause::BusyLoop, Confidence::Likely);
+    assert_eq!(found.frame.as_ref().unwrap().function, "until_loaded", "{found:#?}");
+    // What the loop calls is told as it is.
+    main.frames.splice(0..0, told("python", &[("on_timer", "/srv/app.py", 7)]));
+    let found = expect(&python(vec![main], tasks), Cause::BusyLoop, Confidence::Likely);
+    assert_eq!(found.frame.as_ref().unwrap().function, "on_timer", "{found:#?}");
+}
+
+fn ruby(wait: WaitingOn, frames: &[(&str, &str, u32)]) -> Facts {
+    let mut main = thread(4711, "ruby", Some(wait));
+    main.frames = told("ruby", frames);
+    let mut ticker = thread(
+        4712,
+        "ticker",
+        Some(WaitingOn::Futex(crate::core::facts::FutexFacts {
+            timeout_ms: Some(200),
+            ..crate::core::facts::FutexFacts::default()
+        })),
+    );
+    ticker.frames = told("ruby", &[("sleep", "", 0), ("tick", "/srv/app.rb", 3)]);
+    let mut process = process(4711, 4700, "ruby app.rb", vec![main, ticker]);
+    process.runtime = "ruby".to_owned();
+    facts(vec![process])
+}
+
+#[test]
+fn a_lock_of_ruby_is_told_from_what_is_done_under_it() {
+    let size = ("size", "/srv/app.rb", 15);
+    let wanted = [("synchronize", "", 0), size];
+    let polls = || polling("poll", vec![eventfd()]);
+    let found = expect(&ruby(polls(), &wanted), Cause::LockWait, Confidence::Possible);
+    assert_eq!(found.frame.as_ref().unwrap().function, "size", "{found:#?}");
+    expect(&ruby(futex(FutexKind::Condition, 0x10, None), &wanted), Cause::LockWait, Confidence::Possible);
+    let pool = "/usr/lib/ruby/gems/3.1.0/gems/connection_pool-2.4.1/lib/connection_pool/timed_stack.rb";
+    let signalled = [("wait", "", 0), ("pop", pool, 79), ("synchronize", "", 0), size];
+    assert_eq!(verdict(&ruby(polls(), &signalled)).cause, Cause::ChannelWait);
 }
 
 #[test]

@@ -13,6 +13,12 @@ fn input_from_a_terminal_a_pipe_or_a_fifo() {
     let pipe = FileFacts { peers: vec![named(900, "feeder")], ..file(FileKind::Pipe, "pipe:[5]") };
     let pipe = expect(&input(5, pipe), Cause::InputWait, Confidence::Certain);
     says(&pipe.summary, &["feeder (pid 900) could write to it, but does not"]);
+    let writers = (900..905).map(|pid| named(pid, "feeder")).collect();
+    let pipe = FileFacts { peers: writers, ..file(FileKind::Pipe, "pipe:[5]") };
+    let many = expect(&input(5, pipe.clone()), Cause::InputWait, Confidence::Certain);
+    says(&many.summary, &["and 2 more could write to it, but do not"]);
+    let full = verdict(&single(WaitingOn::Output { fd: 5, file: pipe }));
+    says(&full.summary, &["and 2 more do not read it"]);
     let open = WaitingOn::Open { path: "/run/ctl".to_owned() };
     assert_eq!(expect(&single(open), Cause::InputWait, Confidence::Certain).target.as_deref(), Some("/run/ctl"));
     let select = polling("select", vec![watched(0, false, FdFacts::File(file(FileKind::Terminal, "/dev/pts/3")))]);
@@ -212,6 +218,16 @@ fn who_waits_for_a_disk_for_moments_is_at_work() {
     expect(&facts, Cause::SlowProgress, Confidence::Possible);
     facts.processes[0].threads[1].waited = Some(Duration::from_secs(9));
     expect(&facts, Cause::DiskWait, Confidence::Likely);
+}
+
+#[test]
+fn what_is_on_a_cpu_is_done_with_its_wait() {
+    let mut facts = single(WaitingOn::Open { path: "/srv/part-7".to_owned() });
+    facts.processes[0].threads[0].state = 'R';
+    facts.processes[0].io = grew(56 << 20);
+    expect(&facts, Cause::SlowProgress, Confidence::Possible);
+    facts.processes[0].threads[0].waiting_on = Some(connecting("10.0.0.5:6379"));
+    expect(&facts, Cause::ConnectWait, Confidence::Likely);
 }
 
 #[test]
