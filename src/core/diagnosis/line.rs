@@ -95,6 +95,9 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
     {
         return step("waits for the end of", to);
     }
+    if let Some(to) = worker(view, place) {
+        return Some(Step { from: *place, how: "waits for a result, and jobs are run by", to, loose: true });
+    }
     match place.wait() {
         Some(WaitingOn::Child { children }) => step("waits in wait4() for the end of", child(view, pid, children)?),
         // How shells wait for their jobs: for SIGCHLD.
@@ -127,6 +130,25 @@ fn turns(place: &Place<'_>) -> bool {
     let in_loop = |frame: &Frame| frame.function.as_deref().is_some_and(|name| name.ends_with("_run_once"));
     let on_cpu = place.thread.state == 'R' && place.wait().is_none();
     on_cpu && place.process.runtime == "cpython" && frames::above_users(place.frames()).iter().any(in_loop)
+}
+
+/// The thread of a pool that is held in the job it runs, for one that waits for the result of a job.
+fn worker<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Place<'a>> {
+    // In Python and Java, with a part of the file or of the whole name.
+    const WAITS: [&str; 2] = ["Future.result", "java.util.concurrent.FutureTask.get"];
+    const WORKS: [&str; 2] = ["_WorkItem.run", "java.util.concurrent.FutureTask.run"];
+    let within = |place: &Place<'_>, names: &[&str], frames: &[Frame]| {
+        place.task.is_none()
+            && frames.iter().filter_map(|frame| frame.function.as_deref()).any(|name| names.contains(&name))
+    };
+    if !within(place, &WAITS, frames::above_users(place.frames())) {
+        return None;
+    }
+    let works = |other: &Place<'a>| {
+        other.process.pid == place.process.pid && !other.same(place) && within(other, &WORKS, other.frames())
+    };
+    let held = |other: &Place<'a>| rules::explain(view, other).is_some_and(|candidate| candidate.grip > Grip::Idle);
+    tightest(view, view.places().filter(works).filter(held))
 }
 
 /// How tokio keeps the thread that it was started by.

@@ -27,7 +27,7 @@ type ThreadRule = for<'a> fn(&View<'a>, &Place<'a>) -> Option<Candidate>;
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Rules on one thread or task, the first that fits wins.
-const THREAD_RULES: [ThreadRule; 17] = [
+const THREAD_RULES: [ThreadRule; 18] = [
     kernel::stopped,
     retry::seen_to_try,
     waits::try_lock,
@@ -44,6 +44,7 @@ const THREAD_RULES: [ThreadRule; 17] = [
     signalled::awaiting,
     futures::awaiting,
     polling::poll,
+    polling::returned,
     signalled::signalled,
 ];
 

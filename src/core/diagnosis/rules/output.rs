@@ -1,9 +1,11 @@
 //! What the last lines of output tell: where a program fell over, and what it could not reach.
 
+mod java;
+
 use crate::core::diagnosis::{VerdictFrame, frames, words};
 use crate::core::facts::{FoundBy, Frame};
 
-/// How far back lines are looked at.
+/// How far back lines are looked at; those of stack traces, which are indented, do not count.
 const LINES: usize = 60;
 
 /// The words a program ended with, as far as they can be told from the rest of its output.
@@ -21,8 +23,9 @@ pub struct LastWords {
 /// the last lines; else takes the last line that says anything.
 pub fn last_words(tail: &str) -> Option<LastWords> {
     let all: Vec<&str> = tail.lines().map(str::trim_end).collect();
-    let lines = &all[all.len().saturating_sub(LINES)..];
-    let known = [rust_panic, go_panic, python, java, node, assertion, terminate, memory, ruby];
+    let counted = |index: &usize| !all[*index].starts_with([' ', '\t']);
+    let lines = &all[(0..all.len()).rev().filter(counted).nth(LINES - 1).unwrap_or(0)..];
+    let known = [rust_panic, go_panic, python, java::exception, node, assertion, terminate, memory, ruby];
     known.iter().find_map(|find| find(lines)).or_else(|| {
         let mut said = lines.iter().rev().filter(|line| line.chars().any(char::is_alphanumeric));
         let line = said.clone().find(|line| !is_hint(line)).or_else(|| said.next())?;
@@ -183,20 +186,6 @@ fn python_frame(line: &str) -> Option<VerdictFrame> {
     let (file, rest) = line.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
     let (number, function) = rest.split_once(", in ").unwrap_or((rest, "<module>"));
     Some(VerdictFrame { function: function.to_owned(), file: Some(file.to_owned()), line: number.parse().ok() })
-}
-
-/// `Exception in thread "main" java.lang.X: …`, or `Caused by: …`, then `\tat com.shop.Db.open(Db.java:12)`.
-fn java(lines: &[&str]) -> Option<LastWords> {
-    let index = lines.iter().rposition(|line| line.starts_with("Exception in thread "))?;
-    let cause = lines[index..].iter().rposition(|line| line.starts_with("Caused by: ")).map_or(index, |at| index + at);
-    let at = |line: &&&str| line.trim_start().starts_with("at ");
-    let own = lines[cause + 1..].iter().take_while(at).find_map(|line| {
-        let (function, place) = line.trim_start().strip_prefix("at ")?.split_once('(')?;
-        let function = function.rsplit_once('/').map_or(function, |(_, function)| function);
-        let runtime = ["java.", "javax.", "jdk.", "sun."].iter().any(|start| function.starts_with(start));
-        if runtime { None } else { frame(function, place.trim_end_matches(')')) }
-    });
-    recognised(lines[cause], own)
 }
 
 /// `Error: …` (or another `…Error:`), then `    at f (/srv/app.js:10:5)`.

@@ -102,7 +102,9 @@ fn input(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &s
     let is_input = matches!(file.kind, FileKind::Terminal | FileKind::Pipe | FileKind::Fifo);
     // What a child writes is waited for as the child is.
     let from_child = file.peers.iter().any(|peer| view.descends(peer.pid, place.process.pid));
-    if !watched.read || !is_input || from_child || view.listens() {
+    // A pipe whose ends could not be looked for may be the loop's own.
+    let unknown = file.kind == FileKind::Pipe && file.peers.is_empty() && !file.peers_complete;
+    if !watched.read || !is_input || from_child || unknown || view.listens() {
         return None;
     }
     Some(waits::read(place, watched.fd, file, call, Confidence::Likely))
@@ -152,6 +154,26 @@ fn idle_advice(candidate: Candidate) -> Candidate {
             "make sure that the program reaches its listen() call: a callback or promise that never fires is common",
         )
         .advice("if it serves no port, let it send READY=1 or set ready = \"started\" (--ready started)")
+}
+
+/// A JVM whose `main` has returned: the thread that ran it waits for the end of those that are left (`DestroyJavaVM`).
+pub fn returned<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let waits = place.process.runtime == "jvm" && place.thread.runtime_name.as_deref() == Some("DestroyJavaVM");
+    if !waits || view.listens() {
+        return None;
+    }
+    let summary = format!(
+        "main() of {} has returned and nothing listens: what is left of it are threads that have nothing to do, or wait",
+        words::process(place.process)
+    );
+    let left = place.process.threads.iter().filter(|thread| super::super::frames::has_told(&thread.frames));
+    let left = left.filter_map(|thread| thread.runtime_name.as_deref()).take(5).collect::<Vec<_>>().join("`, `");
+    Some(idle_advice(
+        Candidate::new(Cause::EventLoopIdle, Confidence::Likely, Grip::Idle, summary)
+            .at(place)
+            .evidence("its thread `DestroyJavaVM` waits for the end of the others, as after main() in every JVM")
+            .evidence_all((!left.is_empty()).then(|| format!("threads that run Java code: `{left}`"))),
+    ))
 }
 
 /// `pause`, `sigwaitinfo`: how a program without an event loop idles.

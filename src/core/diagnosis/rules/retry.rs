@@ -57,6 +57,7 @@ pub fn seen_to_try<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> 
         113 => "no route",
         104 => "reset",
         2 => "missing",
+        11 => "full",
         _ => "refused",
     };
     let pause = match place.wait() {
@@ -134,6 +135,7 @@ fn told(how: &str) -> &'static str {
         "no route" => "cannot be reached from here (no route)",
         "reset" => "resets the connection",
         "missing" => "does not exist",
+        "full" => "takes no more connections: its backlog is full",
         "no such name" => "has a name that does not resolve",
         "unavailable" => "answers that it is not available",
         _ => "fails",
@@ -147,6 +149,9 @@ fn advise(candidate: Candidate, failed: &Unreached) -> Candidate {
         }
         ("unavailable", Some(address)) => {
             candidate.advice(format!("look why {address}{} cannot serve: its log tells", words::usually(address)))
+        }
+        ("full", Some(address)) => {
+            candidate.advice(format!("look why what listens on {address} does not accept connections"))
         }
         (_, Some(address)) => {
             let usually = words::usually(address);

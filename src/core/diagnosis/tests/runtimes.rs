@@ -177,6 +177,37 @@ fn threads_of_the_jvm_itself_are_not_what_a_program_waits_for() {
 }
 
 #[test]
+fn a_jvm_whose_main_has_returned_and_that_listens_nowhere_is_idle() {
+    let take = ("java.util.concurrent.ScheduledThreadPoolExecutor$DelayedWorkQueue.take", "S.java", 1170);
+    let pool = java(4715, "pool-1-thread-1", "TIMED_WAITING (parking)", &[], &[take]);
+    let mut ended = thread(4712, "java", Some(futex(FutexKind::Condition, 0x30, None)));
+    ended.runtime_name = Some("DestroyJavaVM".to_owned());
+    ended.runtime_state = Some("RUNNABLE".to_owned());
+    let mut facts = jvm(vec![ended, pool]);
+    let found = expect(&facts, Cause::EventLoopIdle, Confidence::Likely);
+    says(&found.summary, &["main() of java (pid 4711) has returned and nothing listens"]);
+    says(&found.evidence.join("\n"), &["threads that run Java code: `pool-1-thread-1`"]);
+    facts.listening = vec![listening("127.0.0.1:8080", 4711)];
+    assert_ne!(verdict(&facts).cause, Cause::EventLoopIdle);
+}
+
+#[test]
+fn who_waits_for_a_job_is_followed_into_the_thread_that_runs_it() {
+    let result = ("Future.result", "/usr/lib/python3.11/concurrent/futures/_base.py", 451);
+    let run = ("_WorkItem.run", "/usr/lib/python3.11/concurrent/futures/thread.py", 58);
+    let mut main = thread(4711, "python3", Some(futex(FutexKind::Semaphore, 0x10, None)));
+    main.frames = told("python", &[result, ("main", "/srv/app.py", 15)]);
+    let mut works = thread(4712, "ThreadPoolExecutor-0_0", Some(futex(FutexKind::Semaphore, 0x20, None)));
+    works.frames = told("python", &[result, ("load_region", "/srv/app.py", 11), run]);
+    let found = expect(&python(vec![main.clone(), works.clone()], vec![]), Cause::ChannelWait, Confidence::Likely);
+    assert_eq!(found.frame.as_ref().unwrap().function, "load_region", "{found:#?}");
+    // A job that nothing holds is not what is waited for.
+    works.waiting_on = Some(sleeping(3600));
+    let found = verdict(&python(vec![main, works], vec![]));
+    assert_eq!((found.cause, found.frame.unwrap().function.as_str()), (Cause::ChannelWait, "main"));
+}
+
+#[test]
 fn a_thread_of_a_jvm_that_waits_to_be_told_holds_no_one_up() {
     let wait = [("java.lang.Object.wait", "Object.java", 1), ("com.shop.Main.run", "Main.java", 9)];
     let main = java(4720, "main", "WAITING (on object monitor)", &[(0xb, false)], &wait);

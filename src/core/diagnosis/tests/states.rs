@@ -221,6 +221,23 @@ fn who_waits_for_a_disk_for_moments_is_at_work() {
 }
 
 #[test]
+fn a_pipe_whose_ends_could_not_be_looked_for_may_be_the_loops_own() {
+    let pipe = |complete| FileFacts { peers_complete: complete, ..file(FileKind::Pipe, "pipe:[5]") };
+    let polls = |complete| single(polling("epoll_wait", vec![watched(5, false, FdFacts::File(pipe(complete)))]));
+    expect(&polls(false), Cause::EventLoopIdle, Confidence::Likely);
+    expect(&polls(true), Cause::InputWait, Confidence::Likely);
+}
+
+#[test]
+fn a_unix_socket_whose_backlog_is_full_is_tried_again_and_again() {
+    let mut facts = single(sleeping(1));
+    facts.processes[0].threads[0].attempts =
+        vec![AttemptFacts { address: "/run/agent.sock".to_owned(), errno: 11, times: 1, ..AttemptFacts::default() }];
+    let found = expect(&facts, Cause::ConnectRetry, Confidence::Likely);
+    says(&found.summary, &["/run/agent.sock, which takes no more connections: its backlog is full"]);
+}
+
+#[test]
 fn what_is_on_a_cpu_is_done_with_its_wait() {
     let mut facts = single(WaitingOn::Open { path: "/srv/part-7".to_owned() });
     facts.processes[0].threads[0].state = 'R';

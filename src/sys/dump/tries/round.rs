@@ -254,7 +254,9 @@ impl Round {
             let attempt = AttemptFacts { address: plain(address), times: 1, ..AttemptFacts::default() };
             return self.reached.push((tid, attempt));
         }
-        if !FAILURES.contains(&errno) || OF_LIBC.contains(&address.as_str()) {
+        // To a Unix socket whose backlog is full a connection that is not waited for fails so.
+        let full = errno == libc::EAGAIN && address.starts_with(['/', '@']);
+        if !(FAILURES.contains(&errno) || full) || OF_LIBC.contains(&address.as_str()) {
             return;
         }
         let address = plain(address);
@@ -391,6 +393,7 @@ mod tests {
         round.note(1, "127.0.0.1:1".into(), libc::ECONNREFUSED);
         round.note(1, "127.0.0.1:2".into(), 0);
         round.note(1, "127.0.0.1:3".into(), libc::EADDRNOTAVAIL);
+        round.note(1, "127.0.0.1:3".into(), libc::EAGAIN);
         round.note(1, "/run/nscd/socket".into(), libc::ENOENT);
         let seen = AttemptFacts {
             address: "127.0.0.1:1".into(),
@@ -399,6 +402,8 @@ mod tests {
             ..AttemptFacts::default()
         };
         assert_eq!(round.failed, [(1, seen)]);
+        round.note(2, "/run/agent.sock".into(), libc::EAGAIN);
+        assert_eq!(round.failed.last().map(|(by, it)| (*by, it.errno)), Some((2, libc::EAGAIN)));
         let reached = AttemptFacts { address: "127.0.0.1:2".into(), times: 1, ..AttemptFacts::default() };
         assert_eq!(round.reached, [(1, reached)]);
     }
