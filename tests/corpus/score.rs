@@ -64,6 +64,19 @@ impl Outcome {
         !self.cause_is_right() && self.text("/verdict/confidence") == "certain"
     }
 
+    /// Whether something is wrong, and the dump says of itself that its time was up before it was whole: that tells of the
+    /// machine, not of the rules.
+    pub fn was_cut_short(&self) -> bool {
+        let wrong = |right: Option<bool>| right == Some(false);
+        let wrong = !self.cause_is_right() || wrong(self.target_is_right()) || wrong(self.frame_is_right());
+        let processes = self.report.pointer("/processes").and_then(Value::as_array);
+        let errors = processes.into_iter().flatten().filter_map(|process| process["dump_error"].as_str());
+        wrong
+            && errors
+                .into_iter()
+                .any(|error| ["did not end within", "the time for the dump was up"].iter().any(|it| error.contains(it)))
+    }
+
     fn row(&self) -> [String; 6] {
         let mark = |right: Option<bool>| match right {
             None => "",
