@@ -1,14 +1,15 @@
 //! Locks in memory, of the C library and of runtimes: `lock-cycle`, `lock-wait`.
 
-use crate::core::facts::{FutexFacts, FutexKind, WaitingOn};
+use crate::core::facts::{FutexFacts, FutexKind, WaitingOn, WatchedFacts};
 
 use super::super::blocked::{self, Blocked, Kind};
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::place::Place;
-use super::super::view::View;
+use super::super::view::{View, socket_of};
 use super::super::{Cause, Confidence, words};
 use super::connection::stack;
+use super::polling;
 
 /// Circles longer than this are not looked for: nobody could read them, and the search would take long.
 const LONGEST_CIRCLE: usize = 64;
@@ -235,7 +236,7 @@ pub fn doing(view: &View<'_>, place: &Place<'_>) -> String {
             Some(other) => format!("waits for a lock held by {}", other.number()),
             None => "waits on a futex".to_owned(),
         },
-        Some(WaitingOn::Poll { call, .. }) => format!("is in {call}()"),
+        Some(WaitingOn::Poll { call, watched, .. }) => polls(place, call, watched),
         Some(WaitingOn::Signal) => "waits for a signal".to_owned(),
         Some(WaitingOn::Entropy) => "waits for random numbers".to_owned(),
         Some(WaitingOn::Channels { .. }) => "waits on a channel".to_owned(),
@@ -243,6 +244,17 @@ pub fn doing(view: &View<'_>, place: &Place<'_>) -> String {
         Some(WaitingOn::Tasks { what, .. }) => format!("awaits {what}"),
         Some(WaitingOn::Ipc { call } | WaitingOn::Other { call }) => format!("is in {call}()"),
         None => state(place),
+    }
+}
+
+/// Many libraries poll for the one socket that they then read.
+fn polls(place: &Place<'_>, call: &str, watched: &[WatchedFacts]) -> String {
+    let mut outside = polling::outside(place, watched);
+    let (first, others) = (outside.next(), outside.next());
+    match first.and_then(socket_of).filter(|_| others.is_none()) {
+        Some(socket) if polling::is_pending(socket) => format!("connects to {}", words::peer(socket)),
+        Some(socket) if socket.peer.is_some() => format!("waits for data from {}", words::peer(socket)),
+        _ => format!("is in {call}()"),
     }
 }
 

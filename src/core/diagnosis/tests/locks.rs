@@ -64,6 +64,9 @@ fn a_thread_that_holds_a_lock_and_joins_one_that_wants_it() {
 #[test]
 fn a_lock_whose_holder_does_something_else() {
     let mut facts = deadlock();
+    let replies = watched(7, false, FdFacts::Socket(socket("established", "10.0.0.5:6379")));
+    facts.processes[0].threads[2] = thread(4713, "worker_b", Some(polling("poll", vec![replies])));
+    says(&verdict(&facts).summary, &["held by thread 4713 `worker_b`, which waits for data from 10.0.0.5:6379"]);
     let mut holder = thread(4713, "worker_b", Some(connecting("10.0.0.5:6379")));
     holder.frames = stack("refill", "pool.c", 9);
     facts.processes[0].threads[2] = holder;
