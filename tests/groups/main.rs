@@ -6,15 +6,25 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// What the machine printed, booted once for all tests; `None` where there is none.
+/// What the machine printed whose init is a shell, booted once for all tests; `None` where there is none.
 fn printed() -> Option<&'static str> {
     static PRINTED: OnceLock<Option<String>> = OnceLock::new();
-    let text = PRINTED.get_or_init(boot).as_deref()?;
+    to_the_end(PRINTED.get_or_init(|| boot("init")))
+}
+
+/// What the machine printed whose init is systemd.
+fn printed_by_systemd() -> Option<&'static str> {
+    static PRINTED: OnceLock<Option<String>> = OnceLock::new();
+    to_the_end(PRINTED.get_or_init(|| boot("systemd")))
+}
+
+fn to_the_end(printed: &'static Option<String>) -> Option<&'static str> {
+    let text = printed.as_deref()?;
     assert!(text.contains("all is over"), "the machine did not come to its end:\n{text}");
     Some(text)
 }
 
-fn boot() -> Option<String> {
+fn boot(init: &str) -> Option<String> {
     let found = Command::new("linux.uml").arg("--version").output();
     if found.is_err() || !cfg!(target_arch = "x86_64") {
         assert!(
@@ -27,8 +37,8 @@ fn boot() -> Option<String> {
     let launcher = PathBuf::from(env!("CARGO_BIN_EXE_launcher"));
     let child = launcher.with_file_name("examples").join("child");
     assert!(child.exists(), "{} is missing: `cargo build --example child` makes it", child.display());
-    let init = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/groups/init");
-    let name = format!("umid=launcher-test-{}", std::process::id());
+    let name = format!("umid=launcher-test-{init}-{}", std::process::id());
+    let init = format!("{}/tests/groups/{init}", env!("CARGO_MANIFEST_DIR"));
     // So much time is needed by nobody: it is for a machine that hangs.
     let output = Command::new("timeout")
         .args([
@@ -42,21 +52,29 @@ fn boot() -> Option<String> {
             "rootflags=/",
             "ro",
         ])
-        .args([&name, "con=null", "con0=null,fd:1", "quiet", "loglevel=1", &format!("init={init}")])
+        .args([
+            &name,
+            "con=null",
+            "con0=null,fd:1",
+            "quiet",
+            "loglevel=1",
+            &format!("init={init}"),
+            "systemd.firstboot=off",
+        ])
         .args([format!("launcher={}", launcher.display()), format!("child={}", child.display())])
         .output()
         .unwrap();
     Some(String::from_utf8_lossy(&output.stdout).replace('\r', ""))
 }
 
-/// What is known of a scenario.
-struct Scenario(&'static str);
+/// What is known of a scenario: its name, and what the machine printed.
+struct Scenario(&'static str, &'static str);
 
 impl Scenario {
     /// Its lines with this word behind its name.
     fn lines(&self, word: &str) -> Vec<&'static str> {
         let lead = format!("{} {word} ", self.0);
-        printed().unwrap_or_default().lines().filter_map(|line| line.strip_prefix(&lead)).collect()
+        self.1.lines().filter_map(|line| line.strip_prefix(&lead)).collect()
     }
 
     fn code(&self) -> &'static str {
@@ -88,7 +106,56 @@ impl Scenario {
 
 /// A scenario; `None` where there is no machine for it.
 fn scenario(name: &'static str) -> Option<Scenario> {
-    printed().map(|_| Scenario(name))
+    printed().map(|text| Scenario(name, text))
+}
+
+/// A unit of a real systemd; `None` where there is no machine for it. Its launcher has looked at the settings before it ran.
+fn unit(name: &'static str) -> Option<Scenario> {
+    let unit = printed_by_systemd().map(|text| Scenario(name, text))?;
+    assert_eq!((unit.lines("start"), unit.lines("state")), (vec!["0"], vec!["active"]), "{}", unit.out());
+    assert_eq!((unit.code(), unit.lines("left")), ("0", vec![]), "{}", unit.out());
+    Some(unit)
+}
+
+#[test]
+fn a_unit_with_delegation_has_the_limits_of_its_services_kept() {
+    let Some(delegated) = unit("delegated") else { return };
+    for unit in [delegated, unit("owned").unwrap()] {
+        let has = |file: &str| unit.file(file).unwrap_or_default();
+        assert_eq!([has("memory.max"), has("pids.max"), has("cpu.max")], ["50331648", "9", "50000 100000"]);
+        let mut groups = unit.lines("group");
+        groups.sort_unstable();
+        assert!(groups.len() == 2 && groups[0].starts_with("./api-g1-") && groups[1] == "./launcher", "{groups:?}");
+        assert!(!unit.out().contains("limits."), "{}", unit.out());
+    }
+    assert!(unit("owned").unwrap().said().contains(&"65534"), "a user of its own");
+}
+
+/// systemd leaves a unit with delegation alone when the kernel kills in a group below it.
+#[test]
+fn a_service_of_a_unit_that_goes_beyond_its_memory_is_told_and_started_again() {
+    let Some(hungry) = unit("hungry") else { return };
+    let report = hungry.report();
+    assert_eq!(report["verdict"]["cause"], "out-of-memory", "{}", report["verdict"]);
+    assert!(hungry.lines("group").iter().any(|group| group.starts_with("./api-g2-")), "{}", hungry.out());
+}
+
+#[test]
+fn a_unit_without_what_it_takes_says_so_before_and_at_the_start() {
+    let Some(undelegated) = unit("undelegated") else { return };
+    for (unit, why, remedy) in [
+        (undelegated, "EACCES (permission denied)", "(Delegate=yes)"),
+        (unit("closed").unwrap(), "EROFS (the file system is read-only)", "ProtectControlGroups=no"),
+    ] {
+        let out = unit.out();
+        let line =
+            |words: &str| out.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {out}"));
+        for line in [line("would not be kept here"), line("runs without this limit of a cgroup")] {
+            assert!(line.contains("limits.memory") && line.contains("limits.tasks") && line.contains(why), "{line}");
+        }
+        assert!(out.contains(remedy), "{out}");
+        assert!(!unit.said().contains(&"50331648"), "{out}");
+    }
 }
 
 #[test]
@@ -194,10 +261,10 @@ fn limits_that_can_be_kept_are_where_another_cannot() {
 
 #[test]
 fn nothing_of_the_groups_is_left() {
-    let Some(_) = printed() else { return };
+    let Some(text) = printed() else { return };
     let names = ["memory", "killed", "whole", "container", "operator", "tasks", "cpus", "files", "go", "delegated"];
     for name in names.into_iter().chain(["denied", "user", "crowd", "partly", "root"]) {
-        assert_eq!(Scenario(name).lines("left"), [""; 0], "{name}");
-        assert!(name == "root" || Scenario(name).lines("gives") == ["[]"], "{name}");
+        assert_eq!(Scenario(name, text).lines("left"), [""; 0], "{name}");
+        assert!(name == "root" || Scenario(name, text).lines("gives") == ["[]"], "{name}");
     }
 }

@@ -64,6 +64,15 @@ pub fn not_kept<'s>(
     (!concerned.is_empty()).then(|| format!("{whose} runs without this limit of a cgroup: {why}; {advice}"))
 }
 
+/// Which limits of a service would not be kept where this is denied, and what to do about it; `None` when none of its own is
+/// concerned.
+pub fn would_not_be_kept(denied: &GroupDenied, limits: &GroupLimits) -> Option<(String, &'static str)> {
+    let keys = limits.controllers().into_iter().filter(|(controller, _)| denied.denies(controller));
+    let keys: Vec<String> = keys.map(|(_, key)| format!("limits.{key}")).collect();
+    let (why, advice, _) = words(denied);
+    (!keys.is_empty()).then(|| (format!("{} would not be kept here: {why}", keys.join(" and ")), advice))
+}
+
 /// The failure of a start whose group could not be made, where others could.
 pub fn group_denied(denied: &GroupDenied, limits: &GroupLimits, program: &str) -> ExecFailure {
     let keys: Vec<&str> = limits.controllers().iter().map(|(_, key)| *key).collect();
@@ -108,7 +117,9 @@ fn words(denied: &GroupDenied) -> (String, &'static str, Option<i32>) {
         ),
         GroupDenied::Refused { action, path, errno: number } => {
             let advice = match errno::name(*number).as_str() {
-                "EROFS" => "have cgroup v2 mounted for writing: --privileged, or a delegated group",
+                "EROFS" => {
+                    "have cgroup v2 mounted for writing: ProtectControlGroups=no in a unit, --privileged for a container"
+                }
                 "EACCES" | "EPERM" => {
                     "run launcher as root, or in a group that is delegated to its user (Delegate=yes)"
                 }
@@ -149,6 +160,20 @@ mod tests {
         let refused = said(GroupDenied::Refused { action: "making a group in", path: group, errno: 30 });
         assert!(refused.contains("EROFS") && refused.contains("mounted for writing"), "{refused}");
         assert!(said(GroupDenied::NoCgroup2).contains("no cgroup v2"));
+    }
+
+    #[test]
+    fn what_would_not_be_kept_is_told_before() {
+        let tasks = GroupLimits { tasks: Some(2), ..GroupLimits::default() };
+        let all = GroupLimits { memory: Some(1), ..tasks };
+        let alone = GroupDenied::NotAlone("/sys/fs/cgroup/a".into());
+        let (summary, advice) = would_not_be_kept(&alone, &all).unwrap();
+        assert!(
+            summary.starts_with("limits.memory and limits.tasks would not be kept here: other processes"),
+            "{summary}"
+        );
+        assert!(advice.contains("Delegate=yes"), "{advice}");
+        assert_eq!(would_not_be_kept(&missing(false), &tasks), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod words;
 
 use super::errno;
 use super::facts::{ExecFailure, ExecProblem};
-pub use group::{GroupDenied, group_denied, not_kept};
+pub use group::{GroupDenied, group_denied, not_kept, would_not_be_kept};
 pub use stage::{failed_stage, too_long};
 use words::words;
 

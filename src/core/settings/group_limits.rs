@@ -1,5 +1,7 @@
 //! Limits of a service as a whole, which its cgroup keeps.
 
+use super::ServiceSettings;
+
 /// `memory`, `tasks` and `cpus` of `[service.NAME.limits]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GroupLimits {
@@ -30,6 +32,15 @@ impl GroupLimits {
             (self.millicpus.is_some(), "cpu", "cpus"),
         ];
         keys.into_iter().filter(|(set, ..)| *set).map(|(_, controller, key)| (controller, key)).collect()
+    }
+
+    /// What keeps the limits of these services, each controller once.
+    pub fn controllers_of<'s>(services: impl IntoIterator<Item = &'s ServiceSettings>) -> Vec<&'static str> {
+        let all = services.into_iter().flat_map(|service| service.process.group_limits.controllers());
+        let mut controllers: Vec<&str> = all.map(|(controller, _)| controller).collect();
+        controllers.sort_unstable();
+        controllers.dedup();
+        controllers
     }
 
     /// Those of them that these controllers keep.

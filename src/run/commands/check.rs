@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use crate::core::errno;
+use crate::core::exec_words::{self, GroupDenied};
 use crate::core::facts::{PortProblem, Refusal, RequirementFacts, Trouble};
 use crate::core::findings::{self, Checked, ConfigFinding, Finding, Group, ServiceFindings, Severity};
 use crate::core::requirement::words;
-use crate::core::settings::{RequirementSettings, ServiceSettings, Settings, TakeOver};
+use crate::core::settings::{GroupLimits, RequirementSettings, ServiceSettings, Settings, TakeOver};
 use crate::core::take_over;
 use crate::core::units::exact_duration;
 use crate::run::args::{CheckArgs, LoadError, load};
 use crate::run::supervisor::Http;
 use crate::run::{environment, log, preflight, require};
+use crate::sys::cgroup::Delegated;
 use crate::sys::files::could_append;
 
 /// Checks every service and tells what it finds, with what can be done about it: to stderr for a person, to stdout as
@@ -72,6 +74,8 @@ pub fn look(settings: &Settings, offline: bool) -> Vec<ServiceFindings> {
     let mut missing = if offline { Vec::new() } else { requirements(settings) };
     let port = environment::lost_port(settings, std::env::var_os("PORT").as_deref());
     let mut lost = port.map(|line| Finding::warning("port-inherited", line, "declare the port, or unset PORT"));
+    let controllers = GroupLimits::controllers_of(&settings.services);
+    let denied = if controllers.is_empty() { None } else { Delegated::examine(&controllers) };
     let of_service = |service: &ServiceSettings| {
         let found = preflight::findings(service);
         let mut findings: Vec<Finding> = found.iter().map(|refusal| weighed(service, refusal)).collect();
@@ -79,6 +83,7 @@ pub fn look(settings: &Settings, offline: bool) -> Vec<ServiceFindings> {
         findings.extend(mine);
         findings.extend(lost.take());
         findings.extend(log_file(service));
+        findings.extend(denied.as_ref().and_then(|denied| limits(denied, service)));
         findings.extend(contradictions(service, settings));
         findings.sort_by_key(|finding| finding.group);
         ServiceFindings { service: service.name.clone(), findings }
@@ -119,6 +124,12 @@ fn log_file(service: &ServiceSettings) -> Option<Finding> {
     let advice = "let the launcher's user write there, or choose another file";
     let finding = Finding::warning("log-file", summary, advice);
     Some(Finding { severity: Severity::Error, group: Group::File, ..finding })
+}
+
+/// Limits of a whole service for which no group could be made.
+fn limits(denied: &GroupDenied, service: &ServiceSettings) -> Option<Finding> {
+    let (summary, advice) = exec_words::would_not_be_kept(denied, &service.process.group_limits)?;
+    Some(Finding::warning("limits-not-kept", summary, advice))
 }
 
 /// What is set so that one thing keeps another from ever coming about.

@@ -21,7 +21,7 @@ impl Groups {
     /// Makes the launcher's own group ready for those of its services, before anything is started in it. Limits that
     /// cannot be kept are told; the services run without them. Nothing is touched when no service has any.
     pub fn prepare(settings: &Settings) -> Groups {
-        let controllers = controllers(settings.services.iter());
+        let controllers = GroupLimits::controllers_of(&settings.services);
         if controllers.is_empty() {
             return Groups { delegated: None, denied: None };
         }
@@ -40,7 +40,7 @@ impl Groups {
     /// These services are new, or set otherwise: limits of theirs that cannot be kept are told.
     pub fn renew<'s>(&mut self, services: impl Iterator<Item = &'s ServiceSettings> + Clone) {
         let given = self.delegated.as_ref().map(Delegated::controllers).unwrap_or_default();
-        let mut wanted = controllers(services.clone());
+        let mut wanted = GroupLimits::controllers_of(services.clone());
         wanted.retain(|controller| !given.contains(controller));
         if wanted.is_empty() {
             return;
@@ -82,15 +82,6 @@ impl Groups {
     pub fn close(&mut self) {
         self.delegated = None;
     }
-}
-
-/// What keeps the limits of these services.
-fn controllers<'s>(services: impl Iterator<Item = &'s ServiceSettings>) -> Vec<&'static str> {
-    let all = services.flat_map(|service| service.process.group_limits.controllers());
-    let mut controllers: Vec<&str> = all.map(|(controller, _)| controller).collect();
-    controllers.sort_unstable();
-    controllers.dedup();
-    controllers
 }
 
 fn tell<'s>(denied: &GroupDenied, services: impl Iterator<Item = &'s ServiceSettings>) {

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use super::{Cgroup, MOUNTS, is_cgroup2, own_path};
 use crate::core::exec_words::GroupDenied;
 
@@ -29,15 +31,44 @@ impl Delegated {
     /// Makes the launcher's own group ready to give these controllers to groups of services, as far as they are there, and
     /// says why some or all cannot be given. To be done before anything is started.
     pub fn prepare(controllers: &[&'static str]) -> (Option<Delegated>, Option<GroupDenied>) {
-        let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mount = MOUNTS.into_iter().find(|mount| is_cgroup2(mount));
-        let (Some(mount), Some(own)) = (mount, own_path(&memberships)) else {
-            return (None, Some(GroupDenied::NoCgroup2));
+        match own() {
+            Some((group, memberships)) => Delegated::below(group, controllers, &memberships),
+            None => (None, Some(GroupDenied::NoCgroup2)),
+        }
+    }
+
+    /// Why some or all of these controllers could not be given to groups of services, as far as that can be seen without
+    /// making any.
+    pub fn examine(controllers: &[&'static str]) -> Option<GroupDenied> {
+        let Some((group, memberships)) = own() else { return Some(GroupDenied::NoCgroup2) };
+        Delegated::examine_in(group, controllers, &memberships)
+    }
+
+    fn examine_in(group: PathBuf, controllers: &[&'static str], memberships: &str) -> Option<GroupDenied> {
+        let there = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+        let missing: Vec<&str> = controllers.iter().copied().filter(|controller| !has(&there, controller)).collect();
+        let delegated = Delegated { group, given: Vec::new(), enabled: Vec::new(), aside: false };
+        let denied = delegated.missing(&missing, memberships);
+        if missing.len() == controllers.len() {
+            return denied;
+        }
+        let group = &delegated.group;
+        let closed = [group.clone(), group.join("cgroup.subtree_control")].into_iter().find_map(|path| {
+            let errno = access(&path, AccessFlags::W_OK).err()?;
+            Some(refused("making a group in", group)(errno.into()))
+        });
+        let given = fs::read_to_string(group.join("cgroup.subtree_control")).unwrap_or_default();
+        let alone = || {
+            let own = std::process::id().to_string();
+            let inside = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            inside.lines().all(|pid| pid == own)
         };
-        let whole = Path::new(mount).join(own.trim_start_matches('/'));
-        // A container's path may be the one on the host, while the mount shows its own group at the top.
-        let group = if whole.join("cgroup.procs").exists() { whole } else { PathBuf::from(mount) };
-        Delegated::below(group, controllers, &memberships)
+        let must_move = group.join("cgroup.type").exists() && !controllers.iter().all(|one| has(&given, one));
+        match closed {
+            Some(closed) => Some(closed),
+            None if must_move && !alone() => Some(GroupDenied::NotAlone(group.clone())),
+            None => denied,
+        }
     }
 
     /// Has groups have more controllers, as far as they are there, and says why some or all cannot be given.
@@ -167,6 +198,16 @@ impl Drop for Delegated {
     }
 }
 
+/// The group of cgroup v2 that this process is in, and the text that says so.
+fn own() -> Option<(PathBuf, String)> {
+    let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mount = MOUNTS.into_iter().find(|mount| is_cgroup2(mount))?;
+    let whole = Path::new(mount).join(own_path(&memberships)?.trim_start_matches('/'));
+    // A container's path may be the one on the host, while the mount shows its own group at the top.
+    let group = if whole.join("cgroup.procs").exists() { whole } else { PathBuf::from(mount) };
+    Some((group, memberships))
+}
+
 fn refused(action: &'static str, path: &Path) -> impl Fn(io::Error) -> GroupDenied {
     let path = path.to_owned();
     move |problem| GroupDenied::Refused { action, path: path.clone(), errno: problem.raw_os_error().unwrap_or(0) }
@@ -236,6 +277,31 @@ mod tests {
         assert_eq!(procs(&delegated.launcher().unwrap()), "0");
         drop(delegated);
         assert_eq!((order(&group).as_str(), procs(group.path()).as_str()), ("-cpu -pids", "0"));
+    }
+
+    #[test]
+    fn what_would_be_in_the_way_is_seen_without_touching_anything() {
+        let own = std::process::id().to_string();
+        let look = |procs: &str, controllers: &[&'static str]| {
+            let files = [
+                ("cgroup.controllers", "pids\n"),
+                ("cgroup.type", "domain\n"),
+                ("cgroup.procs", procs),
+                ("cgroup.subtree_control", ""),
+            ];
+            let group = folder(&files);
+            let denied = Delegated::examine_in(group.path().to_owned(), controllers, "4:memory:/\n0::/\n");
+            assert!(!group.path().join(LAUNCHER).exists() && order(&group).is_empty());
+            denied
+        };
+        assert_eq!(look(&own, &["pids"]), None);
+        assert!(matches!(look("4711\n", &["pids"]), Some(GroupDenied::NotAlone(_))));
+        for controllers in [["memory"].as_slice(), &["memory", "pids"]] {
+            let denied = look(&own, controllers);
+            assert!(matches!(denied, Some(GroupDenied::NoController { in_version_1: true, .. })), "{denied:?}");
+        }
+        let gone = Delegated::examine_in(PathBuf::from("/no/such/group"), &["pids"], "0::/");
+        assert!(matches!(gone, Some(GroupDenied::NoController { .. })));
     }
 
     #[test]
