@@ -25,7 +25,7 @@ mod watch;
 pub use debugged::Debugged;
 pub use group_limits::GroupLimits;
 pub use log::{FileLog, FileLogFormat, LogSettings, OnSlow};
-pub use notify::{NotifyAccess, NotifySettings};
+pub use notify::{NotifyAccess, NotifyPlace, NotifySettings};
 pub use on_stop::OnStop;
 pub use order::{After, OnFailure, Until};
 pub use ports::{HoldUntil, Listen, PortMode, PortSettings, TakeOver};

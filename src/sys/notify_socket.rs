@@ -54,6 +54,8 @@ pub struct NotifySocket {
     address: String,
     /// The file, until it is removed.
     file: RefCell<Option<PathBuf>>,
+    /// Its folder goes with it, once nothing else is in that.
+    with_folder: bool,
 }
 
 impl NotifySocket {
@@ -76,10 +78,8 @@ impl NotifySocket {
     /// `bind(2)`.
     pub fn bind_at(path: &Path) -> io::Result<NotifySocket> {
         let address = path.to_str().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-        if let Ok(found) = std::fs::symlink_metadata(path) {
-            let refused = |error: &io::Error| error.raw_os_error() == Some(libc::ECONNREFUSED);
-            let stale = UnixDatagram::unbound()?.connect(path).is_err_and(|error| refused(&error));
-            if !(found.file_type().is_socket() && stale) {
+        if std::fs::symlink_metadata(path).is_ok() {
+            if !is_stale(path) {
                 return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
             }
             std::fs::remove_file(path)?;
@@ -89,8 +89,18 @@ impl NotifySocket {
         Ok(bound)
     }
 
+    /// Binds a socket of this name in a folder that is for such sockets alone: the last one takes the folder with it.
+    ///
+    /// # Errors
+    /// As [`NotifySocket::bind_at`].
+    pub fn bind_in(folder: &Path, name: &str) -> io::Result<NotifySocket> {
+        let mut socket = NotifySocket::bind_at(&folder.join(name))?;
+        socket.with_folder = true;
+        Ok(socket)
+    }
+
     fn new(socket: UnixDatagram, address: String, file: Option<PathBuf>) -> io::Result<NotifySocket> {
-        let socket = NotifySocket { socket, address, file: RefCell::new(file) };
+        let socket = NotifySocket { socket, address, file: RefCell::new(file), with_folder: false };
         socket.ask_for_credentials()?;
         Ok(socket)
     }
@@ -114,7 +124,10 @@ impl NotifySocket {
     /// Removes its file, if it has one: nobody is to send anything any more, and the next socket may have the same path.
     pub fn unlink(&self) {
         if let Some(file) = self.file.take() {
-            let _ = std::fs::remove_file(file);
+            let _ = std::fs::remove_file(&file);
+            if let Some(folder) = file.parent().filter(|_| self.with_folder) {
+                let _ = std::fs::remove_dir(folder);
+            }
         }
     }
 
@@ -172,6 +185,14 @@ impl Drop for NotifySocket {
     fn drop(&mut self) {
         self.unlink();
     }
+}
+
+/// Whether a path is that of a socket that nobody answers at, as one who was killed leaves it.
+pub fn is_stale(path: &Path) -> bool {
+    let refused = |error: io::Error| error.raw_os_error() == Some(libc::ECONNREFUSED);
+    let answers = || UnixDatagram::unbound().map(|socket| socket.connect(path));
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    is_socket && answers().is_ok_and(|tried| tried.is_err_and(refused))
 }
 
 /// Aligned as `cmsg(3)` asks.

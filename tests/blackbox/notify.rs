@@ -181,14 +181,108 @@ fn clients_of_all_kinds_are_heard() {
 /// The crate sd-notify (0.5) takes the address for a path, whatever it begins with.
 #[test]
 fn a_client_that_knows_no_abstract_names_has_a_path() {
-    let setup = launcher();
-    let socket = setup.home().join("notify");
-    let mut run = setup.file(&format!(
-        "[service.child]\ncommand = [\"CHILD\", \"notify-by-crate client speaks\", \"wait\"]\nready = \"notify\"\n\
-         start_timeout = \"60s\"\nnotify_socket = {socket:?}\n"
-    ));
+    let flags = ["--ready", "notify", "--start-timeout", "60s"];
+    let mut run = launcher().flags(flags).child(["notify-by-crate client speaks", "dump-env", "wait"]);
+    let socket = address(&mut run);
     run.err("client speaks");
     run.err("is ready");
+    assert!(socket.starts_with(run.home().runtime()) && socket.exists(), "{}", socket.display());
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    let folder = socket.parent().unwrap();
+    assert!(!folder.exists(), "nothing of it is left");
+
+    // What one leaves behind that is killed, the next clears away.
+    let mut run = launcher().flags(flags).child(["dump-env", "wait"]);
+    let socket = address(&mut run);
+    run.signal(Signal::SIGKILL);
+    run.ended();
+    run.leaves_nothing();
+    assert!(socket.exists(), "it was killed");
+    let mut next =
+        launcher().flags(flags).variable("XDG_RUNTIME_DIR", run.home().runtime()).child(["dump-env", "wait"]);
+    let other = address(&mut next);
+    assert_eq!(other.parent(), socket.parent());
+    assert!(other.exists() && !socket.exists());
+}
+
+/// A server as people write it with go-systemd: it serves on the sockets that it is given, says that it is ready, and
+/// feeds the watchdog that it is told of; once it is told to hang, it does not.
+#[test]
+fn a_go_server_has_its_sockets_and_its_watchdog() {
+    if !needs(&["go"]) {
+        return;
+    }
+    let (setup, address) = (launcher(), Address::new());
+    let program = servers::go_program(&setup, "server", GO_SERVER);
+    let text = format!(
+        "[service.server]\ncommand = [{program:?}]\nready = \"notify\"\nstart_timeout = \"60s\"\nwatchdog = \"3s\"\n\
+         [[service.server.port]]\nname = \"http\"\nlisten = \"tcp://{address}\"\nmode = \"pass\"\n\
+         [service.server.restart]\nbackoff = {{ initial = \"0ms\", max = \"0ms\" }}\n"
+    );
+    let mut run = setup.file(&text);
+    run.out("watchdog 3s, 1 listener, http 1");
+    run.is_ready("server");
+    let get = |path: &str| http::raw_tcp(address.0, &format!("GET {path} HTTP/1.0\r\n\r\n")).body;
+    assert_eq!(get("/"), "generation 1");
+    // It has fed it for longer than its period when it says so.
+    run.out("fed 11 times");
+    assert!(run.reports("server").is_empty(), "{}", run.show());
+    get("/hang");
+    run.out("generation 2");
+    let report = &run.reports("server")[0];
+    assert_eq!(report.kind(), "watchdog", "{}", report.verdict());
+    assert_eq!(get("/"), "generation 2");
+}
+
+/// Another user passes through a folder that it cannot look into.
+#[test]
+fn a_client_of_another_user_reaches_its_path() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let flags = ["--user", "nobody", "--ready", "notify", "--start-timeout", "60s"];
+    let mut run = launcher().with_copies().flags(flags).child(["notify-by-crate client speaks", "dump-env", "wait"]);
+    let socket = address(&mut run);
+    run.err("client speaks");
+    run.err("is ready");
+    let list = format!("ls {}", socket.parent().unwrap().display());
+    let mut setpriv = std::process::Command::new("setpriv");
+    let seen =
+        setpriv.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", &list]).output().unwrap();
+    assert!(!seen.status.success() && seen.stdout.is_empty(), "{seen:?}");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    assert!(!socket.exists());
+}
+
+/// Where no folder can be made, and where the service is only looked at, it is in the abstract namespace.
+#[test]
+fn the_address_is_abstract_where_nobody_needs_a_path() {
+    for flags in [&["--ready", "auto"][..], &["--ready", "started"]] {
+        let mut run = launcher().flags(flags).child(["dump-env", "wait"]);
+        assert!(address(&mut run).to_str().is_some_and(|address| address.starts_with('@')), "{}", run.show());
+    }
+    if nix::unistd::geteuid().is_root() && needs(&["setpriv"]) {
+        // A user without a runtime directory, whose folder somebody else has made.
+        let user = (40_000 + std::process::id() % 20_000).to_string();
+        let folder = std::path::PathBuf::from(format!("/tmp/launcher-notify-{user}"));
+        std::fs::write(&folder, "").unwrap();
+        let setup = launcher().with_copies().below(["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"]);
+        let setup = setup.variable("XDG_RUNTIME_DIR", "/no/such/folder").flags(["--ready", "notify"]);
+        let mut run = setup.child(["dump-env", "notify READY=1", "wait"]);
+        assert!(address(&mut run).to_str().is_some_and(|address| address.starts_with('@')), "{}", run.show());
+        run.err("is ready");
+        let told = run.show();
+        std::fs::remove_file(&folder).unwrap();
+        assert!(!told.contains(&format!("launcher-notify-{user}")), "nobody is told: {told}");
+    }
+}
+
+/// The value of NOTIFY_SOCKET in what the child says of its environment.
+fn address(run: &mut Running) -> std::path::PathBuf {
+    let line = run.out("NOTIFY_SOCKET=");
+    line.split_once("NOTIFY_SOCKET=").unwrap().1.trim_end_matches("\"}").into()
 }
 
 /// python-systemd, which is libsystemd itself.
@@ -227,6 +321,51 @@ func main() {
 		return
 	}
 	time.Sleep(time.Minute)
+}
+"#;
+
+/// The whole of go-systemd that a server has use for.
+const GO_SERVER: &str = r#"
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/activation"
+	"github.com/coreos/go-systemd/daemon"
+)
+
+func main() {
+	period, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || period == 0 {
+		fmt.Println("no watchdog", period, err)
+		os.Exit(3)
+	}
+	named, err := activation.ListenersWithNames()
+	if err != nil || len(named["http"]) != 1 {
+		fmt.Println("no listeners", named, err)
+		os.Exit(4)
+	}
+	fmt.Printf("watchdog %v, %d listener, http %d\n", period, len(named), len(named["http"]))
+	generation := os.Getenv("LAUNCHER_GENERATION")
+	hang := make(chan bool)
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "generation "+generation) })
+	http.HandleFunc("/hang", func(w http.ResponseWriter, r *http.Request) { hang <- true })
+	go http.Serve(named["http"][0], nil)
+	daemon.SdNotify(false, daemon.SdNotifyReady)
+	fmt.Println("generation " + generation + " serves")
+	for times := 1; ; times++ {
+		select {
+		case <-hang:
+			select {}
+		case <-time.After(period / 10):
+			daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+			fmt.Println("fed", times, "times")
+		}
+	}
 }
 "#;
 

@@ -19,7 +19,7 @@ use super::walk::{Placed, Table, Value, Walk, fill, in_order};
 use super::watch;
 use crate::core::environment::OWN_VARIABLES;
 use crate::core::settings::{
-    Backoff, BreakerSettings, ControlPlace, HoldUntil, LauncherSettings, Listen, NotifySettings, PortMode,
+    Backoff, BreakerSettings, ControlPlace, HoldUntil, LauncherSettings, Listen, NotifyPlace, NotifySettings, PortMode,
     PortSettings, RestartSettings, ServiceSettings, SignalSettings, TakeOver,
 };
 
@@ -163,7 +163,11 @@ fn notify(walk: &mut Walk, folder: &Path, table: &Table<'_>, settings: &mut Noti
     fill(&mut settings.watchdog_signal, walk.parsed(table, "watchdog_signal", value::signal));
     fill(&mut settings.access, walk.parsed(table, "notify_access", value::notify_access));
     let socket = walk.parsed(table, "notify_socket", value::notify_socket);
-    fill(&mut settings.socket, socket.map(|path| path.map(|path| from_folder(folder, &path))));
+    let socket = socket.map(|place| match place {
+        NotifyPlace::At(path) => NotifyPlace::At(folder.join(path)),
+        other => other,
+    });
+    fill(&mut settings.socket, socket);
     let most = walk.integer(table, "fd_store", 0..MOST_STORED + 1);
     fill(&mut settings.fd_store, most.and_then(|most| usize::try_from(most).ok()));
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::suggest;
 use crate::core::settings::{
-    Backoff, ControlPlace, HoldUntil, Jitter, Listen, LogFormat, LogLevel, NotifyAccess, OnFailure, OnOpen, OnTimeout,
-    PortMode, RestartPolicy, SignalHoldUntil, TakeOver, Until,
+    Backoff, ControlPlace, HoldUntil, Jitter, Listen, LogFormat, LogLevel, NotifyAccess, NotifyPlace, OnFailure,
+    OnOpen, OnTimeout, PortMode, RestartPolicy, SignalHoldUntil, TakeOver, Until,
 };
 use crate::core::signal::Signal;
 use crate::core::units;
@@ -183,17 +183,18 @@ pub fn notify_access(text: &str) -> Result<NotifyAccess, ValueError> {
     choice("notify access", text, NotifyAccess::NAMES)
 }
 
-/// Where the notify socket is: `abstract`, which is `None`, or a path.
-pub fn notify_socket(text: &str) -> Result<Option<String>, ValueError> {
+/// Where the notify socket is: `auto`, `abstract`, or a path.
+pub fn notify_socket(text: &str) -> Result<NotifyPlace, ValueError> {
     match text {
-        "abstract" => Ok(None),
+        "auto" => Ok(NotifyPlace::Usual),
+        "abstract" => Ok(NotifyPlace::Abstract),
         _ if text.starts_with('@') => Err(ValueError::new(
             "a name in the abstract namespace is chosen anew for every start",
             "write \"abstract\", or a path",
         )),
         // `unix(7)`: sun_path has 108 bytes, a NUL at its end among them.
         _ if text.len() > 107 => Err(ValueError::new("no socket can have so long a path", "write at most 107 bytes")),
-        _ => not_empty(text).map(Some),
+        _ => not_empty(text).map(|path| NotifyPlace::At(path.into())),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::core::settings::{PortMode, Ready, ServiceSettings};
+use crate::core::settings::{NotifyPlace, PortMode, Ready, ServiceSettings};
 use crate::core::time::Moment;
 
 use super::breaker::Breaker;
@@ -91,7 +91,7 @@ impl ServiceSettings {
             () if self.ports.is_empty() => Err(NoOverlap::NoPort),
             () if self.debugged.is_some() => Err(NoOverlap::Debugged),
             () if self.interactive => Err(NoOverlap::Interactive),
-            () if self.notify.socket.is_some() => Err(NoOverlap::NotifySocket),
+            () if matches!(self.notify.socket, NotifyPlace::At(_)) => Err(NoOverlap::NotifySocket),
             () if self.ready == Ready::Exited => Err(NoOverlap::Exits),
             () if matches!(self.ready, Ready::Tcp(_) | Ready::Http(_) | Ready::Exec(_)) => Err(NoOverlap::Probe),
             () => Ok(()),

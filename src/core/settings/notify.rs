@@ -9,9 +9,8 @@ use crate::core::signal::Signal;
 pub struct NotifySettings {
     /// Who of the service is heard.
     pub access: NotifyAccess,
-    /// Where the socket is: at this path; in the abstract namespace when absent, which a service in a network namespace
-    /// of its own does not reach.
-    pub socket: Option<PathBuf>,
+    /// Where the socket is.
+    pub socket: NotifyPlace,
     /// How many descriptors are kept for the next generation (`FDSTORE=1`) at most.
     pub fd_store: usize,
     /// What the main process is sent when it missed its watchdog.
@@ -20,8 +19,26 @@ pub struct NotifySettings {
 
 impl Default for NotifySettings {
     fn default() -> NotifySettings {
-        NotifySettings { access: NotifyAccess::All, socket: None, fd_store: 64, watchdog_signal: Signal::ABRT }
+        NotifySettings {
+            access: NotifyAccess::All,
+            socket: NotifyPlace::Usual,
+            fd_store: 64,
+            watchdog_signal: Signal::ABRT,
+        }
     }
+}
+
+/// Where the notify socket of a service is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NotifyPlace {
+    /// At a path of its own for each generation where the service is ready by what it says there and a folder can be made
+    /// for that: some clients know nothing but paths. Else in the abstract namespace, which costs less.
+    #[default]
+    Usual,
+    /// In the abstract namespace, which a service in a network namespace of its own does not reach.
+    Abstract,
+    /// At this path.
+    At(PathBuf),
 }
 
 /// Whose messages are heard (`NotifyAccess=`, `systemd.service(5)`).

@@ -1,10 +1,5 @@
 //! Where control sockets are: `NAME.PID.sock` in a folder that the user alone can open. Both sides look at the same
-//! folders, in this order:
-//!
-//! 1. `$XDG_RUNTIME_DIR/launcher`, if that variable names a folder of the user's own;
-//! 2. `/run/user/UID/launcher`, where there is such a folder;
-//! 3. `/run/launcher`, of root;
-//! 4. `/tmp/launcher-UID`.
+//! ones of the usual folders (`run/folders.rs`), which are called `launcher`.
 //!
 //! A launcher takes the first in which a socket can be made. A command looks into all of them, because a login shell has
 //! an `XDG_RUNTIME_DIR` that a service of the same user has not.
@@ -16,7 +11,11 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
+use crate::run::folders;
 use crate::sys::control_socket::{self, OwnFile};
+
+/// What the folder is called.
+const NAME: &str = "launcher";
 
 /// A control socket that listens; its file is removed when it is dropped.
 pub struct Held {
@@ -45,7 +44,7 @@ pub fn at(path: &Path) -> Result<Held, String> {
 /// What is in the way in each of them, for a person.
 pub fn usual(name: &str) -> Result<Held, String> {
     let mut problems = Vec::new();
-    for folder in folders() {
+    for folder in folders::called(NAME) {
         match made(&folder).and_then(|()| {
             sweep(&folder);
             within(&folder, name)
@@ -77,26 +76,11 @@ fn listen(path: &Path) -> io::Result<Held> {
 
 /// The control sockets of this user's launchers, living or dead, in the usual folders.
 pub fn all() -> Vec<PathBuf> {
+    let usual = folders::called(NAME);
     let usable = |folder: &PathBuf| checked(folder).is_ok();
-    let mut found: Vec<PathBuf> = folders().iter().filter(|folder| usable(folder)).flat_map(|f| sockets(f)).collect();
+    let mut found: Vec<PathBuf> = usual.iter().filter(|folder| usable(folder)).flat_map(|f| sockets(f)).collect();
     found.dedup();
     found
-}
-
-/// The usual folders, those that may be there or be made.
-fn folders() -> Vec<PathBuf> {
-    let uid = nix::unistd::geteuid().as_raw();
-    let own = |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid);
-    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let login = PathBuf::from(format!("/run/user/{uid}"));
-    let mut folders: Vec<PathBuf> =
-        given.into_iter().chain([login]).filter(|path| own(path)).map(|path| path.join("launcher")).collect();
-    if uid == 0 {
-        folders.push("/run/launcher".into());
-    }
-    folders.push(format!("/tmp/launcher-{uid}").into());
-    folders.dedup();
-    folders
 }
 
 /// Makes the folder if it is not there, for this user alone, and checks that it is nobody else's.

@@ -20,9 +20,10 @@ use crate::core::fleet::ServiceId;
 use crate::core::go_limits;
 use crate::core::service::Generation;
 use crate::core::settings::{
-    GroupLimits, Limit, NotifyAccess, NotifySettings, ProcessSettings, READY_FD, Ready, Resource, ServiceSettings,
+    GroupLimits, Limit, NotifyAccess, NotifyPlace, ProcessSettings, READY_FD, Ready, Resource, ServiceSettings,
 };
 use crate::run::environment::{self, Special};
+use crate::run::notify_folder;
 use crate::run::preflight::{self, Files};
 use crate::sys::cpu_quota;
 use crate::sys::environment::inherited;
@@ -68,7 +69,7 @@ pub fn start(
     let files = slot.course(generation).map(|course| course.files.clone()).unwrap_or_default();
     let identity = preflight::user(&service)?;
     let passed = descriptors::to_pass(slot);
-    let notify = notify_socket(&service.notify)?;
+    let notify = notify_socket(&service, slot.user)?;
     let address = notify.as_ref().map_or("", |notify| notify.address());
     let variables = variables(slot, (generation, &files), address, &passed, (identity.as_ref(), limits))?;
     slot.output.open_file().map_err(|problem| log_file_failure(&problem))?;
@@ -141,14 +142,17 @@ fn calls(
     Ok((Some(filter), Some(calls.map_err(failed("creating a thread for the ports"))?)))
 }
 
-/// The socket on which the service may speak; `None` when nobody is to hear it.
-fn notify_socket(settings: &NotifySettings) -> Result<Option<Rc<NotifySocket>>, ExecFailure> {
-    if settings.access == NotifyAccess::None {
+/// The socket on which the service, which runs as this user, may speak; `None` when nobody is to hear it.
+fn notify_socket(service: &ServiceSettings, user: u32) -> Result<Option<Rc<NotifySocket>>, ExecFailure> {
+    if service.notify.access == NotifyAccess::None {
         return Ok(None);
     }
-    let socket = match &settings.socket {
-        Some(path) => NotifySocket::bind_at(path),
-        None => NotifySocket::bind(),
+    let socket = match &service.notify.socket {
+        NotifyPlace::At(path) => NotifySocket::bind_at(path),
+        NotifyPlace::Usual if service.ready == Ready::Notify => {
+            notify_folder::bind(user).map_or_else(NotifySocket::bind, Ok)
+        }
+        NotifyPlace::Usual | NotifyPlace::Abstract => NotifySocket::bind(),
     };
     socket.map(|socket| Some(Rc::new(socket))).map_err(failed("making the notify socket"))
 }

@@ -92,7 +92,7 @@ fn every_key_reaches_its_setting() {
         watchdog: Some(Duration::from_secs(10)),
         notify: NotifySettings {
             access: NotifyAccess::Main,
-            socket: Some("run/notify".into()),
+            socket: NotifyPlace::At("run/notify".into()),
             fd_store: 3,
             watchdog_signal: Signal::QUIT,
         },

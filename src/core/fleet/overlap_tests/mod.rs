@@ -267,7 +267,7 @@ fn what_cannot_overlap_is_stopped_first_and_told_why() {
     assert_eq!(cannot(|service| service.interactive = true), NoOverlap::Interactive);
     assert_eq!(cannot(|service| service.ready = Ready::Exited), NoOverlap::Exits);
     assert_eq!(cannot(|service| service.ready = Ready::Tcp("127.0.0.1:1".parse().unwrap())), NoOverlap::Probe);
-    assert_eq!(cannot(|service| service.notify.socket = Some("/run/n".into())), NoOverlap::NotifySocket);
+    assert_eq!(cannot(|service| service.notify.socket = NotifyPlace::At("/run/n".into())), NoOverlap::NotifySocket);
 }
 
 /// Found out when the new one is checked, or binds: nothing that it does is held against it.
