@@ -29,6 +29,7 @@ pub mod listen;
 pub mod notify;
 pub mod output;
 pub mod port_words;
+pub mod progress;
 pub mod reload;
 pub mod report;
 pub mod requirement;

@@ -127,6 +127,8 @@ pub struct ServiceSettings {
     pub ready: Ready,
     /// How long it may take to be ready. There always is a deadline.
     pub start_timeout: Duration,
+    /// For how long in all a start deadline moves on while the service visibly gets on; never when absent.
+    pub extend_while_progressing: Option<Duration>,
     /// What happens when the start deadline is missed.
     pub on_timeout: OnTimeout,
     /// The signal by which it is asked to stop.

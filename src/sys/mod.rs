@@ -21,6 +21,7 @@ pub mod open_files;
 pub mod pidfd;
 pub mod port;
 pub mod procfs;
+pub mod progress;
 pub mod pty;
 pub mod readable;
 pub mod seccomp;

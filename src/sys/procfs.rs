@@ -63,6 +63,12 @@ pub fn pids() -> Vec<i32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The threads of a process that can be seen, the main one among them.
+pub fn threads(pid: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// The command line, lossy; the name in brackets for a kernel thread or a zombie.
 pub fn command_line(pid: i32) -> Option<Vec<String>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     fn this_process_is_read() {
         let me = std::process::id() as i32;
-        assert!(pids().contains(&me));
+        assert!(pids().contains(&me) && threads(me).contains(&me));
         assert_eq!(stat(me).unwrap().parent, std::os::unix::process::parent_id() as i32);
         assert_eq!(ancestors(me).first().copied(), Some(std::os::unix::process::parent_id() as i32));
         assert_eq!(command_line(me).unwrap()[0], std::env::args().next().unwrap());

@@ -94,10 +94,10 @@ fn services_in_a_circle_are_named() {
 
 #[test]
 fn keys_that_do_not_work_yet_are_refused_not_ignored() {
-    let text = "[service.a]\ncommand = [\"true\"]\nextend_while_progressing = \"5m\"\n";
+    let text = "[service.a]\ncommand = [\"true\"]\nport = [{ listen = \"127.0.0.1:1\", mode = \"share\" }]\n";
     let ended = launcher().file(text).ends_with(78);
     no_panic(&ended);
-    assert!(ended.complains("extend_while_progressing"), "{:#?}", ended.err);
+    assert!(ended.complains("\"share\" is not available in this version"), "{:#?}", ended.err);
 }
 
 #[test]

@@ -372,6 +372,58 @@ fn a_child_can_extend_its_start_deadline() {
 }
 
 #[test]
+fn a_service_that_gets_on_is_given_more_time() {
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["sh", "-c", "while [ ! -e gate ]; do n=$((n+1)); echo step $n; sleep 0.1; done; exec CHILD 'notify READY=1' wait"]
+        ready = "notify"
+        start_timeout = "3s"
+        extend_while_progressing = "1h"
+        "#,
+    );
+    run.err("it gets on (it printed something new");
+    assert!(run.command(&["status", "--json", "child"]).out.contains("extended once"), "{}", run.show());
+    std::fs::write(run.home().join("gate"), "").unwrap();
+    run.err("child is ready");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+}
+
+#[test]
+fn a_service_that_gets_on_is_given_no_more_than_is_set() {
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["sh", "-c", "while :; do n=$((n+1)); echo step $n; sleep 0.1; done"]
+        ready = "notify"
+        start_timeout = "3s"
+        extend_while_progressing = "4s"
+        restart.policy = "never"
+        "#,
+    );
+    run.err("has until 4.0 s after its start, the last time");
+    run.ends_with(124);
+    let report = &run.reports("child")[0];
+    assert_eq!((report.kind(), &report.0["limits"]["extensions"]), ("start-timeout", &1.into()));
+    assert_eq!(report.0["limits"]["extend_while_progressing_ms"], 4000);
+}
+
+#[test]
+fn a_service_that_stands_still_is_given_no_more_time() {
+    let mut run = launcher().file(
+        r#"[service.child]
+        command = ["CHILD", "say up", "wait"]
+        ready = "notify"
+        start_timeout = "2s"
+        extend_while_progressing = "1h"
+        restart.policy = "never"
+        "#,
+    );
+    run.ends_with(124);
+    let report = &run.reports("child")[0];
+    assert_eq!(report.kind(), "start-timeout");
+}
+
+#[test]
 fn a_missed_watchdog_is_reported_and_the_service_is_started_again() {
     let mut run = launcher().file(
         r#"[service.child]

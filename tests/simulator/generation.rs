@@ -44,6 +44,10 @@ pub struct Generation {
     pub probing: bool,
     pub probed: bool,
     pub start_deadline: Option<Moment>,
+    /// When it was spawned, whether it is looked at for progress, and when it was last seen to get on.
+    pub spawned_at: Option<Moment>,
+    pub looked_at: bool,
+    pub got_on: Option<Moment>,
     pub watchdog: Option<Moment>,
     pub period: Option<Duration>,
     pub winding_down: bool,
@@ -84,6 +88,19 @@ impl Generation {
         if missed && !self.spawn && self.gone.is_none() {
             self.gone = Some(now);
             self.failed = true;
+        }
+    }
+
+    /// Its start deadline has come, or has not: it moves as far as what was seen last allows, or is missed.
+    pub fn miss_start(&mut self, now: Moment, settings: &ServiceSettings) {
+        if self.ready || self.start_deadline.is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let most = self.spawned_at.zip(settings.extend_while_progressing).map(|(at, most)| at + most);
+        let until = self.got_on.zip(most).map(|(at, most)| most.min(at + settings.start_timeout));
+        match until.filter(|until| *until > now) {
+            Some(until) => self.start_deadline = Some(until),
+            None => self.failed = true,
         }
     }
 

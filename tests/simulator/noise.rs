@@ -41,6 +41,7 @@ fn event(random: &mut Random, kind: EventKind, generation: Generation) -> Event 
         EventKind::SpawnFailed => Event::SpawnFailed(generation, Box::new(failure())),
         EventKind::Notified => Event::Notified(generation, sender(random), Box::new(said(random))),
         EventKind::ProbeSucceeded => Event::ProbeSucceeded(generation),
+        EventKind::Progressed => Event::Progressed(generation, vec![]),
         EventKind::HandlersSeen => Event::HandlersSeen(generation, SignalSet(random.next())),
         EventKind::Exited => Event::Exited(generation, exit(random)),
         EventKind::Emptied => Event::Emptied(generation),

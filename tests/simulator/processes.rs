@@ -25,6 +25,7 @@ pub struct Processes {
     pub killed: bool,
     pub probing: bool,
     pub watching: bool,
+    pub looked_at: bool,
     /// When its keeper's last message arrives: they arrive in order.
     pub channel: Moment,
 }
@@ -100,6 +101,7 @@ impl<S: Subject> World<S> {
             killed: false,
             probing: false,
             watching: false,
+            looked_at: false,
             channel: self.now,
         };
         self.processes.insert((index, generation), processes);

@@ -119,6 +119,7 @@ pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> Service
         process: ProcessSettings::default(),
         ready: ready(random),
         start_timeout: random.pick(&[ms(300), ms(2000), ms(10_000)]),
+        extend_while_progressing: random.pick(&[None, None, Some(ms(3000)), Some(ms(20_000))]),
         on_timeout: random.pick(&[OnTimeout::Restart, OnTimeout::Restart, OnTimeout::Exit]),
         stop_signal: random.pick(&[Signal::TERM, Signal::TERM, Signal::QUIT]),
         stop_timeout: random.pick(&[ms(0), ms(500), ms(3000)]),
@@ -154,6 +155,8 @@ pub struct Script {
     /// Its ports listen so long after they are looked for.
     pub listens: Option<Duration>,
     pub handlers: Vec<(Duration, SignalSet)>,
+    /// It visibly gets on so long after it is first looked at for that.
+    pub gets_on: Vec<Duration>,
     /// Its main process ends by itself.
     pub ends: Option<(Duration, Ending)>,
     /// Its main process ends on a stop signal; ignores it when absent. Without an ending of its own: by that signal.
@@ -246,6 +249,7 @@ pub fn script(random: &mut Random) -> Script {
         says,
         listens: random.maybe(80, |random| random.delay(ms(3000))),
         handlers: (0..random.below(3)).map(|_| (random.delay(ms(1000)), some_handlers(random))).collect(),
+        gets_on: (0..random.pick(&[0, 0, 2, 6])).map(|_| random.delay(long)).collect(),
         ends: random.maybe(60, |random| (random.delay(long), ending(random))),
         stops: random.maybe(80, |random| (random.delay(ms(2000)), random.percent(40).then(|| ending(random)))),
         rest: (0..random.pick(&[0, 0, 1, 3])).map(|_| random.maybe(60, |random| random.delay(ms(1500)))).collect(),

@@ -156,6 +156,7 @@ fn generation(action: &Action) -> Option<Generation> {
         | Action::StopTrying(of)
         | Action::Probe(of)
         | Action::WatchHandlers(of)
+        | Action::WatchProgress(of)
         | Action::StopProbing(of)
         | Action::ReleasePorts(of)
         | Action::Signal(of, _)

@@ -190,9 +190,12 @@ impl Watch {
                 let up = live.up() && !excused;
                 // A stop budget that ends at the same time comes first or not: either is right.
                 let up = up && !step.has(|action| matches!(action, Action::Kill(_)));
-                live.failed |= up && !live.ready && missed(live.start_deadline);
+                if up {
+                    live.miss_start(step.now, settings);
+                }
                 live.failed |= up && live.ready && missed(live.watchdog);
             }
+            Some(Event::Progressed(..)) if live.looked_at => live.got_on = Some(step.now),
             Some(Event::Notified(_, sender, message)) if live.hears(*sender) => {
                 live.listen_to(step.now, message, excused);
             }
@@ -226,6 +229,7 @@ impl Watch {
                 require(self.open_until.is_none(), "an open breaker never spawns")?;
                 live.spawn = true;
                 live.start_deadline = Some(now + self.settings.start_timeout);
+                live.spawned_at = Some(now);
                 live.period = self.settings.watchdog;
             }
             Action::Try { requirement, limit, .. } => {
@@ -247,7 +251,15 @@ impl Watch {
                 require(live.runs() && !live.ready, "no handlers to look for")?;
                 live.probing = true;
             }
-            Action::StopProbing(_) => require(std::mem::take(&mut live.probing), "nothing was probed")?,
+            Action::WatchProgress(_) => {
+                require(live.runs() && !live.ready && !live.looked_at, "nobody cares whether it gets on")?;
+                require(self.settings.extend_while_progressing.is_some(), "its deadline does not move")?;
+                (live.probing, live.looked_at) = (true, true);
+            }
+            Action::StopProbing(_) => {
+                live.looked_at = false;
+                require(std::mem::take(&mut live.probing), "nothing was probed")?;
+            }
             Action::ReleasePorts(_) => {
                 require(!std::mem::replace(&mut live.ports_released, true), "ports are released once")?;
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use launcher::core::exit::Ending;
 use launcher::core::notify::Message;
+use launcher::core::progress::Sign;
 use launcher::core::service::{Action, Event, Generation, Service, State, StopCause, Transition};
 use launcher::core::signal::{Signal, SignalSet};
 use launcher::core::time::Moment;
@@ -69,6 +70,7 @@ pub enum Occurrence {
     Says(usize, Generation, u8, Message),
     Listens(usize, Generation),
     Handles(usize, Generation, SignalSet),
+    GetsOn(usize, Generation),
     Dies(usize, Generation),
     Vanishes(usize, Generation),
 }
@@ -252,6 +254,11 @@ impl<S: Subject> World<S> {
                     self.soon(index, Event::HandlersSeen(generation, handled));
                 }
             }
+            Occurrence::GetsOn(index, generation) => {
+                if self.processes.get(&(index, generation)).is_some_and(|of| of.looked_at && of.alive()) {
+                    self.soon(index, Event::Progressed(generation, vec![Sign::Wrote]));
+                }
+            }
             Occurrence::Dies(index, generation) => {
                 let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
                 let left = processes.alive();
@@ -348,10 +355,16 @@ impl<S: Subject> World<S> {
                     self.at(after, Occurrence::Handles(index, generation, handled));
                 }
             }
-            Action::StopProbing(generation) => {
+            Action::WatchProgress(generation) => {
                 let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
-                processes.probing = false;
-                processes.watching = false;
+                processes.looked_at = true;
+                for after in std::mem::take(&mut processes.script.gets_on) {
+                    self.at(after, Occurrence::GetsOn(index, generation));
+                }
+            }
+            Action::StopProbing(generation) => {
+                let Some(of) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };
+                (of.probing, of.watching, of.looked_at) = (false, false, false);
             }
             Action::Signal(generation, signal) | Action::Stop(generation, signal) => {
                 self.signal(index, generation, signal)

@@ -109,6 +109,19 @@ fn patience_is_asked_for_until_the_next_deadline() {
 }
 
 #[test]
+fn patience_is_asked_for_when_a_deadline_moves_on_by_itself() {
+    let mut bench = Bench::new(&["api"], None, |service| {
+        service.extend_while_progressing = Some(Duration::from_secs(300));
+    });
+    bench.feed(FleetEvent::StartAll);
+    bench.start(0);
+    bench.now = seconds(120);
+    // The manager was told of 130 s and a margin.
+    assert_eq!(bench.tell(0, Event::Progressed(G1, vec![])), Vec::<String>::new());
+    assert_eq!(bench.at(seconds(130)).concat(), "EXTEND_TIMEOUT_USEC=30000000\n");
+}
+
+#[test]
 fn an_open_breaker_asks_for_no_patience_and_no_watchdog() {
     let breaker = BreakerSettings { failures: 1, ..BreakerSettings::default() };
     let mut bench = Bench::new(&["api"], Some(Duration::from_secs(10)), |service| {

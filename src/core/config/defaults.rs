@@ -47,6 +47,7 @@ impl ServiceSettings {
             process: ProcessSettings::default(),
             ready: Ready::Auto,
             start_timeout: Duration::from_secs(30),
+            extend_while_progressing: None,
             on_timeout: OnTimeout::Restart,
             stop_signal: Signal::TERM,
             stop_timeout: Duration::from_secs(8),

@@ -98,6 +98,7 @@ pub(super) fn service<'t>(
     let log = table.get("log").map(Value::span);
     let ready = ready::key(walk, folder, &table, &mut service.ready);
     fill(&mut service.start_timeout, walk.duration(&table, "start_timeout", value::positive_duration));
+    extension(walk, &table, &mut service);
     fill(&mut service.on_timeout, walk.parsed(&table, "on_timeout", value::on_timeout));
     fill(&mut service.stop_signal, walk.parsed(&table, "stop_signal", value::signal));
     fill(&mut service.stop_timeout, walk.duration(&table, "stop_timeout", value::duration));
@@ -145,6 +146,15 @@ fn environment(walk: &mut Walk, folder: &Path, table: &Table<'_>, service: &mut 
         } else if let Some(text) = walk.text(value) {
             service.environment.insert(key.value.to_owned(), text.to_owned());
         }
+    }
+}
+
+/// Reads `extend_while_progressing`: `"off"`, or how long a start may take in all.
+fn extension(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
+    let key = "extend_while_progressing";
+    let Some(Some(most)) = walk.duration(table, key, value::extension) else { return };
+    if let Some(value) = table.get(key) {
+        service.extend_while_progressing = walk.value(value.span(), value::beyond(most, service.start_timeout));
     }
 }
 

@@ -56,6 +56,23 @@ pub fn positive_duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// How long a start may take in all while it gets on: `off`, or a time.
+pub fn extension(text: &str) -> Result<Option<Duration>, ValueError> {
+    if text == "off" { Ok(None) } else { units::parse_duration(text).map(Some).map_err(ValueError::from) }
+}
+
+/// Refuses a longest start that the start deadline would not let come about.
+pub fn beyond(most: Duration, start_timeout: Duration) -> Result<Duration, ValueError> {
+    if most > start_timeout {
+        return Ok(most);
+    }
+    let limit = units::exact_duration(start_timeout);
+    Err(ValueError::new(
+        format!("this is not longer than start_timeout ({limit}), so the deadline would never move"),
+        "write how long the start may take in all, or \"off\"",
+    ))
+}
+
 /// The period of a watchdog: `off`, or longer than zero.
 pub fn watchdog(text: &str) -> Result<Option<Duration>, ValueError> {
     if text == "off" {
@@ -350,6 +367,7 @@ mod tests {
     #[test]
     fn takes_every_word_there_is() {
         assert_eq!(watchdog("off"), Ok(None));
+        assert_eq!((extension("off"), extension("5m")), (Ok(None), Ok(Some(Duration::from_secs(300)))));
         assert_eq!(watchdog("10s"), Ok(Some(Duration::from_secs(10))));
         assert!(watchdog("0s").is_err() && positive_duration("0s").is_err() && duration("0s").is_ok());
         assert_eq!(backoff_range("200ms..30s"), Ok((Duration::from_millis(200), Duration::from_secs(30))));

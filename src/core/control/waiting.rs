@@ -84,7 +84,13 @@ fn starting(now: Moment, service: &Service, ports: &[PortStatus]) -> Vec<String>
     };
     vec![match service.start_deadline() {
         Some(at) if service.settings().debugged.is_none() => {
-            format!("{what}, for {} more at most", human_duration(at.since(now)))
+            let moved = match service.extensions() {
+                0 => "",
+                1 => ", extended once while it got on",
+                2 => ", extended twice while it got on",
+                _ => ", extended several times while it got on",
+            };
+            format!("{what}, for {} more at most{moved}", human_duration(at.since(now)))
         }
         // No deadline ends it while a person looks.
         Some(_) => format!("{what}, under its debugger"),

@@ -89,6 +89,12 @@ impl Candidate {
         self
     }
 
+    /// More that can be done.
+    pub fn advice_all(mut self, advice: impl IntoIterator<Item = String>) -> Candidate {
+        self.verdict.advice.extend(advice);
+        self
+    }
+
     /// The same explanation, seen in a thread that the main line is not known to wait for: it is at most likely.
     pub fn beside(mut self) -> Candidate {
         self.position = Position::Beside;

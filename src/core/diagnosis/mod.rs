@@ -185,8 +185,9 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     asked_for(&view, &mut diagnosis.verdict, line.as_ref());
     if facts.occasion == Occasion::Requested {
         // No start is waited for, and it may be no service at all.
-        let of_starts =
-            |advice: &str| ["start_timeout", "EXTEND_TIMEOUT", "--ready"].iter().any(|it| advice.contains(it));
+        let of_starts = |advice: &str| {
+            ["start_timeout", "EXTEND_TIMEOUT", "extend_while", "--ready"].iter().any(|it| advice.contains(it))
+        };
         for verdict in std::iter::once(&mut diagnosis.verdict).chain(&mut diagnosis.alternatives) {
             verdict.advice.retain(|advice| !of_starts(advice));
         }

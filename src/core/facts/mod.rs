@@ -47,6 +47,10 @@ pub struct Facts {
     pub elapsed: Duration,
     /// Its start deadline.
     pub start_timeout: Duration,
+    /// For how long in all that may move on while it visibly gets on; not at all when absent.
+    pub extend_while_progressing: Option<Duration>,
+    /// How often it has.
+    pub extensions: u32,
     /// How it was to become ready.
     pub ready: Ready,
     /// What came of looking for that, where it is asked or listened to.
@@ -86,6 +90,8 @@ impl Facts {
             occasion,
             elapsed: Duration::ZERO,
             start_timeout: Duration::ZERO,
+            extend_while_progressing: None,
+            extensions: 0,
             ready: Ready::Auto,
             probe: None,
             was_ready: false,

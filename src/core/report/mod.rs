@@ -65,7 +65,7 @@ pub struct Report {
     /// How long before the report it wrote last, where that could be seen.
     #[serde(default)]
     pub output_age_ms: Option<u64>,
-    /// Limits in force: `start_timeout_ms`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
+    /// Limits in force: `start_timeout_ms`; `extend_while_progressing_ms`, and how often it did so, `extensions`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
     #[serde(default)]
     pub limits: serde_json::Value,
 }
@@ -196,6 +196,10 @@ fn limits(facts: &Facts) -> serde_json::Value {
     let mut limits = serde_json::Map::new();
     if facts.start_timeout > Duration::ZERO {
         limits.insert("start_timeout_ms".to_owned(), millis(facts.start_timeout).into());
+    }
+    if let Some(most) = facts.extend_while_progressing {
+        limits.insert("extend_while_progressing_ms".to_owned(), millis(most).into());
+        limits.insert("extensions".to_owned(), facts.extensions.into());
     }
     if let Some(memory) = facts.memory {
         limits.insert("memory_bytes".to_owned(), memory.limit.into());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::exit::Ending;
 use crate::core::facts::{Occasion, Refusal};
+use crate::core::progress::Sign;
 use crate::core::requirement::News;
 use crate::core::settings::NotifyAccess;
 use crate::core::signal::Signal;
@@ -38,6 +39,8 @@ pub enum Action {
     /// Look for handlers of held signals in the main process, until told to stop: answered by `HandlersSeen` whenever
     /// there are more of them.
     WatchHandlers(Generation),
+    /// Look now and then whether it visibly gets on, until told to stop: answered by `Progressed` whenever it has.
+    WatchProgress(Generation),
     /// Stop looking for anything: the generation is ready or at its end.
     StopProbing(Generation),
     /// Let go of the ports that are reserved until ready. Comes once for each `Check`: at ready, or at the end of a
@@ -120,6 +123,19 @@ pub enum Next {
     NewTakesOver,
 }
 
+/// A start deadline that moves on because the service visibly gets on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// How often it has moved by now.
+    pub times: u32,
+    /// After how long from its start it comes now.
+    pub to: Duration,
+    /// After how long from its start it comes at the latest.
+    pub most: Duration,
+    /// By what it was seen.
+    pub signs: Vec<Sign>,
+}
+
 /// Who is stopped because a service has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spread {
@@ -152,6 +168,8 @@ pub enum Transition {
         /// For a stop request: how long at most.
         limit: Option<Duration>,
     },
+    /// Its start deadline has come, and moves on: it visibly gets on.
+    Extended(Extension),
     /// A kept signal was delivered.
     SignalDelivered(Signal),
     /// The next attempt comes after this long.

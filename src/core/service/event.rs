@@ -4,6 +4,7 @@
 use crate::core::exit::Ending;
 use crate::core::facts::{ExecFailure, Refusal, Trouble};
 use crate::core::notify::Message;
+use crate::core::progress::Sign;
 use crate::core::signal::{Signal, SignalSet};
 
 use super::Generation;
@@ -37,6 +38,8 @@ pub enum Event {
     Notified(Generation, Sender, Box<Message>),
     /// The declared ports listen, or the probed address answers.
     ProbeSucceeded(Generation),
+    /// It visibly got on since the last look: what [`super::Action::WatchProgress`] asked for.
+    Progressed(Generation, Vec<Sign>),
     /// The main process has handlers for these signals now.
     HandlersSeen(Generation, SignalSet),
     /// Its main process ended. What it said on the notify socket before is to be passed on first, or a READY=1 that it

@@ -9,6 +9,7 @@ use crate::core::signal::{Signal, SignalSet};
 use crate::core::time::Moment;
 
 use super::Generation;
+use super::progress::Progress;
 
 /// The generation that is under way. There is never more than one.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub(super) struct Live {
     pub(super) budget: Option<Budget>,
     pub(super) probing: bool,
     pub(super) watching_handlers: bool,
+    /// What was seen of its progress, where that may move its deadline.
+    pub(super) progress: Option<Progress>,
     pub(super) ports_released: bool,
     pub(super) watchdog: Option<Duration>,
     /// Who is heard: as it is set, or as NOTIFYACCESS= has it since.
@@ -165,6 +168,7 @@ impl Live {
             budget: None,
             probing: false,
             watching_handlers: false,
+            progress: None,
             ports_released: false,
             watchdog,
             access,

@@ -13,6 +13,7 @@
 //! One method for each event, in files by theme:
 //!
 //! - `start`: from the wish to have it to its being ready; `notified`: what it says on the notify socket;
+//! - `progress`: a start deadline that moves on while it visibly gets on;
 //! - `require`: what it waits for between its preflight and its start;
 //! - `stop`: stop requests, the ladder from stop signal to SIGKILL; `held`: signals that pass through;
 //! - `end`: how a generation ends, its one report, and what comes after it;
@@ -37,6 +38,7 @@ mod event;
 mod held;
 mod live;
 mod notified;
+mod progress;
 mod renew;
 mod require;
 mod signals;
@@ -47,7 +49,7 @@ mod table;
 mod tests;
 mod view;
 
-pub use action::{Action, Next, Outlook, Spread, Transition};
+pub use action::{Action, Extension, Next, Outlook, Spread, Transition};
 pub use beside::NoOverlap;
 pub use event::{Event, Sender, StopCause};
 pub use table::EventKind;
@@ -265,6 +267,7 @@ impl Service {
             Event::SpawnFailed(_, failure) => self.on_spawn_failed(turn, Box::new(Refusal::Exec(*failure))),
             Event::Notified(_, sender, message) => self.on_notified(turn, sender, *message),
             Event::ProbeSucceeded(_) => self.on_probe_succeeded(turn),
+            Event::Progressed(_, signs) => self.on_progressed(turn, signs),
             Event::HandlersSeen(_, handled) => self.on_handlers_seen(turn, handled),
             Event::Exited(_, ending) => self.on_exited(turn, ending),
             Event::Emptied(_) => self.on_emptied(turn),

@@ -4,6 +4,7 @@ use crate::core::facts::Refusal;
 
 use super::deadlines::Deadline;
 use super::live::{Course, Failure, Live, Main};
+use super::progress::Progress;
 use super::{Action, Generation, Service, State, Turn, Wish};
 
 impl Service {
@@ -82,6 +83,7 @@ impl Service {
     pub(super) fn spawn(&mut self, turn: &mut Turn) {
         let Some(live) = self.live.as_mut().filter(|live| live.main == Main::Absent && !live.over) else { return };
         live.main = Main::Spawning;
+        live.progress = Progress::of(&self.settings, turn.now);
         let generation = live.generation;
         self.deadlines.set(Deadline::Start, turn.now + self.settings.start_timeout);
         self.go(turn, State::Starting);
@@ -124,6 +126,7 @@ impl Service {
                 if live.probing {
                     turn.act(Action::Probe(generation));
                 }
+                self.watch_progress(turn);
                 self.release_signals(turn);
                 self.watch_handlers(turn);
             }
@@ -165,9 +168,11 @@ impl Service {
         self.release_signals(turn);
     }
 
-    /// The start deadline is missed.
+    /// The start deadline is missed, unless it moves on.
     pub(super) fn on_start_timeout(&mut self, turn: &mut Turn) {
-        self.miss_deadline(turn, Failure::StartTimeout);
+        if !self.extend(turn) {
+            self.miss_deadline(turn, Failure::StartTimeout);
+        }
     }
 
     /// WATCHDOG=1 did not come in time, or the service asked to be treated so.
@@ -188,7 +193,8 @@ impl Service {
     /// Ends what looks for readiness, if anything does.
     pub(super) fn stop_probing(&mut self, turn: &mut Turn) {
         let Some(live) = &mut self.live else { return };
-        if std::mem::take(&mut live.probing) | std::mem::take(&mut live.watching_handlers) {
+        let looked = live.progress.as_mut().is_some_and(|progress| std::mem::take(&mut progress.watched));
+        if std::mem::take(&mut live.probing) | std::mem::take(&mut live.watching_handlers) | looked {
             turn.act(Action::StopProbing(live.generation));
         }
     }

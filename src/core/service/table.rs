@@ -20,6 +20,7 @@ pub enum EventKind {
     SpawnFailed,
     Notified,
     ProbeSucceeded,
+    Progressed,
     HandlersSeen,
     Exited,
     Emptied,
@@ -29,7 +30,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 18] = [
+    pub const ALL: [EventKind; 19] = [
         EventKind::StartRequested,
         EventKind::DependenciesReady,
         EventKind::StopRequested,
@@ -43,6 +44,7 @@ impl EventKind {
         EventKind::SpawnFailed,
         EventKind::Notified,
         EventKind::ProbeSucceeded,
+        EventKind::Progressed,
         EventKind::HandlersSeen,
         EventKind::Exited,
         EventKind::Emptied,
@@ -84,6 +86,7 @@ impl State {
             EventKind::Spawned | EventKind::SpawnFailed => matches!(self, State::Starting | State::Stopping),
             EventKind::Notified
             | EventKind::ProbeSucceeded
+            | EventKind::Progressed
             | EventKind::HandlersSeen
             | EventKind::Exited
             | EventKind::Emptied => matches!(self, State::Starting | State::Ready | State::Stopping),
@@ -113,6 +116,7 @@ impl Event {
             Event::SpawnFailed(..) => EventKind::SpawnFailed,
             Event::Notified(..) => EventKind::Notified,
             Event::ProbeSucceeded(_) => EventKind::ProbeSucceeded,
+            Event::Progressed(..) => EventKind::Progressed,
             Event::HandlersSeen(..) => EventKind::HandlersSeen,
             Event::Exited(..) => EventKind::Exited,
             Event::Emptied(_) => EventKind::Emptied,
@@ -131,6 +135,7 @@ impl Event {
             | Event::SpawnFailed(generation, _)
             | Event::Notified(generation, ..)
             | Event::ProbeSucceeded(generation)
+            | Event::Progressed(generation, _)
             | Event::HandlersSeen(generation, _)
             | Event::Exited(generation, _)
             | Event::Emptied(generation)

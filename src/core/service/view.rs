@@ -16,7 +16,7 @@ impl Service {
 
     /// By when it must be ready, while it starts.
     pub fn start_deadline(&self) -> Option<Moment> {
-        self.deadlines.get(Deadline::Start)
+        self.deadlines.get(Deadline::Start).map(|at| self.patience().map_or(at, |patience| patience.max(at)))
     }
 
     /// When its next attempt comes, while it waits for that.

@@ -39,6 +39,8 @@ pub enum Happening {
     Farewelled(ServiceId, Result<(), Trouble>),
     /// The main process has handlers for these signals now.
     HandlersSeen(ServiceId, Generation, SignalSet),
+    /// It is time to look whether a generation gets on.
+    LookDue(ServiceId, Generation),
     /// The main process of a generation has run for a moment.
     Settled(ServiceId, Generation),
     /// The files of a generation were looked at, or did not answer in time.

@@ -40,6 +40,7 @@ impl Supervisor {
                 self.tell(id, Event::RequirementTried(generation, index, outcome));
             }
             Happening::Farewelled(id, outcome) => self.farewelled(id, outcome),
+            Happening::LookDue(id, generation) => self.look_for_progress(id, generation),
             Happening::HandlersSeen(id, generation, caught) => self.tell(id, Event::HandlersSeen(generation, caught)),
             Happening::Settled(id, generation) => {
                 if let Some(course) = self.slots[id.0].course_mut(generation).filter(|course| course.live.is_some()) {

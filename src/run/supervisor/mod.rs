@@ -20,6 +20,7 @@ mod listen;
 mod perform;
 mod ports;
 mod probe;
+mod progress;
 mod reload;
 mod slot;
 mod spawn;

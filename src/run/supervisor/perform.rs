@@ -44,7 +44,11 @@ impl Supervisor {
             Action::Spawn { generation, .. } => self.spawn(now, id, generation),
             Action::Probe(generation) => self.probe(id, generation),
             Action::WatchHandlers(generation) => self.watch_handlers(id, generation),
-            Action::StopProbing(generation) => self.with_live(id, generation, |live| live.probes.clear()),
+            Action::WatchProgress(generation) => self.watch_progress(now, id, generation),
+            Action::StopProbing(generation) => self.with_live(id, generation, |live| {
+                live.probes.clear();
+                live.looked = None;
+            }),
             Action::ReleasePorts(generation) => {
                 self.forget_check(id, generation);
                 self.slots[id.0].ports.release_reserved();
@@ -181,6 +185,8 @@ impl Supervisor {
         let history = &course.history;
         facts.elapsed = history.running(now).unwrap_or_else(|| now.since(history.began));
         facts.start_timeout = course.settings.start_timeout;
+        facts.extend_while_progressing = course.settings.extend_while_progressing;
+        facts.extensions = history.extensions;
         facts.ready = course.settings.ready.clone();
         facts.probe = course.live.as_ref().and_then(|live| live.probed.as_ref()).map(|probed| probed.borrow().clone());
         facts.was_ready = history.ready;
@@ -253,6 +259,10 @@ impl Supervisor {
             Transition::Requirement(news) => history.note(now, requirement_words::news(None, news)),
             Transition::Status(text) => history.note(now, format!("status: {text}")),
             Transition::Trouble(text) => history.note(now, text.clone()),
+            Transition::Extended(extension) => {
+                history.extensions = extension.times;
+                history.note(now, tell::extension(extension));
+            }
             Transition::SignalHeld { signal, .. } => history.note(now, format!("{signal} held")),
             _ => {}
         }

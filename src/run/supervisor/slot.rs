@@ -25,6 +25,7 @@ use super::check::{Check, Looking};
 use super::inbox::Task;
 use super::ports::Ports;
 use super::probe::Sign;
+use super::progress::Looked;
 
 /// One service.
 pub struct Slot {
@@ -150,6 +151,8 @@ pub struct Live {
     pub sign: Option<Sign>,
     /// What came of it so far.
     pub probed: Option<Rc<RefCell<ProbeFacts>>>,
+    /// The last look whether it gets on, while somebody cares.
+    pub looked: Option<Looked>,
     /// The tasks that look for listening ports and handlers.
     pub probes: Vec<Task>,
 }
@@ -181,6 +184,8 @@ pub struct History {
     pub timeline: Vec<TimelineEntry>,
     /// What it said on the notify socket.
     pub notified: NotifyFacts,
+    /// How often its start deadline has moved on because it got on.
+    pub extensions: u32,
     /// How often the kernel had killed for want of memory when its main process had run for a moment.
     pub kills_before: Option<u64>,
 }

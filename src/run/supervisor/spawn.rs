@@ -111,6 +111,7 @@ pub fn start(
         calls,
         sign,
         probed,
+        looked: None,
         probes: Vec::new(),
     })
 }

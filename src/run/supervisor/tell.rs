@@ -5,10 +5,10 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::core::requirement::{News, words};
-use crate::core::service::{Spread, State, Transition};
+use crate::core::service::{Extension, Spread, State, Transition};
 use crate::core::settings::Debugged;
 use crate::core::signal::Signal;
-use crate::core::units::human_duration;
+use crate::core::units::{exact_duration, human_duration};
 use crate::run::{log, screen};
 
 /// Who is spoken of.
@@ -82,6 +82,12 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
                 "{service} is started again in {} (attempt {attempt}{of})",
                 human_duration(*after)
             );
+        }
+        Transition::Extended(extension) => {
+            let times = extension.times;
+            let to_ms = extension.to.as_millis() as u64;
+            let words = self::extension(extension);
+            info!(service, event = "extended", times, to_ms, "{service} is not ready yet: {words}");
         }
         Transition::BreakerOpened { failures, cooldown } => {
             warn!(
@@ -334,4 +340,14 @@ fn state(subject: &Subject<'_>, from: State, to: State, generation: u64, attempt
         State::Stopped if generation == 0 => info!(service, event = "stopped", "{who} is not started"),
         State::Stopped => info!(service, event = "stopped", generation, "{who} has stopped"),
     }
+}
+
+/// How far a start deadline has moved, and why.
+pub fn extension(extension: &Extension) -> String {
+    let signs: Vec<String> = extension.signs.iter().map(ToString::to_string).collect();
+    let to = human_duration(extension.to);
+    let most = exact_duration(extension.most);
+    let limit =
+        if extension.to < extension.most { format!(" of at most {most}") } else { ", the last time".to_owned() };
+    format!("it gets on ({}), so it has until {to} after its start{limit} (extend_while_progressing)", signs.join(", "))
 }

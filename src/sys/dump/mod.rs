@@ -33,7 +33,7 @@ mod registers;
 mod resolver;
 pub(crate) mod rights;
 mod runtimes;
-mod samples;
+pub(crate) mod samples;
 mod shrunk;
 mod sockets;
 mod symbols;

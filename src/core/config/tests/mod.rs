@@ -83,6 +83,7 @@ fn every_key_reaches_its_setting() {
         },
         ready: Ready::Notify,
         start_timeout: Duration::from_secs(90),
+        extend_while_progressing: Some(Duration::from_secs(600)),
         on_timeout: OnTimeout::Exit,
         stop_signal: Signal::QUIT,
         stop_timeout: Duration::from_secs(3),

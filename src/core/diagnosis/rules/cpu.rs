@@ -3,20 +3,15 @@
 use std::time::Duration;
 
 use crate::core::facts::ProcessFacts;
+use crate::core::progress::{BUSY, LITTLE_IO, WORKING};
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::line::Line;
 use super::super::view::{Place, View, share};
 use super::super::{Cause, Confidence, frames, words};
 
-/// From this share of one CPU on a thread does little but compute.
-const BUSY: f64 = 0.8;
-/// From this share on a service does something worth calling progress.
-const WORKING: f64 = 0.05;
 /// Output younger than this counts as progress.
 const FRESH: Duration = Duration::from_secs(2);
-/// Less input and output than this a second is not what a program computes on.
-const LITTLE_IO: f64 = 64.0 * 1024.0;
 
 /// From this share of the time on that its cgroup is held back, the quota is what matters.
 const THROTTLED: f64 = 0.2;
@@ -78,12 +73,25 @@ pub fn busy<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         Candidate::new(Cause::SlowProgress, Confidence::Likely, Grip::Hard, summary)
             .evidence(used)
             .evidence_all(progress)
-            .advice("give it more time: raise start_timeout (--start-timeout)")
-            .advice("or let it send EXTEND_TIMEOUT_USEC= while it works (sd_notify)")
+            .advice_all(more_time(view))
     };
     let mut candidate = candidate.at(place);
     candidate.verdict.target = candidate.verdict.frame.as_ref().map(|frame| frame.function.clone()).or(hottest);
     Some(candidate.evidence_all(hot.into_iter().map(|frame| format!("hottest frame: {frame}"))))
+}
+
+/// What gives a service that works the time it needs.
+fn more_time(view: &View<'_>) -> Vec<String> {
+    let moves = match view.facts.extend_while_progressing {
+        Some(most) => {
+            format!("or raise extend_while_progressing, by which a start takes {} at most", words::setting(most))
+        }
+        None => {
+            "or let its deadline move on while it visibly works: extend_while_progressing in launcher.toml".to_owned()
+        }
+    };
+    let more = "give it more time: raise start_timeout (--start-timeout)".to_owned();
+    vec![more, moves, "or let it send EXTEND_TIMEOUT_USEC= while it works (sd_notify)".to_owned()]
 }
 
 /// Signs that a process gets on: bytes moved between the samples, output younger than `fresh`.
@@ -129,7 +137,6 @@ pub fn progressing<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candi
         Candidate::new(Cause::SlowProgress, confidence, Grip::Weak, summary)
             .at(&place)
             .evidence_all(signs)
-            .advice("give it more time: raise start_timeout (--start-timeout)")
-            .advice("or let it send EXTEND_TIMEOUT_USEC= while it works (sd_notify)"),
+            .advice_all(more_time(view)),
     )
 }

@@ -112,8 +112,14 @@ pub fn headline(report: &Report, limit: Option<Duration>) -> String {
     let before = if report.timeline.iter().any(|entry| entry.event == "ready") { "" } else { " before it was ready" };
     match report.kind {
         Occasion::StartTimeout => {
-            let elapsed = Duration::from_millis(report.elapsed_ms);
-            format!("{name} was not ready within {}", limit(set).unwrap_or_else(|| words::span(elapsed)))
+            let elapsed = words::span(Duration::from_millis(report.elapsed_ms));
+            match report.limits.get("extensions").and_then(serde_json::Value::as_u64).unwrap_or(0) {
+                0 => format!("{name} was not ready within {}", limit(set).unwrap_or(elapsed)),
+                1 => format!("{name} was not ready within {elapsed}, its deadline extended once while it got on"),
+                more => {
+                    format!("{name} was not ready within {elapsed}, its deadline extended {more} times while it got on")
+                }
+            }
         }
         Occasion::ExecFailed | Occasion::Preflight => {
             format!("{name} could not be started: {}", report.verdict.summary)

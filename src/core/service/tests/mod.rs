@@ -2,6 +2,7 @@
 
 mod ends;
 mod notify;
+mod progress;
 mod ready;
 mod require;
 mod restarts;

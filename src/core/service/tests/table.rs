@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::progress::Sign;
 
 /// The table, written out a second time: a row for each event, the states in which it can be met.
 #[test]
@@ -14,6 +15,7 @@ fn the_table_of_states_and_events_is_this_one() {
             EventKind::Explained => &[Checking, Waiting, Starting, Stopping],
             EventKind::Notified
             | EventKind::ProbeSucceeded
+            | EventKind::Progressed
             | EventKind::HandlersSeen
             | EventKind::Exited
             | EventKind::Emptied => &running,
@@ -42,6 +44,7 @@ fn an_event_of_another_generation_is_dropped() {
             Event::SpawnFailed(generation, Box::new(not_found())),
             says_ready(generation),
             Event::ProbeSucceeded(generation),
+            Event::Progressed(generation, vec![Sign::Wrote]),
             Event::Exited(generation, Ending::Code(1)),
             Event::Emptied(generation),
             Event::Explained(generation),
