@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 
@@ -15,6 +16,10 @@ use crate::core::exec_words::GroupDenied;
 
 /// What the launcher's own group is called.
 const LAUNCHER: &str = "launcher";
+
+/// How often the launcher tries to remove its own group, and what is between two tries.
+const REMOVALS: u32 = 50;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(2);
 
 /// The launcher's group, made ready to have groups of services below it. Dropping it puts things back as they were, as
 /// far as nothing is in the way.
@@ -193,7 +198,7 @@ impl Drop for Delegated {
             // Whatever fails leaves empty groups behind, which do no harm: whoever made the group above removes them.
             let _ = self.control('-', &self.enabled);
             let _ = fs::write(self.group.join("cgroup.procs"), "0");
-            let _ = fs::remove_dir(self.group.join(LAUNCHER));
+            remove(&self.group.join(LAUNCHER));
         }
     }
 }
@@ -206,6 +211,16 @@ fn own() -> Option<(PathBuf, String)> {
     // A container's path may be the one on the host, while the mount shows its own group at the top.
     let group = if whole.join("cgroup.procs").exists() { whole } else { PathBuf::from(mount) };
     Some((group, memberships))
+}
+
+/// Removes a group that has just been left. A process of it that is at its very end may still be counted in it (EBUSY).
+fn remove(group: &Path) {
+    for _ in 0..REMOVALS {
+        match fs::remove_dir(group) {
+            Err(problem) if problem.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(BETWEEN_REMOVALS),
+            _ => return,
+        }
+    }
 }
 
 fn refused(action: &'static str, path: &Path) -> impl Fn(io::Error) -> GroupDenied {
