@@ -35,6 +35,7 @@ pub mod report;
 pub mod requirement;
 pub mod service;
 pub mod settings;
+pub mod share;
 pub mod signal;
 pub mod start_up;
 pub mod take_over;

@@ -5,6 +5,7 @@
 
 mod lend;
 mod owner;
+pub mod share;
 pub(in crate::sys) mod unix;
 
 use std::io;

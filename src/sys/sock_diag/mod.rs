@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use service::{all_listening_of, listening, listening_inodes};
+pub use service::{Sockets, all_listening_of, listening, listening_inodes, sockets_of};
 
 /// Which sockets are asked for.
 #[derive(Debug, Clone, Copy)]

@@ -65,13 +65,7 @@ pub fn listening(listens: &[Listen], pids: impl Fn() -> Vec<i32>) -> Vec<bool> {
     if candidates.iter().all(Vec::is_empty) {
         return vec![false; listens.len()];
     }
-    let mut held = HashSet::new();
-    let mut closed_users = HashSet::new();
-    for pid in pids() {
-        if !look_into(pid, &mut held) {
-            closed_users.extend(procfs::effective_user(pid));
-        }
-    }
+    let Sockets { held, closed_users } = sockets_of(&pids());
     let own = if closed_users.is_empty() { None } else { procfs::socket_inodes(std::process::id() as i32).ok() };
     let own = own.unwrap_or_default();
     let ours = |(inode, uid): &(u64, Option<u32>)| {
@@ -79,6 +73,26 @@ pub fn listening(listens: &[Listen], pids: impl Fn() -> Vec<i32>) -> Vec<bool> {
         held.contains(inode) || by_user()
     };
     candidates.iter().map(|inodes| inodes.iter().any(ours)).collect()
+}
+
+/// The sockets of some processes.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// By inode.
+    pub held: HashSet<u64>,
+    /// The users (uids) of those processes that may not be looked into.
+    pub closed_users: HashSet<u32>,
+}
+
+/// The sockets that these processes hold.
+pub fn sockets_of(pids: &[i32]) -> Sockets {
+    let mut sockets = Sockets::default();
+    for pid in pids {
+        if !look_into(*pid, &mut sockets.held) {
+            sockets.closed_users.extend(procfs::effective_user(*pid));
+        }
+    }
+    sockets
 }
 
 /// Adds the sockets of a process, if need be with the rights of its user; false when it may not be looked into.
