@@ -22,8 +22,8 @@ use clap_complete::Shell;
 
 use help::{
     ATTACH_HELP, CHECK_HELP, COMPLETIONS_HELP, DUMP_HELP, HELP, INIT_HELP, LOGS_HELP, NOTIFY_HELP, PORT_FLAG,
-    PORT_HELP, READY_FLAG, RELOAD_HELP, RESTART_HELP, RUN_ABOUT, RUN_HELP, STATUS_HELP, STOP_HELP, VERIFY_HELP,
-    WAIT_HELP,
+    PORT_HELP, PROMOTE_HELP, READY_FLAG, RELOAD_HELP, RESTART_HELP, ROLLBACK_HELP, RUN_ABOUT, RUN_HELP, STATUS_HELP,
+    STOP_HELP, VERIFY_HELP, WAIT_HELP,
 };
 
 pub use completions::completions;
@@ -31,7 +31,7 @@ pub use flags::settings_from_flags;
 pub use init::InitArgs;
 pub use load::{LoadError, load};
 pub use notify::NotifyArgs;
-pub use running::{AttachArgs, LogsArgs, ServiceArgs, SignalArgs, StatusArgs, WhichArgs};
+pub use running::{AttachArgs, LogsArgs, RestartArgs, ServiceArgs, SignalArgs, StatusArgs, WhichArgs};
 pub use usage::UsageError;
 pub use verify::VerifyArgs;
 
@@ -97,7 +97,13 @@ pub enum Command {
     Stop(ServiceArgs),
     /// Restart a service, and say whether it is ready again
     #[command(after_help = RESTART_HELP)]
-    Restart(ServiceArgs),
+    Restart(RestartArgs),
+    /// Let the canary of a service take the place of the old generation
+    #[command(after_help = PROMOTE_HELP)]
+    Promote(ServiceArgs),
+    /// Take back the canary of a service: the old generation serves on
+    #[command(after_help = ROLLBACK_HELP)]
+    Rollback(ServiceArgs),
     /// Read launcher.toml again, or have a service read its own configuration again
     #[command(after_help = RELOAD_HELP)]
     Reload(ServiceArgs),

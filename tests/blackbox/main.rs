@@ -38,6 +38,7 @@ mod reload;
 mod requirements;
 mod restart;
 mod servers;
+mod share;
 mod signals;
 mod start_up;
 mod stop;

@@ -11,13 +11,13 @@ use crate::support::http::Told;
 use crate::support::*;
 
 /// Clients that connect one after the other, without a pause, until they are told to stop.
-struct Clients {
+pub struct Clients {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Vec<Result<String, String>>>>,
 }
 
 impl Clients {
-    fn of(address: SocketAddr) -> Clients {
+    pub fn of(address: SocketAddr) -> Clients {
         let over = Arc::new(AtomicBool::new(false));
         let client = || {
             let over = over.clone();
@@ -35,7 +35,7 @@ impl Clients {
 
     /// What they were answered, each by which generation; nobody was refused.
     #[track_caller]
-    fn answers(self, run: &mut Running) -> Vec<String> {
+    pub fn answers(self, run: &mut Running) -> Vec<String> {
         self.over.store(true, Ordering::SeqCst);
         let all: Vec<_> = self.threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         let lost: Vec<_> = all.iter().filter(|answer| answer.is_err()).collect();
@@ -45,7 +45,7 @@ impl Clients {
 }
 
 /// The body of an answer: `generation N`.
-fn ask(address: SocketAddr) -> std::io::Result<String> {
+pub fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"GET / HTTP/1.0\r\nHost: here\r\n\r\n")?;
@@ -57,7 +57,7 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
 }
 
 /// A service on a port of this mode.
-fn service(command: &[&str], address: Address, mode: &str, more: &str) -> String {
+pub fn service(command: &[&str], address: Address, mode: &str, more: &str) -> String {
     format!(
         "log_level = \"debug\"\n[service.api]\ncommand = {command:?}\n{more}\n[[service.api.port]]\nname = \"http\"\n\
          listen = \"tcp://{address}\"\nmode = \"{mode}\"\n"
@@ -73,7 +73,7 @@ fn child_of(address: Address, steps: &[&str], more: &str) -> String {
 const SERVES: [&str; 2] = ["notify READY=1", "serve"];
 
 #[track_caller]
-fn running(file: &str) -> Running {
+pub fn running(file: &str) -> Running {
     let mut run = launcher().file(file);
     run.control_socket();
     run.err_ever("api is ready");
@@ -81,29 +81,29 @@ fn running(file: &str) -> Running {
 }
 
 #[track_caller]
-fn done(told: &Told) {
+pub fn done(told: &Told) {
     assert_eq!((told.code, told.err.as_str()), (Some(0), ""), "{told:?}");
 }
 
 /// A command that goes on beside the test.
-fn begin(run: &Running, words: &[&str]) -> Child {
+pub fn begin(run: &Running, words: &[&str]) -> Child {
     let mut command = run.command_as(env!("CARGO_BIN_EXE_launcher"), words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn end(command: Child) -> Told {
+pub fn end(command: Child) -> Told {
     let output = command.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Told { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn status(run: &Running) -> serde_json::Value {
+pub fn status(run: &Running) -> serde_json::Value {
     serde_json::from_str(&run.command(&["status", "api", "--json"]).out).unwrap()
 }
 
 /// Three restarts while clients connect all the time.
 #[track_caller]
-fn loses_nobody(file: &str, address: Address) {
+pub fn loses_nobody(file: &str, address: Address) {
     let mut run = running(file);
     // What is stopped before it has set itself up for that would lose what it was asked.
     assert_eq!(ask(address.0).map_err(|problem| problem.to_string()), Ok("generation 1".to_owned()));

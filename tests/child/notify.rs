@@ -38,6 +38,11 @@ fn connected() -> Result<UnixDatagram, Failure> {
     Ok(socket)
 }
 
+/// Says this.
+pub fn say(message: &str) -> Result<(), Failure> {
+    send(message.as_bytes(), &[])
+}
+
 fn send(message: &[u8], descriptors: &[RawFd]) -> Result<(), Failure> {
     let socket = connected()?;
     let rights = [ControlMessage::ScmRights(descriptors)];

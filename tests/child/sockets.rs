@@ -22,6 +22,8 @@ pub fn perform(step: &Step, rest: &str, state: &mut State) -> Result<(), Failure
         "listen-polled" => state.listeners.push(listen_polled(rest)?),
         "listen-twice" => state.listeners.extend(listen_twice(rest)?),
         "listen-v6only" => state.listeners.push(listen_v6only(rest)?),
+        "listen-shared" => state.listeners.push(listen_shared(rest)?),
+        "serve-udp-shared" => serve_datagrams(rest)?,
         "close-listeners" => state.listeners.clear(),
         "own-network" => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?,
         "undumpable" => nix::sys::prctl::set_dumpable(false)?,
@@ -88,6 +90,31 @@ fn listen_v6only(address: &str) -> Result<OwnedFd, Failure> {
     socket.bind(&address)?;
     socket.listen(5)?;
     Ok(socket.into())
+}
+
+fn shared(address: &str, kind: socket2::Type) -> Result<socket2::Socket, Failure> {
+    let address: SocketAddr = address.parse()?;
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), kind, None)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Listens on an address that others may listen on, too.
+fn listen_shared(address: &str) -> Result<OwnedFd, Failure> {
+    let socket = shared(address, socket2::Type::STREAM)?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+/// Answers each datagram with its generation, and says READY=1 before.
+fn serve_datagrams(address: &str) -> Result<(), Failure> {
+    let socket: std::net::UdpSocket = shared(address, socket2::Type::DGRAM)?.into();
+    super::notify::say("READY=1")?;
+    loop {
+        let (_, peer) = socket.recv_from(&mut [0; 64])?;
+        socket.send_to(text::expand("generation {generation}").as_bytes(), peer)?;
+    }
 }
 
 /// Takes over the sockets passed by LISTEN_FDS, as `sd_listen_fds(3)` does.

@@ -276,7 +276,9 @@ mod tests {
         assert_eq!(port("unix:/run/a=b.sock"), ok("1", "unix:/run/a=b.sock", PortMode::Reserve));
         assert_eq!(port("8080,adopt"), ok("1", "tcp://0.0.0.0:8080", PortMode::Adopt));
         assert_eq!(port("[::1]:8080,capture"), ok("1", "tcp://[::1]:8080", PortMode::Capture));
-        assert!(port("=8080").is_err() && port("a b=8080").is_err() && port("8080,share").is_err());
+        assert!(port("=8080").is_err() && port("a b=8080").is_err());
+        assert_eq!(port("8080,share"), ok("1", "tcp://0.0.0.0:8080", PortMode::Share));
+        assert!(port("unix:/run/a.sock,share").is_err() && port("udp://127.0.0.1:53,share").is_ok());
         assert!(port("unix:/run/a.sock,adopt").is_err() && port("unix:/run/a.sock,capture").is_err());
         assert!(port("udp://127.0.0.1:53,capture").is_err() && port("udp://127.0.0.1:53,adopt").is_ok());
         assert!(connect_address("auto").is_err());

@@ -206,6 +206,9 @@ fn port(walk: &mut Walk, folder: &Path, table: &Table<'_>, place: usize) -> Opti
         let message = match mode {
             PortMode::Pass => "a port in mode \"pass\" is held for launcher's whole life, not until something",
             PortMode::Adopt => "a port in mode \"adopt\" is held for launcher's whole life, not until something",
+            PortMode::Share => {
+                "a port in mode \"share\" is kept until the program is executed, not until something else"
+            }
             PortMode::Capture => "a port in mode \"capture\" is held from its first listen on, not until something",
             _ => "a port in mode \"check\" is not held, so not until something either",
         };

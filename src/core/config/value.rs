@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::suggest;
+use crate::core::fleet::Percent;
 use crate::core::settings::{
     Backoff, ControlPlace, HoldUntil, Jitter, Listen, LogFormat, LogLevel, NotifyAccess, NotifyPlace, OnFailure,
     OnOpen, OnTimeout, PortMode, RestartPolicy, SignalHoldUntil, TakeOver, Until,
@@ -124,11 +125,21 @@ fn choice<T: Copy, const N: usize>(what: &str, text: &str, choices: [(&'static s
     })
 }
 
-/// `check`, `reserve`, `pass`, `capture` or `adopt`.
+/// `check`, `reserve`, `pass`, `share`, `capture` or `adopt`.
 pub fn port_mode(text: &str) -> Result<PortMode, ValueError> {
-    let [check, reserve, pass, _, capture, adopt] = PortMode::NAMES;
-    let modes = [check, reserve, pass, capture, adopt];
-    if text == "share" { Err(ValueError::planned(text)) } else { choice("mode", text, modes) }
+    choice("mode", text, PortMode::NAMES)
+}
+
+/// The part of a canary: `10%`, or `10`.
+pub fn percent(text: &str) -> Result<Percent, ValueError> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let number = if digits.starts_with('+') { None } else { digits.parse().ok() };
+    number.and_then(Percent::new).ok_or_else(|| {
+        ValueError::new(
+            format!("a canary cannot get {text:?} of new connections"),
+            "write a whole number from 1% to 99%; launcher restart without --canary gives all to the new generation",
+        )
+    })
 }
 
 /// Whether a port in this mode may be at this address.
@@ -136,6 +147,10 @@ pub fn mode_fits(mode: PortMode, listen: &Listen) -> Result<(), ValueError> {
     match (mode, listen) {
         (PortMode::Adopt | PortMode::Capture, Listen::Unix(_)) => Err(ValueError::new(
             "a Unix socket cannot be adopted or captured: its file is made by the bind itself",
+            "write mode = \"pass\" for a program that knows LISTEN_FDS, or leave the mode out",
+        )),
+        (PortMode::Share, Listen::Unix(_)) => Err(ValueError::new(
+            "a Unix socket cannot be shared: two processes cannot bind one path",
             "write mode = \"pass\" for a program that knows LISTEN_FDS, or leave the mode out",
         )),
         (PortMode::Capture, Listen::Udp(_)) => Err(ValueError::new(
@@ -359,9 +374,17 @@ mod tests {
     }
 
     #[test]
+    fn a_canary_gets_a_part() {
+        assert_eq!(percent("10%").unwrap().get(), 10);
+        assert_eq!((percent("1").unwrap().get(), percent("99%").unwrap().get()), (1, 99));
+        for wrong in ["0", "0%", "100%", "101", "-1", "+5", "10.5%", "10%%", "%", "", "256", "ten", " 5"] {
+            assert!(percent(wrong).unwrap_err().message.contains(&format!("{wrong:?}")), "{wrong}");
+        }
+    }
+
+    #[test]
     fn later_words_are_refused_as_such() {
-        assert_eq!(port_mode("share"), Err(ValueError::planned("share")));
-        assert_eq!(not_available("share"), "\"share\" is not available in this version of launcher yet");
+        assert_eq!(not_available("terminal"), "\"terminal\" is not available in this version of launcher yet");
     }
 
     #[test]

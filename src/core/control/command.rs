@@ -4,20 +4,22 @@
 //! Nothing in here has a clock: [`Pending::look`] is called after everything that happens, and at
 //! [`Pending::next_deadline`].
 
-use std::time::Duration;
+mod canary;
+mod outcome;
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use crate::core::exit::code;
 use crate::core::facts::Occasion;
-use crate::core::fleet::{Fleet, Part, ServiceId};
+use crate::core::fleet::{Fleet, FleetEvent, Percent, ServiceId};
 use crate::core::service::{Event, Generation, OutcomeCause, Service, State, StopCause};
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
 use crate::core::units::human_duration;
 
-use super::Answer;
 use super::ledger::{Finding, Ledger};
+pub use outcome::Outcome;
+use outcome::{failed, outcome};
 
 /// How long a service that speaks may take to say RELOADING=1. Most programs never say it.
 const RELOAD_GRACE: Duration = Duration::from_secs(1);
@@ -34,6 +36,12 @@ pub enum Verb {
     Stop,
     /// That it runs anew.
     Restart,
+    /// The same, beside the generation that serves and with this part of new connections, until one is decided for.
+    Canary(Percent),
+    /// That the canary takes the place of the generation that serves.
+    Promote,
+    /// That the generation beside the one that serves goes.
+    Rollback,
     /// That it reads its configuration again.
     Reload,
     /// The same of one that has no handler for its reload signal: another generation takes its place.
@@ -50,7 +58,9 @@ impl Verb {
         match self {
             Verb::Start => "start",
             Verb::Stop => "stop",
-            Verb::Restart => "restart",
+            Verb::Restart | Verb::Canary(_) => "restart",
+            Verb::Promote => "promote",
+            Verb::Rollback => "rollback",
             Verb::Reload | Verb::Replace => "reload",
             Verb::Signal(_) => "signal",
             Verb::Dump => "dump",
@@ -58,68 +68,19 @@ impl Verb {
     }
 
     /// What happens to the service; nothing is asked of it by a dump.
-    pub fn event(self, service: &Service) -> Option<Event> {
-        match self {
-            Verb::Start => Some(Event::StartRequested),
-            Verb::Stop => Some(Event::StopRequested(StopCause::Request)),
-            Verb::Restart | Verb::Replace => Some(Event::RestartRequested),
-            Verb::Reload => Some(Event::SignalReceived(service.settings().reload_signal)),
-            Verb::Signal(signal) => Some(Event::SignalReceived(signal)),
-            Verb::Dump => None,
-        }
-    }
-}
-
-/// What came of a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The service; empty when all were meant.
-    pub service: String,
-    /// What was asked.
-    pub command: String,
-    /// Whether it has come about.
-    pub done: bool,
-    /// With which code a command line tells it.
-    pub exit_code: i32,
-    /// What came of it, in a sentence.
-    pub message: String,
-    /// The state of the service then.
-    pub state: String,
-    /// Its generation then.
-    pub generation: u64,
-    /// Where a report says more.
-    pub report: Option<String>,
-    /// In HTTP.
-    #[serde(skip)]
-    pub status: u16,
-}
-
-impl Outcome {
-    /// As it is answered.
-    pub fn answer(&self) -> Answer {
-        // Nothing in it can fail to serialise.
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        Answer::json(self.status, text)
-    }
-
-    /// All services have ended, and the launcher does with this code.
-    pub fn ended(launcher: &str, launcher_code: i32) -> Outcome {
-        let message = match launcher_code {
-            0 => format!("{launcher} has ended"),
-            code => format!("{launcher} has ended with exit code {code}"),
+    pub fn event(self, id: ServiceId, service: &Service) -> Option<FleetEvent> {
+        let event = match self {
+            Verb::Start => Event::StartRequested,
+            Verb::Stop => Event::StopRequested(StopCause::Request),
+            Verb::Restart | Verb::Replace => Event::RestartRequested,
+            Verb::Canary(percent) => return Some(FleetEvent::CanaryRequested(id, percent)),
+            Verb::Promote => return Some(FleetEvent::PromoteRequested(id)),
+            Verb::Rollback => return Some(FleetEvent::RollbackRequested(id)),
+            Verb::Reload => Event::SignalReceived(service.settings().reload_signal),
+            Verb::Signal(signal) => Event::SignalReceived(signal),
+            Verb::Dump => return None,
         };
-        Outcome {
-            service: String::new(),
-            command: "stop".to_owned(),
-            done: true,
-            exit_code: 0,
-            message,
-            state: State::Stopped.name().to_owned(),
-            generation: 0,
-            report: None,
-            status: 200,
-        }
+        Some(FleetEvent::Service(id, event))
     }
 }
 
@@ -179,7 +140,7 @@ pub fn meant(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal) 
 pub fn refuse(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal) -> bool) -> Option<Outcome> {
     let service = fleet.service(id)?;
     let name = &service.settings().name;
-    let refused = |text: String| Some(outcome(service, verb, code::PREFLIGHT, 409, text));
+    let refused = |text: String| Some(Outcome::refused(service, verb, text));
     if fleet.is_going_down() && verb != Verb::Stop && verb != Verb::Dump {
         return refused("all services are being stopped".to_owned());
     }
@@ -195,6 +156,7 @@ pub fn refuse(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal)
                 "{name} has no handler for {signal}, which would end it: set reload_signal, or use launcher restart {name}{why}"
             ))
         }
+        Verb::Canary(_) | Verb::Promote | Verb::Rollback => refused(canary::refuse(fleet, id, verb)?),
         Verb::Dump if !service.may_run() => refused(format!("no process of {name} runs ({})", service.state().name())),
         _ => None,
     }
@@ -213,15 +175,16 @@ impl Pending {
             State::Starting | State::Ready => verb == Verb::Start,
             _ => false,
         });
-        // Numbers of successors that were removed do not come again.
-        let beside = fleet.beside(id).filter(|(_, part, _)| *part == Part::Successor);
-        let beside = beside.and_then(|(successor, ..)| successor.generation());
         let target = match verb {
-            Verb::Restart | Verb::Replace if let Some(successor) = beside => {
-                successor.0 + u64::from(fleet.will_restart_again(id))
+            Verb::Restart | Verb::Replace | Verb::Canary(_) | Verb::Promote
+                if let Some(target) = canary::target(fleet, id) =>
+            {
+                target.0
             }
             Verb::Start | Verb::Restart | Verb::Replace if generation > before.generation || begun => generation,
-            Verb::Start | Verb::Restart | Verb::Replace => generation + 1,
+            Verb::Start | Verb::Restart | Verb::Replace | Verb::Canary(_) => generation + 1,
+            // It was ready, and its place is taken by now.
+            Verb::Promote => generation,
             _ => before.generation,
         };
         let idle = match verb {
@@ -255,7 +218,10 @@ impl Pending {
     pub fn look(&mut self, now: Moment, fleet: &Fleet, ledger: &Ledger) -> Option<Outcome> {
         let service = fleet.service(self.id)?;
         match self.verb {
-            Verb::Start | Verb::Restart | Verb::Replace => self.look_up(now, fleet, service, ledger),
+            Verb::Start | Verb::Restart | Verb::Replace | Verb::Canary(_) | Verb::Promote => {
+                self.look_up(now, fleet, service, ledger)
+            }
+            Verb::Rollback => Some(canary::rolled_back(fleet, self.id, service)),
             Verb::Stop => self.look_down(service),
             Verb::Reload => self.look_at_reload(now, service),
             Verb::Signal(signal) => Some(self.look_at_signal(service, signal, ledger)),
@@ -268,7 +234,16 @@ impl Pending {
         let name = &service.settings().name;
         let newer = service.generation().is_some_and(|generation| generation >= self.target);
         let ended = |cause| service.outcome().is_some_and(|outcome| outcome.cause == cause);
+        if let Some(text) = canary::serves(fleet, self.id, self.target, self.verb) {
+            return Some(outcome(service, self.verb, 0, 200, text));
+        }
+        if ledger.of(self.id).rolled_back >= Some(self.target) && !newer {
+            return Some(outcome(service, self.verb, code::PREFLIGHT, 409, canary::taken_back(service, self.target)));
+        }
         if newer && service.state() == State::Ready {
+            if self.verb == Verb::Promote {
+                return Some(outcome(service, self.verb, 0, 200, canary::promoted(service)));
+            }
             let took = human_duration(now.since(self.began));
             let signal = service.settings().reload_signal;
             let text = match self.verb {
@@ -362,34 +337,6 @@ impl Pending {
 /// Whether a report is of a start that failed, and not of a stop that took too long.
 fn is_failure(finding: &Finding) -> bool {
     !matches!(finding.kind, Occasion::StopTimeout | Occasion::Requested)
-}
-
-/// It was not ready; with `stays`, the generation before it serves on.
-fn failed(service: &Service, verb: Verb, finding: &Finding, stays: bool) -> Outcome {
-    let name = &service.settings().name;
-    let mut text = format!("{name} did not become ready: {}", finding.summary);
-    if let Some(Generation(number)) = service.generation().filter(|_| stays) {
-        let former = service.settings() != service.next_settings();
-        let former = if former { ", as launcher.toml had it before" } else { "" };
-        text = format!("{text}; generation {number} serves on{former}");
-    }
-    // An exit with 0 before it was ready is no success.
-    let code = if finding.exit_code == 0 { code::DEADLINE } else { finding.exit_code };
-    Outcome { report: finding.path.clone(), ..outcome(service, verb, code, 503, text) }
-}
-
-fn outcome(service: &Service, verb: Verb, exit_code: i32, status: u16, message: String) -> Outcome {
-    Outcome {
-        service: service.settings().name.clone(),
-        command: verb.name().to_owned(),
-        done: exit_code == 0,
-        exit_code,
-        message,
-        state: service.state().name().to_owned(),
-        generation: service.generation().map_or(0, |generation| generation.0),
-        report: None,
-        status,
-    }
 }
 
 #[cfg(test)]

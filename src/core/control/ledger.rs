@@ -55,6 +55,8 @@ pub struct Entry {
     pub reports: BTreeMap<&'static str, u64>,
     /// What the last of them found.
     pub finding: Option<Finding>,
+    /// The newest generation that was taken back.
+    pub rolled_back: Option<Generation>,
     /// The generation that is, or was last, beside the one that serves.
     beside: Option<Generation>,
 }
@@ -92,6 +94,7 @@ impl Ledger {
                 entry.since = now;
             }
             Action::Tell(_, Transition::LeftAlone { .. }) => entry.beside = None,
+            Action::Tell(of, Transition::RolledBack { .. }) => entry.rolled_back = Some(*of),
             Action::Tell(of, Transition::State { to, .. }) => {
                 // How the one that serves stands is how the service stands.
                 if entry.beside != Some(*of) {

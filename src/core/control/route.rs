@@ -137,9 +137,12 @@ fn name(text: &str) -> Result<String, Refusal> {
     value::name(text).map_err(|_| Refusal::NotFound)
 }
 
+/// What a command takes.
+const WORDS: &str = "a command takes ?wait=0, signal takes ?signal=NAME, and restart takes ?canary=10";
+
 /// What is to be done.
 fn order(parts: &[&str], query: Option<&str>) -> Result<Request, Refusal> {
-    let (mut wait, mut signal) = (true, None);
+    let (mut wait, mut signal, mut canary) = (true, None, None);
     for (key, value) in pairs(query) {
         match (key, value) {
             ("wait", "" | "1" | "true") => wait = true,
@@ -148,7 +151,11 @@ fn order(parts: &[&str], query: Option<&str>) -> Result<Request, Refusal> {
                 let parsed = value::signal(name);
                 signal = Some(parsed.map_err(|error| Refusal::Query(format!("{}; {}", error.message, error.hint)))?);
             }
-            _ => return Err(Refusal::Query("a command takes ?wait=0, and signal takes ?signal=NAME".to_owned())),
+            ("canary", percent) if parts.last() == Some(&"restart") => {
+                let parsed = value::percent(percent);
+                canary = Some(parsed.map_err(|error| Refusal::Query(format!("{}; {}", error.message, error.hint)))?);
+            }
+            _ => return Err(Refusal::Query(WORDS.to_owned())),
         }
     }
     let [_, service, verb] = parts else {
@@ -160,7 +167,9 @@ fn order(parts: &[&str], query: Option<&str>) -> Result<Request, Refusal> {
     let verb = match *verb {
         "start" => Verb::Start,
         "stop" => Verb::Stop,
-        "restart" => Verb::Restart,
+        "restart" => canary.map_or(Verb::Restart, Verb::Canary),
+        "promote" => Verb::Promote,
+        "rollback" => Verb::Rollback,
         "reload" => Verb::Reload,
         "dump" => Verb::Dump,
         "signal" => match signal {
@@ -230,6 +239,17 @@ mod tests {
         assert_eq!(post("/services/api/dump", None), command(Verb::Dump, true));
         let usr1 = Verb::Signal(crate::core::signal::Signal::USR1);
         assert_eq!(post("/services/api/signal", Some("signal=USR1")), command(usr1, true));
+        let canary = Verb::Canary(crate::core::fleet::Percent::new(10).unwrap());
+        assert_eq!(post("/services/api/restart", Some("canary=10")), command(canary, true));
+        assert_eq!(post("/services/api/restart", Some("canary=10%&wait=0")), command(canary, false));
+        assert_eq!(post("/services/api/promote", None), command(Verb::Promote, true));
+        assert_eq!(post("/services/api/rollback", Some("wait=0")), command(Verb::Rollback, false));
+        for (path, query) in
+            [("restart", "canary=0"), ("restart", "canary=100"), ("restart", "canary"), ("stop", "canary=5")]
+        {
+            let refused = post(&format!("/services/api/{path}"), Some(query));
+            assert!(matches!(refused, Err(Refusal::Query(_))), "{path} {query}");
+        }
         assert_eq!(post("/stop", None), Ok(Request::StopAll { wait: true }));
         assert_eq!(post("/reload", Some("wait=0")), Ok(Request::Reload { wait: false }));
         assert_eq!(route(Door::Http, "POST", "/reload", None), Err(Refusal::NotHere));

@@ -4,7 +4,8 @@ use crate::core::service::{Action, Event, Generation, NoOverlap, Service, State,
 use crate::core::time::Moment;
 
 use super::ServiceId;
-use super::overlap::{Beside, Part, Percent};
+use super::canary::Percent;
+use super::overlap::{Beside, Part};
 
 /// One service, and what the fleet knows of it.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! Several services: started in order, stopped in reverse, and one exit code for all.
 
 mod ask;
+mod canary;
 mod failure;
 mod member;
 mod order;
@@ -12,8 +13,9 @@ mod stop;
 #[cfg(test)]
 pub(in crate::core) mod tests;
 
+pub use canary::{NoCanary, Percent};
 pub use order::OrderError;
-pub use overlap::{NoCanary, Part, Percent};
+pub use overlap::Part;
 pub use renew::Renewal;
 
 use std::sync::Arc;

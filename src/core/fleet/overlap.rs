@@ -1,58 +1,19 @@
 //! Two generations of a service at once, for a restart that refuses no one: the new one is started beside the old one,
 //! takes its place when it is ready, and is removed when it is not. ARCHITECTURE.md has the table.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::core::service::{Action, Event, Generation, NoOverlap, Service, State, StopCause, Transition};
+use crate::core::settings::PortMode;
 use crate::core::time::Moment;
 
+use super::canary::Percent;
 use super::member::{Again, Member};
 use super::{Fleet, ServiceId, Turn};
 
 /// How long one that leaves still accepts what was on its way to it when new connections were steered to the other: a
 /// handshake over a slow network, and what waits in its queue. Its listening socket, closed, resets both.
 const LINGER: Duration = Duration::from_millis(200);
-
-/// A part of all connections, from 1 to 99 percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Percent(u8);
-
-impl Percent {
-    /// So many percent; `None` of what is no part.
-    pub fn new(percent: u8) -> Option<Percent> {
-        (1..100).contains(&percent).then_some(Percent(percent))
-    }
-
-    /// Its number.
-    pub fn get(self) -> u8 {
-        self.0
-    }
-}
-
-/// Why a service cannot have a canary now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoCanary {
-    /// Two generations of it cannot serve at once.
-    NoOverlap(NoOverlap),
-    /// Connections to its ports cannot be steered: none of them has mode `share`.
-    NotShared,
-    /// It is not ready: there is nothing to be compared with.
-    NotReady(State),
-    /// All services are being stopped.
-    GoingDown,
-}
-
-impl fmt::Display for NoCanary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoCanary::NoOverlap(why) => write!(f, "two generations of it cannot serve at once: {why}"),
-            NoCanary::NotShared => write!(f, "new connections can be divided only on ports of mode \"share\""),
-            NoCanary::NotReady(state) => write!(f, "it is {}, and a canary is beside one that is ready", state.name()),
-            NoCanary::GoingDown => write!(f, "launcher is going down"),
-        }
-    }
-}
 
 /// What a generation beside the one that serves is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +43,7 @@ pub(super) struct Beside {
     pub(super) service: Service,
     pub(super) part: Part,
     /// Its part, if it is to be a canary.
-    canary: Option<Percent>,
+    pub(super) canary: Option<Percent>,
     /// Until then it is not asked to stop: it still gets what was on its way.
     linger: Option<Moment>,
     /// The service is being stopped.
@@ -127,44 +88,6 @@ impl Fleet {
         self.members.get(id.0).is_some_and(|member| member.again.is_some())
     }
 
-    /// Whether this service can have a canary now.
-    ///
-    /// # Errors
-    /// Why it cannot; also when there is no such service.
-    pub fn can_have_canary(&self, id: ServiceId) -> Result<(), NoCanary> {
-        let Some(member) = self.members.get(id.0) else { return Err(NoCanary::NotReady(State::Stopped)) };
-        let settings = member.service.settings();
-        member.overlaps().map_err(NoCanary::NoOverlap)?;
-        match member.service.state() {
-            _ if self.is_going_down() => Err(NoCanary::GoingDown),
-            _ if !settings.steers() => Err(NoCanary::NotShared),
-            State::Ready if member.service.is_wanted() => Ok(()),
-            state => Err(NoCanary::NotReady(state)),
-        }
-    }
-
-    pub(super) fn on_canary_requested(&mut self, turn: &mut Turn, id: ServiceId, percent: Percent) {
-        if self.can_have_canary(id).is_ok() {
-            self.restart(turn, id, Some(percent));
-        }
-    }
-
-    /// One that comes up and was to be a canary will not be one.
-    pub(super) fn on_promote_requested(&mut self, turn: &mut Turn, id: ServiceId) {
-        let Some(member) = self.members.get_mut(id.0).filter(|member| member.successor().is_some()) else { return };
-        if let Some(beside) = &mut member.beside {
-            beside.canary = None;
-        }
-        self.settle(turn, id, State::Ready);
-    }
-
-    pub(super) fn on_rollback_requested(&mut self, turn: &mut Turn, id: ServiceId) {
-        if self.members.get(id.0).is_some_and(|member| member.successor().is_some()) {
-            self.members[id.0].again = None;
-            self.roll_back(turn, id);
-        }
-    }
-
     /// Restarts a service, with all that it needs: beside the generation that serves, if one does and two can.
     pub(super) fn restart(&mut self, turn: &mut Turn, id: ServiceId, canary: Option<Percent>) {
         let rests = self.state(id).is_at_rest();
@@ -202,13 +125,18 @@ impl Fleet {
     /// One that comes up would not get the port: it goes, and the service is stopped before it is started again.
     pub(super) fn on_port_not_kept(&mut self, turn: &mut Turn, id: ServiceId, name: String) {
         let Some(member) = self.members.get_mut(id.0) else { return };
-        member.alone.get_or_insert(NoOverlap::NotKept(name));
+        let shared =
+            member.service.settings().ports.iter().any(|port| port.name == name && port.mode == PortMode::Share);
+        member.alone.get_or_insert(if shared { NoOverlap::Exclusive(name) } else { NoOverlap::NotKept(name) });
         let comes_up = member.successor().is_some_and(|beside| beside.part == Part::Successor);
         let Some(beside) = member.beside.as_mut().filter(|_| comes_up) else { return };
         let since = beside.service.generation().max(member.service.generation());
+        if beside.canary.is_some() {
+            member.again = None;
+            return self.roll_back(turn, id);
+        }
         beside.part = Part::Leaving;
-        let was_canary = beside.canary.take().is_some();
-        member.again = Some(Again { canary: None, since }).filter(|_| !was_canary);
+        member.again = Some(Again { canary: None, since });
         member.service.be_alone();
         self.stop_leaving(turn, id);
     }
@@ -264,7 +192,7 @@ impl Fleet {
     }
 
     /// The one beside is not wanted any more.
-    fn let_leave(&mut self, turn: &mut Turn, id: ServiceId) {
+    pub(super) fn let_leave(&mut self, turn: &mut Turn, id: ServiceId) {
         self.members[id.0].service.be_alone();
         let steers = self.members[id.0].service.settings().steers();
         if let Some(beside) = &mut self.members[id.0].beside {
@@ -283,6 +211,10 @@ impl Fleet {
         member.again = None;
         let comes_up = member.successor().is_some();
         let Some(beside) = member.beside.as_mut().filter(|_| comes_up) else { return };
+        if beside.part == Part::Canary {
+            // It serves, and stops with the other one.
+            return;
+        }
         (beside.part, beside.canary) = (Part::Leaving, None);
         member.service.be_alone();
         self.stop_leaving(turn, id);
@@ -296,24 +228,6 @@ impl Fleet {
         }
         turn.changed = true;
         self.settle(turn, id, State::Ready);
-    }
-
-    fn begin_canary(&mut self, turn: &mut Turn, id: ServiceId) {
-        let member = &mut self.members[id.0];
-        let Some(beside) = &mut member.beside else { return };
-        beside.part = Part::Canary;
-        let (new, percent) = (beside.service.generation(), beside.canary.map_or(0, Percent::get));
-        let serving = member.service.generation().unwrap_or(Generation(0));
-        self.tell(turn, id, new, Transition::CanaryServes { percent, beside: serving });
-        self.steer(turn, id);
-    }
-
-    fn roll_back(&mut self, turn: &mut Turn, id: ServiceId) {
-        let member = &self.members[id.0];
-        let new = member.beside.as_ref().and_then(|beside| beside.service.generation());
-        let stays = member.service.generation().unwrap_or(Generation(0));
-        self.tell(turn, id, new, Transition::RolledBack { stays });
-        self.let_leave(turn, id);
     }
 
     /// The old one has ended by itself: the new one is the service, wherever it stands.
@@ -341,7 +255,8 @@ impl Fleet {
         }
         let stays = member.service.generation().unwrap_or(Generation(0));
         if beside.part != Part::Leaving && beside.service.is_wanted() {
-            self.tell(turn, id, beside.service.generation(), Transition::Removed { stays });
+            let canary = beside.part == Part::Canary;
+            self.tell(turn, id, beside.service.generation(), Transition::Removed { stays, canary });
         }
         turn.changed = true;
         if self.members[id.0].service.state() == State::Ready {
@@ -355,7 +270,10 @@ impl Fleet {
     pub(super) fn begin_anew(&mut self, turn: &mut Turn, id: ServiceId) {
         let Some(beside) = self.members[id.0].successor() else { return };
         let since = beside.service.generation();
-        let follows = beside.canary.is_none() && !self.is_going_down();
+        if beside.canary.is_some() {
+            return self.roll_back(turn, id);
+        }
+        let follows = !self.is_going_down();
         self.forget_successor(turn, id);
         self.members[id.0].again = Some(Again { canary: None, since }).filter(|_| follows);
         self.settle(turn, id, State::Ready);
@@ -375,7 +293,7 @@ impl Fleet {
         }
     }
 
-    fn steer(&self, turn: &mut Turn, id: ServiceId) {
+    pub(super) fn steer(&self, turn: &mut Turn, id: ServiceId) {
         let member = &self.members[id.0];
         let Some(to) = member.service.generation().filter(|_| member.service.settings().steers()) else { return };
         let canary = member

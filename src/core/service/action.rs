@@ -233,6 +233,8 @@ pub enum Transition {
     Removed {
         /// The one that stays.
         stays: Generation,
+        /// Whether it was a canary that served already.
+        canary: bool,
     },
     /// It is taken back: another generation serves on.
     RolledBack {

@@ -38,6 +38,8 @@ pub enum NoOverlap {
     Port(String, PortMode),
     /// Its port of this name was to be kept open for both, and could not be.
     NotKept(String),
+    /// Its port of this name is bound by its program without SO_REUSEPORT.
+    Exclusive(String),
     /// Its next generation is set otherwise by this key, which is of what two generations have together.
     Changed(&'static str),
     /// Its debugger has one address for it.
@@ -63,6 +65,10 @@ impl fmt::Display for NoOverlap {
             NoOverlap::NotKept(name) => {
                 write!(f, "launcher could not keep its port{} open for it, so only one process can listen", named(name))
             }
+            NoOverlap::Exclusive(name) => {
+                let name = named(name);
+                write!(f, "its program binds its port{name} without SO_REUSEPORT, so only one process can listen")
+            }
             NoOverlap::Changed(key) => write!(f, "launcher.toml has another {key} for it now"),
             NoOverlap::Debugged => write!(f, "it waits for its debugger, which finds one process"),
             NoOverlap::Interactive => write!(f, "it has the terminal"),
@@ -74,7 +80,7 @@ impl fmt::Display for NoOverlap {
 }
 
 /// The name of a port in a sentence; none of one that has only its number.
-fn named(port: &str) -> String {
+pub fn named(port: &str) -> String {
     if port.parse::<u32>().is_ok() { String::new() } else { format!(" {port:?}") }
 }
 
@@ -118,6 +124,11 @@ impl ServiceSettings {
     /// Whether new connections can be steered to one of two generations.
     pub fn steers(&self) -> bool {
         self.ports.iter().any(|port| port.mode == PortMode::Share)
+    }
+
+    /// The first port on which new connections cannot be divided between two generations.
+    pub fn undivided(&self) -> Option<&str> {
+        self.ports.iter().find(|port| port.mode != PortMode::Share).map(|port| port.name.as_str())
     }
 }
 

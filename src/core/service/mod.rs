@@ -50,7 +50,7 @@ mod tests;
 mod view;
 
 pub use action::{Action, Extension, Next, Outlook, Spread, Transition};
-pub use beside::NoOverlap;
+pub use beside::{NoOverlap, named};
 pub use event::{Event, Sender, StopCause};
 pub use table::EventKind;
 

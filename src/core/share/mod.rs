@@ -64,8 +64,10 @@ pub struct Group(Vec<Place>);
 struct Place {
     inode: u64,
     holder: Holder,
-    /// Whether it is known that this one is here. Its holder is known in any case.
+    /// Whether it is known that one of this holder is here.
     sure: bool,
+    /// Whether it is known that it is this one.
+    exact: bool,
 }
 
 impl Group {
@@ -73,8 +75,8 @@ impl Group {
     pub fn see(&mut self, listed: &[(u64, Holder)]) {
         let first = self.0.is_empty();
         let is_new = |(inode, _): &&(u64, Holder)| self.0.iter().all(|place| place.inode != *inode);
-        let new =
-            listed.iter().filter(is_new).map(|(inode, holder)| Place { inode: *inode, holder: *holder, sure: true });
+        let new = listed.iter().filter(is_new);
+        let new = new.map(|(inode, holder)| Place { inode: *inode, holder: *holder, sure: true, exact: !first });
         let new: Vec<Place> = new.collect();
         for place in &mut self.0 {
             let seen = listed.iter().find(|(inode, _)| *inode == place.inode);
@@ -82,44 +84,64 @@ impl Group {
         }
         let is_there = |place: &Place| listed.iter().any(|(inode, _)| *inode == place.inode);
         if self.leave_in_one_way(is_there, new.is_empty()) {
-            while let Some(gone) = self.0.iter().position(|place| !is_there(place)) {
-                self.0.swap_remove(gone);
-            }
+            self.move_up(is_there);
             self.0.extend(new);
         } else {
             self.guess(is_there, new);
         }
         let of_one = self.0.windows(2).all(|pair| pair[0].holder == pair[1].holder) && self.own() == 0;
+        let alone = self.0.len() == 1;
         for place in &mut self.0 {
             // Who came before whom is known of those alone that came while they were watched; but where all are of one
             // holder it does not matter.
             place.sure = of_one || (place.sure && !first);
+            place.exact |= alone;
         }
     }
 
-    /// Whether those that are gone have left their places to the same ones, in whatever order they went.
-    fn leave_in_one_way(&self, is_there: impl Fn(&Place) -> bool, alone: bool) -> bool {
-        let mut gone = self.0.iter().filter(|place| !is_there(place)).peekable();
-        if gone.peek().is_none() {
-            return true;
+    /// Those that stand so far behind that they may have taken the places of the ones that are gone.
+    fn movers<'a>(&'a self, is_there: impl Fn(&Place) -> bool + 'a) -> impl Iterator<Item = &'a Place> {
+        let left = self.0.iter().filter(|place| is_there(place)).count();
+        self.0[left..].iter().filter(move |place| is_there(place))
+    }
+
+    /// Whether those that are gone have left their places to such of the same holder, in whatever order they went.
+    fn leave_in_one_way(&self, is_there: impl Fn(&Place) -> bool + Copy, alone: bool) -> bool {
+        let known = self.0.iter().all(|place| place.exact || is_there(place));
+        let holder = self.movers(is_there).next().map(|place| place.holder);
+        let one_mover = self.movers(is_there).count() <= 1;
+        let alike = one_mover || self.movers(is_there).all(|place| place.sure && Some(place.holder) == holder);
+        self.0.iter().all(is_there) || (known && alone && alike)
+    }
+
+    fn move_up(&mut self, is_there: impl Fn(&Place) -> bool + Copy) {
+        let movers: Vec<u64> = self.movers(is_there).map(|place| place.inode).collect();
+        while let Some(gone) = self.0.iter().position(|place| !is_there(place)) {
+            self.0.swap_remove(gone);
         }
-        let known = gone.clone().all(|place| place.sure);
-        let moved = || self.0[self.0.len() - gone.clone().count()..].iter().filter(|place| is_there(place));
-        // Which of the launcher's own it is makes no difference: nothing is aimed at them.
-        known && alone && (moved().count() <= 1 || moved().all(|place| place.holder == Holder::Own))
+        for place in self.0.iter_mut().filter(|place| movers.len() > 1 && movers.contains(&place.inode)) {
+            place.exact = false;
+        }
     }
 
     /// Some have gone, and others come, in an order that is not known. Whoever stood so far in front that there were always
     /// some behind is where he was; the others are somewhere.
     fn guess(&mut self, is_there: impl Fn(&Place) -> bool, new: Vec<Place>) {
+        let gone = self.0.iter().filter(|place| !is_there(place) && !place.exact);
+        let somewhere: Vec<Holder> = gone.map(|place| place.holder).collect();
+        // One of them was here, and who has come instead is not known.
+        for place in self.0.iter_mut().filter(|place| !place.exact && somewhere.contains(&place.holder)) {
+            place.sure = false;
+        }
         let left = self.0.iter().filter(|place| is_there(place)).count();
         let mut others = self.0.split_off(left);
         others.retain(&is_there);
         others.extend(new);
-        let mut others = others.into_iter().map(|place| Place { sure: false, ..place });
+        let unknown = |place: Place| Place { sure: false, exact: false, ..place };
+        let mut others = others.into_iter().map(unknown);
         for place in self.0.iter_mut().filter(|place| !is_there(place)) {
             // There are as many behind as have gone in front.
-            *place = others.next().unwrap_or(Place { sure: false, ..*place });
+            *place = others.next().unwrap_or(unknown(*place));
         }
         self.0.extend(others);
     }

@@ -123,8 +123,30 @@ stopped and launcher ends, as with Ctrl-C.";
 pub(super) const RESTART_HELP: &str = "\
 It waits until the service is ready, or says why it is not.
 
+With --canary the new generation gets that part of new connections, and the old one the rest, until launcher promote or
+launcher rollback. All ports of the service must have mode \"share\", and its program set SO_REUSEPORT. A canary that fails
+is reported and removed, and the old generation gets all again. launcher status shows it.
+
+Examples:
+  launcher restart api
+  launcher restart api --canary 10%             then: launcher promote api, or launcher rollback api
+
 Exit codes: 0 it is ready; 69 a requirement did not answer; 71 no such launcher or service, or preflight failed; 124 not
 ready in time; 126 not executable; else the code with which it ended, 128+n by signal n";
+
+pub(super) const PROMOTE_HELP: &str = "\
+New connections all go to the generation that launcher restart SERVICE --canary 10% has started; the old one ends what it
+has begun, within drain_timeout. One that is not ready yet does so when it is. Without SERVICE every service that has a
+canary is meant.
+
+Exit codes: 0 it serves; 71 no such launcher or service, or no canary; else as launcher restart";
+
+pub(super) const ROLLBACK_HELP: &str = "\
+New connections all go to the old generation again; the canary ends what it has begun, within drain_timeout. A restart
+that is under way, and not ready yet, is taken back in the same way. Without SERVICE every service that has a canary is
+meant.
+
+Exit codes: 0 the old generation serves on; 71 no such launcher or service, or nothing to take back";
 
 pub(super) const RELOAD_HELP: &str = "\
 Without a service launcher.toml is read again: what is different is told, services that are gone are stopped, new ones
@@ -164,7 +186,7 @@ Examples:
 pub(super) const PORT_FLAG: &str = "\
 Where it listens; may be repeated. ADDRESS is [tcp://]HOST:PORT,
 udp://HOST:PORT or unix:PATH, PORT a number, or auto for a free one,
-MODE check, reserve or pass [default: reserve]";
+MODE check, reserve, pass, share, capture or adopt [default: reserve]";
 
 pub(super) const READY_FLAG: &str = "\
 How it is known to be ready: auto, notify, listen, started, exited,

@@ -15,7 +15,7 @@ pub struct WhichArgs {
     pub name: Option<String>,
 }
 
-/// `launcher start`, `stop`, `restart` and `reload`.
+/// `launcher start`, `stop`, `reload`, `promote` and `rollback`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ServiceArgs {
     /// The service; all of them when it is left out
@@ -26,6 +26,17 @@ pub struct ServiceArgs {
     /// Which launcher.
     #[command(flatten)]
     pub which: WhichArgs,
+}
+
+/// `launcher restart`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct RestartArgs {
+    /// What every such command takes.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Give the new generation so much of new connections, beside the old one, until it is promoted or rolled back
+    #[arg(long, value_name = "PERCENT")]
+    pub canary: Option<String>,
 }
 
 /// `launcher signal`.

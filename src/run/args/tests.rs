@@ -148,7 +148,7 @@ fn all_wrong_flags_at_once() {
 launcher: --start-timeout 30: a duration needs a unit
   help: write 30s
 launcher: --port x=80,pas: unknown mode \"pas\", did you mean \"pass\"?
-  help: one of check, reserve, pass, capture, adopt
+  help: one of check, reserve, pass, share, capture, adopt
 launcher: --backoff 2s..1s: the longest backoff (1s) is shorter than the first (2s)
   help: make max at least 2s, or initial at most 1s
 launcher: --backoff does nothing without --restart

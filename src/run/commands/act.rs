@@ -1,5 +1,5 @@
-//! `launcher start`, `stop`, `restart`, `reload` and `signal`: a running launcher is asked to do something, and says what
-//! came of it.
+//! `launcher start`, `stop`, `restart`, `promote`, `rollback`, `reload` and `signal`: a running launcher is asked to do
+//! something, and says what came of it.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::core::config::value;
+use crate::core::control::status::ServiceStatus;
 use crate::core::control::{Outcome, Status};
 use crate::core::exit::code;
 use crate::core::reload::Reloaded;
 use crate::core::report::text;
-use crate::run::args::{ServiceArgs, SignalArgs, UsageError};
+use crate::run::args::{RestartArgs, ServiceArgs, SignalArgs, UsageError};
 use crate::run::control::client::{Answered, SOON, ask};
 use crate::run::control::find::{self, Found};
 
@@ -23,6 +24,8 @@ pub enum Act {
     Stop,
     Restart,
     Reload,
+    Promote,
+    Rollback,
 }
 
 impl Act {
@@ -33,6 +36,8 @@ impl Act {
             Act::Stop => "stop",
             Act::Restart => "restart",
             Act::Reload => "reload",
+            Act::Promote => "promote",
+            Act::Rollback => "rollback",
         }
     }
 }
@@ -44,9 +49,44 @@ pub fn act(act: Act, args: &ServiceArgs) -> i32 {
         Some(service) => one(&found, service, act.name(), wait),
         None if act == Act::Stop => Ok(stop_all(&found, wait)),
         None if act == Act::Reload => reload(&found, wait),
+        None if matches!(act, Act::Promote | Act::Rollback) => {
+            canaries(&found, |name| one(&found, name, act.name(), wait))
+        }
         None => Ok(each(&found, |name| one(&found, name, act.name(), wait))),
     });
     told(done)
+}
+
+/// Restarts, and returns the exit code.
+pub fn restart(args: &RestartArgs) -> i32 {
+    let Some(part) = &args.canary else { return act(Act::Restart, &args.service) };
+    let percent = match value::percent(part) {
+        Ok(percent) => percent.get(),
+        Err(error) => {
+            eprint!("{}", UsageError::new(error.message, error.hint).of("restart"));
+            return code::USAGE;
+        }
+    };
+    let wait = if args.service.no_wait { "&wait=0" } else { "" };
+    let query = format!("?canary={percent}{wait}");
+    told(find::find(&args.service.which).and_then(|found| {
+        let services: Vec<&str> = found.status.services.iter().map(|service| service.name.as_str()).collect();
+        match (&args.service.service, services.as_slice()) {
+            (Some(service), _) => one(&found, service, "restart", &query),
+            (None, [only]) => one(&found, only, "restart", &query),
+            (None, _) => Err(format!("a canary is of one service: write which, {}", services.join(" or "))),
+        }
+    }))
+}
+
+/// Every service with a generation that serves a part, or is to.
+fn canaries(found: &Found, act: impl Fn(&str) -> Result<i32, String>) -> Result<i32, String> {
+    let has_one = |service: &&ServiceStatus| service.beside.as_ref().is_some_and(|beside| beside.percent.is_some());
+    let mut with = found.status.services.iter().filter(has_one).peekable();
+    if with.peek().is_none() {
+        return Err("no service has a canary; launcher restart SERVICE --canary 10% starts one".to_owned());
+    }
+    Ok(with.map(|service| told(act(&service.name))).fold(0, |first, code| if first == 0 { code } else { first }))
 }
 
 /// Sends a signal, and returns the exit code.

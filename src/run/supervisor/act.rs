@@ -58,13 +58,24 @@ impl Supervisor {
             let _ = ear.send(Reply::Whole(outcome.answer()));
             return;
         }
-        let Some(event) = self.fleet.service(id).and_then(|service| verb.event(service)) else {
+        if matches!(verb, Verb::Canary(_))
+            && let Some(why) = self.cannot_steer(id)
+        {
+            let refused = self.fleet.service(id).map(|service| Outcome::refused(service, verb, why));
+            let _ = refused.map(|refused| ear.send(Reply::Whole(refused.answer())));
+            return;
+        }
+        let Some(event) = self.fleet.service(id).and_then(|service| verb.event(id, service)) else {
             let _ = ear.send(self.dump(id));
             return;
         };
-        info!(service, event = "asked", command = verb.name(), "{} of {service} was asked for", verb.name());
+        let what = match verb {
+            Verb::Canary(percent) => format!("a canary of {service} with {}% of new connections", percent.get()),
+            verb => format!("{} of {service}", verb.name()),
+        };
+        info!(service, event = "asked", command = verb.name(), "{what} was asked for");
         let before = Before::of(&self.fleet, &self.control.ledger, id);
-        self.feed(FleetEvent::Service(id, event));
+        self.feed(event);
         let pending = Pending::new(clock::now(), &self.fleet, id, verb, before);
         if wait {
             self.control.waiting.commands.push((pending, ear));

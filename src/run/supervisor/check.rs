@@ -93,6 +93,8 @@ impl Supervisor {
         let overlaps = slot.lives().next().is_some();
         let check = slot.course_mut(generation)?.check.take()?;
         if overlaps {
+            self.share_first(id);
+            let slot = &mut self.slots[id.0];
             slot.ports.look_at_kept();
             let not_kept = slot.port_not_kept(id);
             if not_kept.is_some() {
@@ -100,10 +102,11 @@ impl Supervisor {
                 return not_kept;
             }
         }
+        let slot = &mut self.slots[id.0];
         let refusal = match files {
             Ok(files) => {
                 slot.course_mut(generation)?.files = files;
-                match slot.ports.take() {
+                match slot.ports.take(overlaps) {
                     Ok(()) => None,
                     Err(mut failure) => {
                         if self.takes_over(id, generation, check.rounds, &mut failure) {

@@ -53,6 +53,8 @@ pub enum Happening {
     Called(ServiceId, Generation, Box<super::calls::Pending>),
     /// A socket that is kept for a service was shut down.
     HungUp(ServiceId),
+    /// Two generations share ports: who listens is to be looked at.
+    SharesDue(ServiceId),
     /// launcher.toml has changed.
     FileOfSettingsChanged,
     /// launcher.toml was read again, or is wrong.

@@ -56,6 +56,7 @@ impl Supervisor {
             Happening::Asked(asked) => self.asked(*asked),
             Happening::Called(id, generation, asked) => self.called(id, generation, asked),
             Happening::HungUp(id) => self.hung_up(id),
+            Happening::SharesDue(id) => self.shares_due(id),
             Happening::FileOfSettingsChanged => self.watching.settings_changed(),
             Happening::Reread(read) => self.reread(*read),
             Happening::FileChanged(id, path) => self.file_changed(id, &path),

@@ -22,6 +22,7 @@ mod ports;
 mod probe;
 mod progress;
 mod reload;
+mod share;
 mod slot;
 mod spawn;
 mod start_up;
@@ -251,6 +252,7 @@ impl Supervisor {
             }
             self.look_at_trial();
         }
+        self.end_sharing();
         self.start_up.look(clock::now(), &self.fleet);
         self.look_at_commands();
         self.look_at_reloads();
@@ -303,6 +305,7 @@ impl Slot {
             settings: Arc::new(service.clone()),
             coming: None,
             alone: false,
+            sharing: None,
             output,
             terminal: Arc::default(),
             looking: None,

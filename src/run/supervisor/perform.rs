@@ -10,6 +10,7 @@ use crate::core::report::Meta;
 use crate::core::requirement::{News, words as requirement_words};
 use crate::core::service::{Action, Event, Generation, Outlook, State, Transition};
 use crate::core::settings::{Listen, Ready};
+use crate::core::share::Plan;
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
 use crate::run::{log, require};
@@ -55,6 +56,8 @@ impl Supervisor {
             }
             Action::Signal(generation, signal) => self.signal(now, id, generation, signal),
             Action::Stop(generation, signal) => {
+                // Who has come since the last look is not to be mixed up with who goes.
+                self.look_at_shares(id);
                 self.signal(now, id, generation, signal);
                 self.with_live(id, generation, |live| warn_of(live.keeper.resume()));
             }
@@ -73,7 +76,7 @@ impl Supervisor {
                 self.explain(now, id, Subject { generation, attempt, outlook }, facts);
             }
             Action::Farewell => self.bid_farewell(id),
-            Action::Steer { .. } => {}
+            Action::Steer { to, canary } => self.steer(id, Plan { to, canary }),
             Action::Tell(generation, transition) => self.note(now, id, generation, transition),
         }
     }
@@ -289,9 +292,9 @@ impl Supervisor {
 
     fn say_line(&self, (id, generation, transition, running, ready): Line) {
         let slot = &self.slots[id.0];
-        // One that has left is gone from the fleet when its end is told.
+        // One that has left, or was taken back, is gone from the fleet when its end is told.
         let serving = self.fleet.service(id).and_then(|service| service.generation());
-        let is_another = generation.0 > 0 && serving.is_some_and(|serving| serving > generation);
+        let is_another = generation.0 > 0 && serving.is_some_and(|serving| serving != generation);
         let waits: Vec<&str> = slot.settings.after.iter().map(|after| after.service.as_str()).collect();
         let subject = tell::Subject {
             service: &slot.settings.name,

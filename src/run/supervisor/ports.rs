@@ -10,6 +10,7 @@ use crate::run::preflight;
 use crate::sys::port::{self, Held};
 
 use super::lend::Watching;
+use super::share::Shared;
 
 /// The ports of one service.
 pub struct Ports {
@@ -35,6 +36,8 @@ pub struct Port {
     pub(super) way: Option<Way>,
     /// Whether it was seen that it cannot be given to a second generation while the first has it.
     pub(super) single: bool,
+    /// In mode `share`: the groups of its sockets, while two generations are there.
+    pub(super) shared: Vec<Shared>,
 }
 
 impl Ports {
@@ -105,17 +108,18 @@ impl Ports {
         self.ports.len()
     }
 
-    /// Checks every port and holds those that are to be held.
+    /// Checks every port and holds those that are to be held. `beside`: another generation serves on them.
     ///
     /// # Errors
     /// The first port that cannot be had, with its owner. What is held already stays held.
-    pub fn take(&mut self) -> Result<(), Box<PortFailure>> {
+    pub fn take(&mut self, beside: bool) -> Result<(), Box<PortFailure>> {
         for port in &mut self.ports {
             if !port.kept {
                 port.held = None;
             }
         }
-        for port in &mut self.ports {
+        // What is shared with that one can be bound, as was seen.
+        for port in self.ports.iter_mut().filter(|port| !beside || port.settings.mode != PortMode::Share) {
             port.take(&self.service, self.user)?;
         }
         Ok(())
@@ -123,7 +127,7 @@ impl Ports {
 
     /// The port, by name, that was to be kept open for two generations and cannot be.
     pub fn not_kept(&self) -> Option<&str> {
-        let single = |port: &&Port| port.way.is_some() && (port.single || !port.is_lent());
+        let single = |port: &&Port| port.single || (port.way.is_some() && !port.is_lent());
         self.ports.iter().find(single).map(|port| port.settings.name.as_str())
     }
 
@@ -151,7 +155,9 @@ impl Ports {
                 PortMode::Reserve => port.settings.until == until,
                 // Released at exec where no call is answered, else at the bind; at the end in any case.
                 PortMode::Adopt | PortMode::Capture => !port.kept && (!port.is_lent() || until == HoldUntil::Ready),
-                PortMode::Check | PortMode::Pass | PortMode::Share => false,
+                // The program that has it shares it with its next generation alone.
+                PortMode::Share => true,
+                PortMode::Check | PortMode::Pass => false,
             };
             if reserved {
                 port.held = None;
@@ -209,7 +215,7 @@ impl Ports {
 impl Port {
     fn new(settings: &PortSettings) -> Port {
         let (settings, listen) = (settings.clone(), settings.listen.clone());
-        Port { settings, listen, held: None, kept: false, way: None, single: false }
+        Port { settings, listen, held: None, kept: false, way: None, single: false, shared: Vec::new() }
     }
 
     fn take(&mut self, service: &str, user: u32) -> Result<(), Box<PortFailure>> {
@@ -303,13 +309,13 @@ mod tests {
             ("127.0.0.1:auto", PortMode::Reserve, HoldUntil::Exec),
         ]);
         // The check has taken them, and the generation ends before it was executed.
-        ports.take().unwrap();
+        ports.take(false).unwrap();
         assert!(is_held(address(&ports, 0)) && is_held(address(&ports, 1)));
         ports.release_reserved();
         gets_free(address(&ports, 0));
         gets_free(address(&ports, 1));
         // At exec, only what is reserved until then is let go.
-        ports.take().unwrap();
+        ports.take(false).unwrap();
         ports.release_for_exec();
         gets_free(address(&ports, 1));
         assert!(is_held(address(&ports, 0)));
@@ -323,7 +329,7 @@ mod tests {
             ("127.0.0.1:auto", PortMode::Reserve, HoldUntil::Ready),
             (&taken, PortMode::Reserve, HoldUntil::Ready),
         ]);
-        let failure = ports.take().unwrap_err();
+        let failure = ports.take(false).unwrap_err();
         assert!(failure.summary.contains(&taken), "{}", failure.summary);
         ports.release_reserved();
         gets_free(address(&ports, 0));
@@ -335,7 +341,7 @@ mod tests {
             ("127.0.0.1:auto", PortMode::Pass, HoldUntil::Exec),
             ("127.0.0.1:auto", PortMode::Reserve, HoldUntil::Ready),
         ]);
-        all.take().unwrap();
+        all.take(false).unwrap();
         let (first, second) = (address(&all, 0), address(&all, 1));
         let mut settings: Vec<PortSettings> = all.ports.iter().map(|port| port.settings.clone()).collect();
         settings[1].until = HoldUntil::Exec;
@@ -352,12 +358,12 @@ mod tests {
     #[test]
     fn a_passed_port_stays_held_and_keeps_its_number() {
         let mut ports = ports(&[("127.0.0.1:auto", PortMode::Pass, HoldUntil::Exec)]);
-        ports.take().unwrap();
+        ports.take(false).unwrap();
         let first = address(&ports, 0);
         ports.release_for_exec();
         ports.release_reserved();
         std::net::TcpStream::connect(first).unwrap();
-        ports.take().unwrap();
+        ports.take(false).unwrap();
         assert_eq!(address(&ports, 0), first);
         assert!(ports.awaited().is_empty());
     }

@@ -26,6 +26,7 @@ use super::inbox::Task;
 use super::ports::Ports;
 use super::probe::Sign;
 use super::progress::Looked;
+use super::share::Sharing;
 
 /// One service.
 pub struct Slot {
@@ -35,6 +36,8 @@ pub struct Slot {
     pub coming: Option<Arc<ServiceSettings>>,
     /// Its ports.
     pub ports: Ports,
+    /// What is done about shared ports, while two generations are there.
+    pub sharing: Option<Sharing>,
     /// Whether the core knows that two generations cannot have the ports.
     pub alone: bool,
     /// What it writes.

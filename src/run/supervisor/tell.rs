@@ -159,7 +159,7 @@ pub fn for_attached(subject: &Subject<'_>, transition: &Transition) -> Option<St
         Transition::BreakerOpened { cooldown, .. } => {
             Some(format!("{service} has ended, and is not started again for {}", human_duration(*cooldown)))
         }
-        Transition::Removed { stays } => {
+        Transition::Removed { stays, .. } => {
             Some(format!("generation {generation} of {service} is removed, you are at generation {}", stays.0))
         }
         _ => None,
@@ -221,7 +221,17 @@ fn overlap(service: &str, generation: u64, transition: &Transition) {
                 "generation {by} of {service} serves; generation {generation} ends what it has begun, within {drain}"
             );
         }
-        Transition::Removed { stays } => {
+        Transition::Removed { stays, canary: true } => {
+            let stays = stays.0;
+            warn!(
+                service,
+                event = "canary-failed",
+                generation,
+                stays,
+                "the canary of {service} has failed: generation {generation} is removed, generation {stays} serves on"
+            );
+        }
+        Transition::Removed { stays, canary: false } => {
             let stays = stays.0;
             warn!(
                 service,

@@ -228,8 +228,6 @@ fn what_comes_later_is_refused_as_such() {
             assert_eq!(service(&format!("{} = 5", key.name)), [message]);
         }
     }
-    let line = "port = [{ listen = \"tcp://127.0.0.1:80\", mode = \"share\" }]";
-    assert_eq!(service(line), ["3:49 \"share\" is not available in this version of launcher yet"]);
 }
 
 #[test]

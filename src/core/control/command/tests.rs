@@ -5,7 +5,9 @@ use crate::core::exit::Ending;
 use crate::core::fleet::FleetEvent;
 use crate::core::notify::Message;
 use crate::core::service::{Action, Sender};
-use crate::core::settings::{Jitter, LauncherSettings, Ready, ServiceSettings, Settings};
+use crate::core::settings::{
+    Jitter, LauncherSettings, Listen, PortMode, PortSettings, Ready, ServiceSettings, Settings,
+};
 
 const API: ServiceId = ServiceId(0);
 
@@ -84,8 +86,8 @@ impl Bench {
     fn ask(&mut self, verb: Verb) -> Pending {
         assert_eq!(refuse(&self.fleet, API, verb, |_| true), None);
         let before = Before::of(&self.fleet, &self.ledger, API);
-        let event = verb.event(self.fleet.service(API).unwrap()).unwrap();
-        self.to(event);
+        let event = verb.event(API, self.fleet.service(API).unwrap()).unwrap();
+        self.send(event);
         Pending::new(self.now, &self.fleet, API, verb, before)
     }
 
@@ -288,4 +290,94 @@ fn what_came_of_it_is_read_back_as_it_was_written() {
     assert_eq!(read, Outcome { status: 0, ..outcome });
     let keys: BTreeMap<String, serde_json::Value> = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(keys["command"], "stop");
+}
+
+/// Its first generation is ready, and its port can be shared.
+fn sharing() -> Bench {
+    let mut bench = Bench::new(|service| {
+        let listen = Listen::Tcp("127.0.0.1:80".parse().unwrap());
+        service.ports = vec![PortSettings { mode: PortMode::Share, ..PortSettings::new("http".to_owned(), listen) }];
+    });
+    bench.starts(1);
+    bench.says(1, |message| message.ready = true);
+    bench
+}
+
+fn canary(percent: u8) -> Verb {
+    Verb::Canary(Percent::new(percent).unwrap())
+}
+
+const SERVES: &str = "generation 2 of api is ready and gets 10% of new connections; launcher promote api, or launcher \
+                      rollback api";
+
+#[test]
+fn a_canary_is_there_when_it_is_ready_and_promoted_when_it_serves() {
+    let mut bench = sharing();
+    let mut asked = bench.ask(canary(10));
+    bench.starts(2);
+    assert_eq!(bench.look(&mut asked), None);
+    bench.says(2, |message| message.ready = true);
+    assert_eq!(bench.look(&mut asked), done(SERVES));
+    let mut promote = bench.ask(Verb::Promote);
+    assert_eq!(bench.look(&mut promote), done("generation 2 of api serves now"));
+    let refused = refuse(&bench.fleet, API, Verb::Promote, |_| true).unwrap();
+    assert!(refused.status == 409 && refused.message.starts_with("api has no canary; "), "{refused:?}");
+}
+
+#[test]
+fn a_promotion_of_what_is_not_ready_yet_waits_for_it() {
+    let mut bench = sharing();
+    let mut asked = bench.ask(canary(10));
+    bench.starts(2);
+    let mut promote = bench.ask(Verb::Promote);
+    assert_eq!((bench.look(&mut asked), bench.look(&mut promote)), (None, None));
+    bench.says(2, |message| message.ready = true);
+    assert_eq!(bench.look(&mut promote), done("generation 2 of api serves now"));
+    assert!(bench.look(&mut asked).unwrap().0, "it is ready, with all of them");
+}
+
+#[test]
+fn whoever_asked_for_what_is_taken_back_is_told() {
+    let mut bench = sharing();
+    let told = "generation 2 of api was taken back, generation 1 serves on";
+    for verb in [canary(10), Verb::Restart] {
+        let mut asked = bench.ask(verb);
+        bench.starts(2);
+        let mut rollback = bench.ask(Verb::Rollback);
+        assert_eq!((bench.look(&mut rollback), bench.look(&mut asked)), (done(told), failed(71, told)));
+        bench = sharing();
+    }
+    let refused = refuse(&bench.fleet, API, Verb::Rollback, |_| true).unwrap();
+    assert!(refused.message.starts_with("api has no canary; "), "{refused:?}");
+    // One that was checked for a restart, and is a canary by the time that it is ready.
+    let mut restart = bench.ask(Verb::Restart);
+    let refused = refuse(&bench.fleet, API, Verb::Promote, |_| true).unwrap();
+    assert!(refused.message.starts_with("generation 2 of api is no canary: "), "{refused:?}");
+    let mut asked = bench.ask(canary(10));
+    bench.starts(2);
+    bench.says(2, |message| message.ready = true);
+    assert_eq!((bench.look(&mut restart), bench.look(&mut asked)), (done(SERVES), done(SERVES)));
+    // A restart takes it back, and is another generation.
+    let mut restart = bench.ask(Verb::Restart);
+    bench.reported(2, Occasion::StopTimeout, 9);
+    bench.now = at(300);
+    bench.send(FleetEvent::TimePassed);
+    bench.ends(2, Ending::Signal(Signal::TERM));
+    bench.starts(3);
+    assert_eq!(bench.look(&mut restart), None);
+    bench.says(3, |message| message.ready = true);
+    assert_eq!(bench.look(&mut restart), done("api is ready after 300 ms"));
+}
+
+#[test]
+fn a_canary_that_is_not_to_be_had_is_refused() {
+    let bench = Bench::ready();
+    let refused = refuse(&bench.fleet, API, canary(10), |_| true).unwrap();
+    assert_eq!(refused.message, "api cannot have a canary: two generations of it cannot serve at once: it has no port");
+    let bench = Bench::new(|service| {
+        let listen = Listen::Tcp("127.0.0.1:80".parse().unwrap());
+        service.ports = vec![PortSettings { mode: PortMode::Share, ..PortSettings::new("http".to_owned(), listen) }];
+    });
+    let refused = refuse(&bench.fleet, API, canary(10), |_| true).unwrap();
+    assert_eq!(refused.message, "api cannot have a canary: it is checking, and a canary is beside one that is ready");
 }

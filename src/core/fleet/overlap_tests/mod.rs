@@ -146,7 +146,7 @@ fn one_that_is_not_ready_in_time_is_reported_and_removed_and_the_old_one_stays()
     assert!(actions.iter().any(|action| matches!(action, Action::Explain { generation: G2, .. })), "{actions:?}");
     assert!(has(&bench.to(Event::Explained(G2)), &TERM_2));
     let actions = bench.end(G2, Ending::Signal(Signal::TERM));
-    assert_eq!(told(&actions), [&Transition::Removed { stays: G1 }]);
+    assert_eq!(told(&actions), [&Transition::Removed { stays: G1, canary: false }]);
     assert_eq!(bench.stands(), (G1, State::Ready, None));
     assert_eq!(bench.fleet.service(API).unwrap().failures(), 0, "it counts for nobody");
     // Numbers never repeat.

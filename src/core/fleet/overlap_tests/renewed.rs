@@ -53,7 +53,7 @@ fn one_that_is_not_ready_as_it_is_set_now_leaves_the_old_one_as_it_was_set() {
     assert_eq!(told(&actions), [&Transition::Restarting { beside: G1, canary: None }]);
     bench.start(G2);
     let actions = bench.end(G2, Ending::Code(1));
-    assert_eq!(told(&actions), [&Transition::Removed { stays: G1 }]);
+    assert_eq!(told(&actions), [&Transition::Removed { stays: G1, canary: false }]);
     assert_eq!((bench.stands(), command(&bench)), ((G1, State::Ready, None), "program".into()));
     // What goes on is looked after as it was started, also by what it could take over.
     let stop_timeout = bench.fleet.service(API).unwrap().settings().stop_timeout;
