@@ -104,6 +104,24 @@ fn who_is_heard_can_be_narrowed() {
     assert!(!env.iter().any(|line| line.contains("NOTIFY_SOCKET=")), "{env:?}");
 }
 
+/// As systemd has it (its TEST-80): the service says itself, and may say again, whose messages count from then on.
+#[test]
+fn a_service_says_itself_who_is_heard() {
+    let member = |status: &str| {
+        ["fork".to_owned(), format!("notify STATUS={status}"), "barrier".into(), "exit 0".into(), "end".into()]
+            .into_iter()
+            .chain(["wait-child".to_owned()])
+    };
+    let access = |access: &str| [format!("notify NOTIFYACCESS={access}"), "barrier".to_owned()];
+    let steps = access("main").into_iter().chain(member("unheard"));
+    let steps = steps.chain(access("all")).chain(member("heard")).chain(access("none"));
+    let late = ["notify NOTIFYACCESS=all\\nSTATUS=late", "barrier", "exit 0"].map(str::to_owned);
+    let flags = ["--ready", "notify", "--start-timeout", "60s"];
+    let ended = launcher().flags(flags).child(steps.chain(late)).ends_with(0);
+    assert!(ended.complains("says: heard"), "{:#?}", ended.err);
+    assert!(!ended.complains("says: unheard") && !ended.complains("says: late"), "{:#?}", ended.err);
+}
+
 #[test]
 fn a_socket_at_a_path_is_reached_from_another_network_namespace() {
     if !nix::unistd::geteuid().is_root() || !needs(&["unshare"]) {
