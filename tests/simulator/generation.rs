@@ -27,7 +27,8 @@ pub struct Generation {
     /// No process of it is left: emptied, or never started.
     pub gone: Option<Moment>,
     pub ready: bool,
-    pub ready_at: Option<Moment>,
+    /// When it has been ready for long enough.
+    pub proven_at: Option<Moment>,
     /// It is the one that an open breaker allows.
     pub trial: bool,
     /// It comes up no more: it is stopping, or being explained.
@@ -60,6 +61,11 @@ pub struct Generation {
 impl Generation {
     pub fn runs(&self) -> bool {
         self.spawned && !self.exited && self.gone.is_none()
+    }
+
+    /// Whether it has come beyond its check and its requirements, or is over.
+    pub fn has_begun(&self) -> bool {
+        self.spawn || self.gone.is_some()
     }
 
     pub fn up(&self) -> bool {

@@ -4,17 +4,21 @@
 //! `SIMULATOR_SEED=42 cargo test --test simulator` runs that one again.
 #![allow(clippy::disallowed_methods, reason = "the seed comes from the environment")]
 
+mod beside;
 mod coverage;
 mod generation;
 mod noise;
 mod processes;
 mod random;
+mod renewal;
 mod script;
 mod seats;
+mod single;
 mod step;
 mod subjects;
 mod times;
 mod watch;
+mod wishes;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use coverage::Coverage;
 use random::Random;
-use subjects::{Several, Single};
+use single::Single;
+use subjects::Several;
 use world::{Subject, World};
 
 /// Lives through the run of one seed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use launcher::core::exit::Ending;
 use launcher::core::facts::{ExecFailure, ExecProblem, Refusal, RequirementProblem, Trouble};
-use launcher::core::fleet::{Fleet, FleetEvent, Percent, ServiceId};
+use launcher::core::fleet::{Fleet, FleetEvent, Percent, Renewal, ServiceId};
 use launcher::core::notify::Message;
 use launcher::core::service::{Action, Event, EventKind, Generation, Sender, Service, State, StopCause};
 use launcher::core::settings::{LauncherSettings, LogFormat, LogLevel, Settings};
@@ -15,7 +15,7 @@ use launcher::core::signal::{Signal, SignalSet};
 use launcher::core::time::Moment;
 
 use crate::random::Random;
-use crate::script::{SIGNALS, ending, message, ms, settings, wait_for};
+use crate::script::{SIGNALS, changed, ending, message, ms, settings, wait_for};
 
 fn failure() -> ExecFailure {
     ExecFailure { problem: ExecProblem::NotFound, summary: String::new(), advice: vec![], errno: None }
@@ -129,6 +129,16 @@ pub fn one_service(seed: u64) {
     }
 }
 
+/// A service is set otherwise, or is said to be started anew for what it could take over.
+fn reload(random: &mut Random, fleet: &mut Fleet, file: &mut Settings) -> FleetEvent {
+    let index = random.below(file.services.len() as u64) as usize;
+    let settings = changed(random, &file.services[index]);
+    file.services[index] = settings.clone();
+    fleet.take_in(file, random.next()).unwrap();
+    let renewal = Renewal::Changed { settings: Arc::new(settings), anew: random.percent(50) };
+    FleetEvent::Renewed(vec![(ServiceId(index), renewal)])
+}
+
 /// Several services in noise.
 pub fn several_services(seed: u64) {
     let mut random = Random::new(seed);
@@ -146,13 +156,15 @@ pub fn several_services(seed: u64) {
         log_level: LogLevel::Info,
         ..LauncherSettings::new(String::new())
     };
-    let mut fleet = Fleet::new(&Settings { launcher, services, single_command: false }, seed).unwrap();
+    let mut file = Settings { launcher, services, single_command: false };
+    let mut fleet = Fleet::new(&file, seed).unwrap();
     let (mut now, mut newest) = (Moment::ZERO, [(); 4].map(|()| (0, BTreeSet::new())));
     for _ in 0..200 {
         let limit = random.pick(&[ms(5), ms(500), ms(60_000)]);
         now = now + random.delay(limit);
         let index = random.below(5) as usize; // one more than there are
-        let event = match random.below(44) {
+        let event = match random.below(46) {
+            44.. => reload(&mut random, &mut fleet, &mut file),
             43 => FleetEvent::PortNotKept(ServiceId(index), "1".to_owned()),
             40 => FleetEvent::CanaryRequested(ServiceId(index), Percent::new(10).unwrap()),
             41 => FleetEvent::PromoteRequested(ServiceId(index)),

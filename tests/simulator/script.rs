@@ -144,6 +144,19 @@ pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> Service
     }
 }
 
+/// The same service set otherwise: in what it takes over as it runs, or in anything. What comes after what stays.
+pub fn changed(random: &mut Random, old: &ServiceSettings) -> ServiceSettings {
+    let other = settings(random, old.name.clone(), old.after.clone());
+    if random.percent(30) {
+        let (signals, restart, on_stop) = (other.signals, other.restart, other.on_stop);
+        let (stop_timeout, drain_timeout) = (other.stop_timeout, other.drain_timeout);
+        return ServiceSettings { signals, restart, on_stop, stop_timeout, drain_timeout, ..old.clone() };
+    }
+    let ports = if random.percent(70) { old.ports.clone() } else { other.ports };
+    let command = vec![format!("program {}", random.below(1000)).into()];
+    ServiceSettings { ports, command, ..other }
+}
+
 /// How one generation behaves.
 pub struct Script {
     pub preflight: (Duration, Option<Refusal>),

@@ -34,6 +34,12 @@ impl Seats {
         Seats { settings: settings.clone(), main, beside: None }
     }
 
+    /// launcher.toml sets the service otherwise.
+    pub fn renew(&mut self, now: Moment, settings: &ServiceSettings, anew: bool) {
+        self.settings = settings.clone();
+        self.main.watch.renew(now, settings, anew);
+    }
+
     /// Judges one step. `main` and `beside` are how it stands after it.
     #[allow(clippy::too_many_arguments)]
     pub fn observe(

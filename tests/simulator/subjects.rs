@@ -1,9 +1,10 @@
-//! What is simulated: a service by itself, and a fleet.
+//! What is simulated: a fleet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use launcher::core::fleet::{Fleet, FleetEvent, Percent, ServiceId};
+use launcher::core::fleet::{Fleet, FleetEvent, Percent, Renewal, ServiceId};
+use launcher::core::reload::Difference;
 use launcher::core::service::{Action, Event, Generation, OutcomeCause, Service, State, Transition};
 use launcher::core::settings::*;
 use launcher::core::time::Moment;
@@ -12,68 +13,25 @@ use crate::random::Random;
 use crate::script::{ms, settings, wait_for};
 use crate::world::{Stimulus, Subject};
 
-/// A service by itself.
-pub struct Single(pub Service);
-
-impl Single {
-    pub fn new(random: &mut Random) -> Single {
-        let settings = settings(random, "api".to_owned(), vec![]);
-        Single(Service::new(Arc::new(settings), random.next()))
-    }
-}
-
-impl Subject for Single {
-    fn step(&mut self, now: Moment, stimulus: Stimulus, actions: &mut Vec<(usize, Action)>) {
-        let mut of_service = Vec::new();
-        if let Some(event) = self.event_for(0, &stimulus) {
-            self.0.step(now, event, &mut of_service);
-        }
-        actions.extend(of_service.into_iter().map(|action| (0, action)));
-    }
-
-    fn next_deadline(&self) -> Option<Moment> {
-        self.0.next_deadline()
-    }
-
-    fn service(&self, _: usize) -> &Service {
-        &self.0
-    }
-
-    fn count(&self) -> usize {
-        1
-    }
-
-    fn needs_dependencies(&self) -> bool {
-        true
-    }
-
-    fn check(&mut self, _: Moment, _: &Stimulus, _: &[(usize, Action)]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn event_for(&self, _: usize, stimulus: &Stimulus) -> Option<Event> {
-        Some(match stimulus {
-            Stimulus::Service(_, event) => event.clone(),
-            Stimulus::StartAll => Event::StartRequested,
-            Stimulus::Stop(cause) => Event::StopRequested(*cause),
-            Stimulus::Signal(signal) => Event::SignalReceived(*signal),
-            Stimulus::TimePassed => Event::TimePassed,
-            Stimulus::Canary(..) | Stimulus::Promote(_) | Stimulus::RollBack(_) | Stimulus::NotKept(_) => return None,
-        })
-    }
-
-    fn is_over(&self) -> bool {
-        self.0.state().is_at_rest()
-    }
-
-    fn has_expired(&self) -> bool {
-        false
-    }
+/// launcher.toml with these services.
+pub fn file(services: Vec<ServiceSettings>) -> Settings {
+    let launcher = LauncherSettings {
+        name: "shop".to_owned(),
+        report_dir: None,
+        log_format: LogFormat::Text,
+        log_level: LogLevel::Info,
+        ..LauncherSettings::new("shop".to_owned())
+    };
+    Settings { launcher, services, single_command: false }
 }
 
 /// A fleet, and the judge of what holds between its services.
 pub struct Several {
     fleet: Fleet,
+    /// What launcher.toml says.
+    file: Settings,
+    /// The services that it has no more.
+    removed: Vec<bool>,
     /// The one that was selected, if one was.
     only: Option<usize>,
     after: Vec<Vec<usize>>,
@@ -102,22 +60,74 @@ impl Several {
             after.push(needs);
         }
         let budget = random.pick(&[ms(500), ms(3000), ms(9000)]);
-        let launcher = LauncherSettings {
-            name: "shop".to_owned(),
-            stop_budget: budget,
-            report_dir: None,
-            log_format: LogFormat::Text,
-            log_level: LogLevel::Info,
-            ..LauncherSettings::new("shop".to_owned())
-        };
-        let mut fleet = Fleet::new(&Settings { launcher, services, single_command: false }, random.next()).unwrap();
+        let mut file = file(services);
+        file.launcher.stop_budget = budget;
+        let mut fleet = Fleet::new(&file, random.next()).unwrap();
         let only = random.maybe(20, |random| random.below(count as u64) as usize);
         if let Some(only) = only {
             fleet.only(&[format!("s{only}")]).unwrap();
         }
-        let (restarted, requiring) = (vec![false; count], vec![false; count]);
+        let (restarted, requiring, removed) = (vec![false; count], vec![false; count], vec![false; count]);
         let (running, successors) = (BTreeMap::new(), vec![Generation(0); count]);
-        Several { fleet, only, after, budget, going_down: None, running, successors, restarted, requiring }
+        Several {
+            fleet,
+            file,
+            removed,
+            only,
+            after,
+            budget,
+            going_down: None,
+            running,
+            successors,
+            restarted,
+            requiring,
+        }
+    }
+
+    /// What launcher.toml says after such a change; nothing where it makes none. Nobody takes away what another one needs.
+    fn changed_file(&self, stimulus: &Stimulus) -> Option<Settings> {
+        let mut file = self.file.clone();
+        match stimulus {
+            Stimulus::Changed(index, settings) if !self.removed[*index] => {
+                *file.services.iter_mut().find(|service| service.name == settings.name)? = (**settings).clone();
+            }
+            Stimulus::Added(index, settings) if self.removed[*index] => {
+                let there = |after: &After| file.services.iter().any(|service| service.name == after.service);
+                settings.after.iter().all(there).then_some(())?;
+                file.services.push((**settings).clone());
+            }
+            Stimulus::Removed(index) if !self.removed[*index] => {
+                let name = format!("s{index}");
+                file.services.retain(|service| service.name != name);
+                let needs = |service: &ServiceSettings| service.after.iter().any(|after| after.service == name);
+                (!file.services.iter().any(needs)).then_some(())?;
+            }
+            _ => return None,
+        }
+        Some(file)
+    }
+
+    /// Takes in what launcher.toml says now.
+    fn take_in(&mut self, stimulus: &Stimulus) -> Option<FleetEvent> {
+        let (anew, file) = (self.takes_in(stimulus), self.changed_file(stimulus)?);
+        self.fleet.take_in(&file, 1).unwrap();
+        self.file = file;
+        let renewal = match stimulus {
+            Stimulus::Changed(index, settings) => {
+                let settings = Arc::new((**settings).clone());
+                (*index, Renewal::Changed { settings, anew: anew? })
+            }
+            Stimulus::Added(index, settings) => {
+                self.removed[*index] = false;
+                (*index, Renewal::Added(Arc::new((**settings).clone())))
+            }
+            Stimulus::Removed(index) => {
+                self.removed[*index] = true;
+                (*index, Renewal::Removed)
+            }
+            _ => return None,
+        };
+        Some(FleetEvent::Renewed(vec![(ServiceId(renewal.0), renewal.1)]))
     }
 
     /// What is started has what it needs; what is told to stop has nothing above it that runs.
@@ -197,6 +207,10 @@ impl Subject for Several {
             Stimulus::NotKept(index) => FleetEvent::PortNotKept(ServiceId(index), "http".to_owned()),
             Stimulus::RollBack(index) => FleetEvent::RollbackRequested(ServiceId(index)),
             Stimulus::TimePassed => FleetEvent::TimePassed,
+            Stimulus::Changed(..) | Stimulus::Removed(_) | Stimulus::Added(..) => {
+                let Some(event) = self.take_in(&stimulus) else { return };
+                event
+            }
         };
         let mut of_fleet = Vec::new();
         self.fleet.step(now, event, &mut of_fleet);
@@ -224,7 +238,10 @@ impl Subject for Several {
     }
 
     fn check(&mut self, now: Moment, stimulus: &Stimulus, actions: &[(usize, Action)]) -> Result<(), String> {
-        if let Stimulus::Service(index, Event::RestartRequested | Event::StartRequested) = stimulus {
+        if let Stimulus::Service(index, Event::RestartRequested | Event::StartRequested)
+        | Stimulus::Changed(index, _)
+        | Stimulus::Added(index, _) = stimulus
+        {
             self.restarted[*index] = true;
         }
         if matches!(stimulus, Stimulus::Stop(_)) {
@@ -269,7 +286,8 @@ impl Subject for Several {
             Stimulus::Service(of, event @ (Event::StartRequested | Event::RestartRequested)) => {
                 // A service is started with all that it needs, unless all go down.
                 let event = if *of == index { event.clone() } else { Event::StartRequested };
-                Some(event).filter(|_| self.needs(*of, index) && !self.fleet.is_going_down())
+                let there = !self.removed[*of] && !self.fleet.is_going_down();
+                Some(event).filter(|_| self.needs(*of, index) && there)
             }
             // Whether that reaches the service now is up to those that come after it.
             Stimulus::Service(_, Event::StopRequested(_)) | Stimulus::Stop(_) => None,
@@ -285,6 +303,24 @@ impl Subject for Several {
                 Some(Event::StartRequested).filter(|_| can && *of != index && self.needs(*of, index))
             }
             Stimulus::Promote(_) | Stimulus::RollBack(_) | Stimulus::NotKept(_) => None,
+            Stimulus::Added(of, _) => {
+                let added = self.changed_file(stimulus).is_some() && !self.fleet.is_going_down();
+                Some(Event::StartRequested).filter(|_| added && self.needs(*of, index))
+            }
+            // Whether it is restarted for that is up to how it stands.
+            Stimulus::Changed(..) | Stimulus::Removed(_) => None,
+        }
+    }
+
+    fn takes_in(&self, stimulus: &Stimulus) -> Option<bool> {
+        let file = self.changed_file(stimulus)?;
+        match stimulus {
+            Stimulus::Changed(index, _) => {
+                let difference = Difference::between(&self.file, &file);
+                difference.of(&format!("s{index}")).map(|changed| changed.anew)
+            }
+            Stimulus::Added(..) => Some(true),
+            _ => None,
         }
     }
 

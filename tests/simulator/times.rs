@@ -36,7 +36,7 @@ impl Watch {
         self.judge_stop(step)?;
         if let Some((count, since)) = self.stops {
             let begun = self.state == State::Stopping || self.state.is_at_rest();
-            let limit = self.settings.signals.hold_limit.max(REPORT) + SLACK;
+            let limit = self.hold_limit.unwrap_or(self.settings.signals.hold_limit).max(REPORT) + SLACK;
             require(begun || now <= since + limit, "a stop request waits no longer than its limit")?;
             let killed = self.live.as_ref().is_none_or(|live| live.killed || live.gone.is_some());
             require(count < 3 || killed, "a third stop request kills")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use launcher::core::exit::Ending;
 use launcher::core::service::{Action, Event, Service, State, Transition};
-use launcher::core::settings::{Ready, ServiceSettings, SignalHoldUntil};
+use launcher::core::settings::{BreakerSettings, Ready, ServiceSettings, SignalHoldUntil};
 use launcher::core::signal::Signal;
 use launcher::core::time::Moment;
 
@@ -27,6 +27,14 @@ pub fn require(holds: bool, rule: &str) -> Judged {
 /// The books on one service.
 pub struct Watch {
     pub(crate) settings: ServiceSettings,
+    /// How the next generation is set.
+    pub(crate) next: Option<ServiceSettings>,
+    /// It was set otherwise in this step.
+    pub(crate) renewed: bool,
+    /// The breaker that it has: another one is only for the next generation.
+    pub(crate) breaker: Option<BreakerSettings>,
+    /// It was at rest then: what is to be done when it comes to rest was not to be done.
+    pub(crate) renewed_at_rest: bool,
     pub(crate) last: u64,
     pub(crate) state: State,
     pub(crate) live: Option<Generation>,
@@ -41,12 +49,18 @@ pub struct Watch {
     pub(crate) left: u64,
     /// Another generation serves in its place.
     pub(crate) leaves: bool,
+    /// How long a stop request waits that came before it was set otherwise.
+    pub(crate) hold_limit: Option<Duration>,
 }
 
 impl Watch {
     pub fn new(settings: &ServiceSettings) -> Watch {
         Watch {
             settings: settings.clone(),
+            next: None,
+            renewed: false,
+            breaker: settings.restart.breaker,
+            renewed_at_rest: false,
             last: 0,
             state: State::Stopped,
             live: None,
@@ -56,30 +70,8 @@ impl Watch {
             stores: false,
             left: 0,
             leaves: false,
+            hold_limit: None,
         }
-    }
-
-    /// It comes up beside this one.
-    pub fn succeed(&mut self, old: &Watch) {
-        self.last = old.last;
-        self.state = State::Waiting;
-        self.stores = old.stores;
-    }
-
-    /// It takes the place of this one.
-    pub fn replace(&mut self, old: &Watch) {
-        self.last = self.last.max(old.last);
-        self.stores |= old.stores;
-        self.stops = old.stops;
-    }
-
-    /// It has `drain_timeout` to stop from now on.
-    pub fn leave(&mut self) {
-        self.leaves = self.state != State::Stopping;
-    }
-
-    pub fn inherit_store(&mut self, old: &Watch) {
-        self.stores |= old.stores;
     }
 
     pub fn is_at_rest(&self) -> bool {
@@ -122,6 +114,7 @@ impl Watch {
         self.judge_signals(&step)?;
         self.judge_times(&step)?;
         require(after.is_none_or(|after| after.state() == self.state), "the state is not what was told")?;
+        self.renewed = false;
         if let Some(live) = &self.live {
             require(live.reports == u32::from(live.failed), "a failed generation has one report, another none")?;
         }
@@ -132,8 +125,11 @@ impl Watch {
             self.held.clear();
             self.stops = None;
             require(!self.stores || !sole, "what was stored is closed at rest")?;
-            let left = self.settings.on_stop.is_none() || self.left == self.last || !sole;
+            let left = self.settings.on_stop.is_none() || self.left == self.last || self.renewed_at_rest || !sole;
             require(left, "on_stop is done at rest")?;
+            if self.settings.on_stop.is_none() && sole {
+                self.left = self.last;
+            }
         }
         Ok(())
     }
@@ -288,12 +284,17 @@ impl Watch {
     fn judge_check(&mut self, step: &Step, number: u64) -> Judged {
         require(number > self.last, "generation numbers never repeat")?;
         self.last = number;
-        let trial = self.open_until.is_some();
+        self.renewed_at_rest = false;
+        let open = self.open_until.is_some();
         if let Some(until) = self.open_until.take() {
-            let asked = matches!(step.event, Some(Event::RestartRequested));
+            let asked = self.renewed || matches!(step.event, Some(Event::RestartRequested));
             require(asked || step.now >= until, "an open breaker waits for its cooldown")?;
         }
         self.close()?;
+        self.settings = self.next.take().unwrap_or(self.settings.clone());
+        // Another breaker has not opened yet.
+        let trial = open && self.breaker == self.settings.restart.breaker;
+        self.breaker = self.settings.restart.breaker;
         let access = self.settings.notify.access;
         self.live = Some(Generation { number, trial, access, ..Generation::default() });
         Ok(())
@@ -333,7 +334,7 @@ impl Watch {
             }
             Transition::NextAttempt { .. } => {
                 let live = self.live.as_ref().ok_or("nothing lives")?;
-                let proven = live.ready_at.is_some_and(|at| step.now >= at + self.settings.restart.reset_after);
+                let proven = live.proven_at.is_some_and(|at| step.now >= at);
                 require(!live.trial || !live.failed || proven, "a failed trial opens the breaker again")?;
             }
             // Words for people.
@@ -362,17 +363,17 @@ impl Watch {
             self.open_until = self.open_until.filter(|_| to == Open);
             return self.close();
         }
+        let limit = self.stop_timeout();
         let Some(live) = &mut self.live else { return Ok(()) };
         match to {
             Ready => {
                 require(!live.down && live.runs(), "only what is coming up becomes ready")?;
                 live.ready = true;
-                live.ready_at = Some(step.now);
+                live.proven_at = Some(step.now + self.settings.restart.reset_after);
                 live.arm(step.now);
             }
             Stopping => {
                 live.down = true;
-                let limit = if self.leaves { self.settings.drain_timeout } else { self.settings.stop_timeout };
                 live.kill_by = Some(step.now + limit + REPORT + SLACK);
                 self.held.retain(|(_, stop)| !stop);
             }

@@ -9,13 +9,14 @@ use launcher::core::exit::Ending;
 use launcher::core::notify::Message;
 use launcher::core::progress::Sign;
 use launcher::core::service::{Action, Event, Generation, Service, State, StopCause, Transition};
+use launcher::core::settings::ServiceSettings;
 use launcher::core::signal::{Signal, SignalSet};
 use launcher::core::time::Moment;
 
 use crate::coverage::Coverage;
 use crate::processes::Processes;
 use crate::random::Random;
-use crate::script::{SIGNALS, ms};
+use crate::script::ms;
 use crate::seats::Seats;
 
 /// What is simulated: one service, or a fleet of them.
@@ -34,6 +35,8 @@ pub trait Subject {
     fn check(&mut self, now: Moment, stimulus: &Stimulus, actions: &[(usize, Action)]) -> Result<(), String>;
     /// Which event of its own a service gets by this.
     fn event_for(&self, index: usize, stimulus: &Stimulus) -> Option<Event>;
+    /// Whether a change of launcher.toml is one, and then whether what runs has to be started anew for it.
+    fn takes_in(&self, stimulus: &Stimulus) -> Option<bool>;
     /// Whether the launcher may end.
     fn is_over(&self) -> bool;
     /// Whether it ends with something that could not be killed.
@@ -48,6 +51,12 @@ pub enum Stimulus {
     Promote(usize),
     RollBack(usize),
     NotKept(usize),
+    /// launcher.toml sets this service otherwise.
+    Changed(usize, Box<ServiceSettings>),
+    /// launcher.toml has it no more.
+    Removed(usize),
+    /// And has it again.
+    Added(usize, Box<ServiceSettings>),
     StartAll,
     Stop(StopCause),
     Signal(Signal),
@@ -148,31 +157,6 @@ impl<S: Subject> World<S> {
             None if !self.subject.is_over() => Err("the launcher could not end".to_owned()),
             None => Ok(()),
         }
-    }
-
-    fn somebodys_wish(&mut self) -> Stimulus {
-        let index = self.random.below(self.subject.count() as u64) as usize;
-        let signal = self.random.pick(&SIGNALS);
-        let event = match self.random.below(27) {
-            26 => return Stimulus::NotKept(index),
-            10 | 14 => return Stimulus::Canary(index, 1 + self.random.below(99) as u8),
-            11 | 15 => return Stimulus::Promote(index),
-            12 | 16 => return Stimulus::RollBack(index),
-            0 | 13 => Event::StartRequested,
-            1 | 2 | 17 | 18 => Event::RestartRequested,
-            3 | 19 => Event::StopRequested(self.stop_cause()),
-            4 | 20 => Event::KillRequested,
-            5 | 6 | 21 | 22 => Event::SignalReceived(signal),
-            7 | 23 => return Stimulus::Stop(self.stop_cause()),
-            8 | 24 => return Stimulus::TimePassed,
-            _ => return Stimulus::Signal(signal),
-        };
-        Stimulus::Service(index, event)
-    }
-
-    fn stop_cause(&mut self) -> StopCause {
-        let signal = self.random.pick(&[Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP]);
-        self.random.pick(&[StopCause::Signal(signal), StopCause::Signal(Signal::TERM), StopCause::Request])
     }
 
     /// The next thing that happens. False when there is none.
@@ -292,6 +276,12 @@ impl<S: Subject> World<S> {
         let mut actions = Vec::new();
         if self.trace {
             eprintln!("{:?} {stimulus:?}{}", self.now, if genuine { "" } else { " (again)" });
+        }
+        if let Stimulus::Changed(index, settings) | Stimulus::Added(index, settings) = &stimulus
+            && let Some(anew) = self.subject.takes_in(&stimulus)
+            && let Some(seats) = &mut self.seats[*index]
+        {
+            seats.renew(self.now, settings, anew);
         }
         let events: Vec<_> = (0..self.seats.len()).map(|index| self.subject.event_for(index, &stimulus)).collect();
         self.subject.step(self.now, stimulus.clone(), &mut actions);

@@ -177,7 +177,10 @@ impl Service {
         self.role = Role::Sole;
         self.failures = old.failures;
         self.waits = old.waits.clone();
-        self.breaker = old.breaker.clone();
+        // One that is set otherwise has its own.
+        if self.breaker.as_ref().map(Breaker::settings) == old.breaker.as_ref().map(Breaker::settings) {
+            self.breaker = old.breaker.clone();
+        }
         self.stores |= old.stores;
         self.newest = self.newest.max(old.newest);
     }

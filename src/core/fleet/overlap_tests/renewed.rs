@@ -68,6 +68,27 @@ fn one_that_is_not_ready_as_it_is_set_now_leaves_the_old_one_as_it_was_set() {
     assert_eq!(bench.fleet.service(API).unwrap().settings().stop_timeout, 2 * stop_timeout);
 }
 
+/// What was counted against the old one is for its own breaker.
+#[test]
+fn one_with_another_breaker_has_that() {
+    let mut bench = Bench::passing();
+    let breaker = BreakerSettings { failures: 1, within: ms(1000), cooldown: ms(500), on_open: OnOpen::Cooldown };
+    let event = renewed(
+        &bench,
+        |settings| {
+            settings.command = vec!["other".into()];
+            settings.restart.breaker = Some(breaker);
+        },
+        true,
+    );
+    bench.send(event);
+    bench.start(G2);
+    bench.become_ready(G2);
+    bench.end(G1, Ending::Code(0));
+    bench.end(G2, Ending::Code(1));
+    assert_eq!(bench.stands(), (G2, State::Open, None));
+}
+
 #[test]
 fn the_end_of_the_old_one_is_taken_for_a_start_as_it_is_set_now() {
     let mut bench = Bench::passing();
