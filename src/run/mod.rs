@@ -116,6 +116,7 @@ fn answer(command: Command) -> i32 {
 /// A fault of the launcher's own is told as such, with where it is, not as a stack of Rust's.
 fn told_panic(info: &std::panic::PanicHookInfo<'_>) {
     supervisor::keys::restore();
+    commands::attach::restore();
     let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
     eprintln!("launcher: a fault of launcher's own{place}: please report it");
 }

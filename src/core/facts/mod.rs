@@ -77,6 +77,8 @@ pub struct Facts {
     pub memory: Option<MemoryFacts>,
     /// Why it could not be executed or failed preflight.
     pub refusal: Option<Refusal>,
+    /// Whether it has a terminal of its own, at which somebody can be.
+    pub terminal: bool,
     /// Whether the launcher asked it to end (so that the ending is no surprise).
     pub stop_requested: bool,
 }
@@ -105,6 +107,7 @@ impl Facts {
             ending: None,
             memory: None,
             refusal: None,
+            terminal: false,
             stop_requested: false,
         }
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -79,8 +80,20 @@ struct Attached<'a> {
     unended: bool,
 }
 
+/// How the terminal was, for whoever restores it.
+static BEFORE: Mutex<Option<Modes>> = Mutex::new(None);
+
+/// The terminal is as it was, if its keys were passed on as they are.
+pub fn restore() {
+    // After a panic in the one thread that there is, nobody holds it.
+    if let Some(before) = BEFORE.try_lock().ok().and_then(|mut before| before.take()) {
+        // Nobody is left to tell when the terminal is gone.
+        let _ = terminal::set_modes_now(io::stdin().as_fd(), &before);
+    }
+}
+
 /// A terminal that is as it was when this is dropped.
-struct Restored(Modes);
+struct Restored;
 
 impl Restored {
     /// Passes each key on as it is. In the background the kernel stops this process until it has the terminal.
@@ -89,15 +102,15 @@ impl Restored {
         let modes = terminal::modes(stdin.as_fd()).ok()?;
         // Nobody's terminal, or nobody is there who could give it: it is used as it is.
         let _ = terminal::await_foreground(stdin.as_fd());
-        terminal::set_modes_now(stdin.as_fd(), &modes.raw()).ok()?;
-        Some(Restored(modes))
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(modes);
+        let restored = Restored;
+        terminal::set_modes_now(stdin.as_fd(), &modes.raw()).ok().map(|()| restored)
     }
 }
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        // Nobody is left to tell when the terminal is gone.
-        let _ = terminal::set_modes_now(io::stdin().as_fd(), &self.0);
+        restore();
     }
 }
 

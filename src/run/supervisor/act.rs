@@ -139,6 +139,7 @@ impl Supervisor {
         let pids = live.map(|live| live.keeper.members()).unwrap_or_default();
         let mut facts = Facts::new(slot.settings.name.clone(), Occasion::Requested);
         facts.command = course.map(|course| spawn::command_for_people(slot, course.generation)).unwrap_or_default();
+        facts.terminal = slot.settings.terminal;
         facts.elapsed = course.and_then(|course| course.history.running(clock::now())).unwrap_or_default();
         let meta = Meta {
             generation: course.filter(|_| live.is_some()).map_or(0, |course| course.generation.0),

@@ -191,6 +191,7 @@ impl Supervisor {
         facts.extend_while_progressing = course.settings.extend_while_progressing;
         facts.extensions = history.extensions;
         facts.ready = course.settings.ready.clone();
+        facts.terminal = course.settings.terminal;
         facts.probe = course.live.as_ref().and_then(|live| live.probed.as_ref()).map(|probed| probed.borrow().clone());
         facts.was_ready = history.ready;
         facts.notified = history.notified.clone();

@@ -107,7 +107,7 @@ fn input(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &s
     if !watched.read || !is_input || from_child || unknown || view.listens() {
         return None;
     }
-    Some(waits::read(place, watched.fd, file, call, Confidence::Likely))
+    Some(waits::read((view, place), watched.fd, file, call, Confidence::Likely))
 }
 
 fn sockets<'a>(watched: &[&'a WatchedFacts]) -> impl Iterator<Item = (&'a WatchedFacts, &'a SocketFacts)> {

@@ -73,7 +73,7 @@ pub fn try_lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
 }
 
 /// A blocking read of a terminal, a pipe or a FIFO, or the opening of one.
-pub fn input<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+pub fn input<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     match place.wait()? {
         WaitingOn::Input { fd, file } => {
             let is_input = matches!(file.kind, FileKind::Terminal | FileKind::Pipe | FileKind::Fifo);
@@ -82,7 +82,7 @@ pub fn input<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
             let is_input = is_input && !(has_ended && place.waited().is_some_and(|waited| waited < LONG));
             // A read of its own wake-up pipe waits for another thread, not for input.
             (is_input && !wakes_itself(file, place.process.pid))
-                .then(|| read(place, *fd, file, "read()", Confidence::Certain))
+                .then(|| read((view, place), *fd, file, "read()", Confidence::Certain))
         }
         // Finding a file takes long where its file system does not answer, and every file takes a moment on a CPU.
         WaitingOn::Open { .. } if matches!(place.thread.state, 'D' | 'R') || remote_file_system(place.thread) => None,
@@ -110,7 +110,13 @@ pub fn input<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
 }
 
 /// A thread that waits for something to read.
-pub fn read(place: &Place<'_>, fd: i32, file: &FileFacts, call: &str, confidence: Confidence) -> Candidate {
+pub fn read(
+    (view, place): (&View<'_>, &Place<'_>),
+    fd: i32,
+    file: &FileFacts,
+    call: &str,
+    confidence: Confidence,
+) -> Candidate {
     let name = words::file(file);
     let from = if fd == 0 { format!("standard input, {name}") } else { format!("{name} (fd {fd})") };
     let writer = match (file.kind, file.peers.as_slice()) {
@@ -127,6 +133,9 @@ pub fn read(place: &Place<'_>, fd: i32, file: &FileFacts, call: &str, confidence
         .evidence(format!("system call: {call} on fd {fd}, {name}"))
         .evidence_all(stack(place));
     match file.kind {
+        FileKind::Terminal if view.facts.terminal => {
+            candidate.advice(format!("answer its question: launcher attach {}", view.facts.service))
+        }
         FileKind::Terminal => candidate
             .advice("answer its question, or give it what it asks for by an option, a file or a variable")
             .advice("keep it from asking: redirect its input from /dev/null (… </dev/null)"),

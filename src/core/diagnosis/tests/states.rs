@@ -8,6 +8,9 @@ fn input_from_a_terminal_a_pipe_or_a_fifo() {
     let typed = expect(&input(0, file(FileKind::Terminal, "/dev/pts/3")), Cause::InputWait, Confidence::Certain);
     says(&typed.summary, &["for input from standard input, the terminal /dev/pts/3: nobody has typed anything"]);
     assert_eq!(typed.target.as_deref(), Some("stdin"));
+    let mut own = input(0, file(FileKind::Terminal, "/dev/pts/3"));
+    own.terminal = true;
+    assert_eq!(verdict(&own).advice, ["answer its question: launcher attach api"]);
     let fifo = expect(&input(5, file(FileKind::Fifo, "/run/ctl")), Cause::InputWait, Confidence::Certain);
     says(&fifo.summary, &["the FIFO /run/ctl (fd 5): nothing has it open for writing"]);
     let pipe = FileFacts { peers: vec![named(900, "feeder")], ..file(FileKind::Pipe, "pipe:[5]") };
