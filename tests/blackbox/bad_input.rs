@@ -93,14 +93,6 @@ fn services_in_a_circle_are_named() {
 }
 
 #[test]
-fn keys_that_do_not_work_yet_are_refused_not_ignored() {
-    let text = "[service.a]\ncommand = [\"true\"]\nport = [{ listen = \"127.0.0.1:1\", mode = \"share\" }]\n";
-    let ended = launcher().file(text).ends_with(78);
-    no_panic(&ended);
-    assert!(ended.complains("\"share\" is not available in this version"), "{:#?}", ended.err);
-}
-
-#[test]
 fn files_that_are_no_configuration_give_78() {
     for text in ["", "not toml at all [", "[service]\n", "[service.a]\n", "\0\0\0", "[service.a]\ncommand = []\n"] {
         let setup = launcher();

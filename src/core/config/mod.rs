@@ -55,8 +55,8 @@ pub struct Context<'a> {
 /// Reads a launcher.toml. `file_name` is shown in errors as it is.
 ///
 /// # Errors
-/// All that is wrong with it, in the order of the file. Nothing in it is ignored: a key that is not known, or not
-/// available yet, is an error as well.
+/// All that is wrong with it, in the order of the file. Nothing in it is ignored: a key that is not known is an
+/// error as well.
 pub fn parse(file_name: &str, text: &str, context: Context<'_>) -> Result<Settings, ConfigErrors> {
     let (document, broken) = DeTable::parse_recoverable(text);
     let syntax = Syntax::new(text, document.get_ref(), &broken);

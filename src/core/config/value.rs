@@ -26,22 +26,12 @@ impl ValueError {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> ValueError {
         ValueError { message: message.into(), hint: hint.into() }
     }
-
-    /// A value or key that DESIGN knows and this version does not do yet.
-    pub fn planned(word: &str) -> ValueError {
-        ValueError::new(not_available(word), "leave it out for now: launcher ignores nothing that it is told")
-    }
 }
 
 impl From<units::UnitError> for ValueError {
     fn from(error: units::UnitError) -> ValueError {
         ValueError { message: error.message, hint: error.hint }
     }
-}
-
-/// The sentence about something that later versions will do.
-pub fn not_available(word: &str) -> String {
-    format!("{word:?} is not available in this version of launcher yet")
 }
 
 /// A duration; zero is one.
@@ -380,11 +370,6 @@ mod tests {
         for wrong in ["0", "0%", "100%", "101", "-1", "+5", "10.5%", "10%%", "%", "", "256", "ten", " 5"] {
             assert!(percent(wrong).unwrap_err().message.contains(&format!("{wrong:?}")), "{wrong}");
         }
-    }
-
-    #[test]
-    fn later_words_are_refused_as_such() {
-        assert_eq!(not_available("terminal"), "\"terminal\" is not available in this version of launcher yet");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
-use super::keys::{self, Key};
+use super::keys;
 use super::suggest;
 use super::value::ValueError;
 
@@ -35,19 +35,19 @@ pub(super) struct Table<'t> {
     /// Where it begins: its header, its brace, or its name.
     pub span: Range<usize>,
     entries: &'t DeTable<'t>,
-    keys: &'static [Key],
+    keys: &'static [&'static str],
 }
 
 impl<'t> Table<'t> {
     /// The value of a key, if it is written. Only keys of the table's list may be asked for.
     pub fn get(&self, key: &str) -> Option<&'t Value<'t>> {
-        debug_assert!(self.keys.iter().any(|k| k.name == key && k.available), "{key} is not in the list of keys");
+        debug_assert!(self.keys.contains(&key), "{key} is not in the list of keys");
         self.entries.get(key)
     }
 
     /// Whether a key that is not known seems to be meant for this one: its error says so.
     pub fn is_misspelt(&self, key: &str) -> bool {
-        let known = || self.keys.iter().map(|known| known.name);
+        let known = || self.keys.iter().copied();
         let others = self.entries.keys().map(|other| other.get_ref().as_ref());
         others
             .filter(|other| known().all(|name| name != *other))
@@ -79,33 +79,29 @@ impl Walk {
         result.map_err(|error| self.errors.push(ConfigError::value(span, error))).ok()
     }
 
-    /// Opens a table: every key that is not in its list, or not available yet, is an error. `title` is how the table
+    /// Opens a table: every key that is not in its list is an error. `title` is how the table
     /// is called in a message.
     pub fn table<'t>(
         &mut self,
         span: Range<usize>,
         entries: &'t DeTable<'t>,
         title: &str,
-        keys: &'static [Key],
+        keys: &'static [&'static str],
     ) -> Table<'t> {
         for (key, _) in in_order(entries) {
-            match keys.iter().find(|known| known.name == key.value) {
-                Some(known) if known.available => {}
-                Some(_) => self.errors.push(ConfigError::value(key.span, ValueError::planned(key.value))),
-                None => self.unknown_key(key, title, keys),
+            if !keys.contains(&key.value) {
+                self.unknown_key(key, title, keys);
             }
         }
         Table { span, entries, keys }
     }
 
-    fn unknown_key(&mut self, key: Placed<&str>, title: &str, keys: &'static [Key]) {
-        let available = keys.iter().filter(|known| known.available).map(|known| known.name);
-        let message = suggest::unknown("key", key.value, available.clone());
-        let elsewhere =
-            suggest::closest(key.value, keys::names()).filter(|name| !available.clone().any(|a| a == *name));
+    fn unknown_key(&mut self, key: Placed<&str>, title: &str, keys: &'static [&'static str]) {
+        let message = suggest::unknown("key", key.value, keys.iter().copied());
+        let elsewhere = suggest::closest(key.value, keys::names()).filter(|name| !keys.contains(name));
         let hint = match elsewhere.and_then(|name| Some((name, keys::home_of(name)?))) {
             Some((name, place)) => format!("{name:?} belongs in {place}"),
-            None => format!("{title} takes {}", available.collect::<Vec<_>>().join(", ")),
+            None => format!("{title} takes {}", keys.join(", ")),
         };
         self.error(key.span, message, hint);
     }
@@ -122,7 +118,7 @@ impl Walk {
         &mut self,
         value: &'t Value<'t>,
         title: &str,
-        keys: &'static [Key],
+        keys: &'static [&'static str],
         hint: &str,
     ) -> Option<Table<'t>> {
         match value.get_ref() {

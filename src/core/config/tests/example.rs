@@ -46,7 +46,7 @@ fn shows_every_key() {
             value => value.as_table().unwrap().clone(),
         }
     };
-    let tables: [(&[&str], &[keys::Key]); 14] = [
+    let tables: [(&[&str], &[&str]); 14] = [
         (&[], keys::TOP),
         (&["launcher"], keys::LAUNCHER),
         (&["service", "api"], keys::SERVICE),
@@ -64,8 +64,8 @@ fn shows_every_key() {
     ];
     for (path, keys) in tables {
         let table = at(path);
-        for key in keys.iter().filter(|key| key.available) {
-            assert!(table.contains_key(key.name), "{path:?} does not show {}", key.name);
+        for key in keys {
+            assert!(table.contains_key(*key), "{path:?} does not show {}", key);
         }
     }
     // `ready` is shown as a word, and its tables in a comment; so are the tables of an entry of `after` and of
@@ -73,14 +73,14 @@ fn shows_every_key() {
     assert_eq!(tables.len() + 6, keys::TABLES.len());
     assert!(EXAMPLE.contains("{ service = \"migrate\", until = \"exited\" }") && keys::AFTER.len() == 2);
     assert!(EXAMPLE.contains("{ exec = [\"make\"], restart = true }") && EXAMPLE.contains("{ signal = \"HUP\" }"));
-    for key in keys::READY.iter().filter(|key| key.available) {
-        assert!(EXAMPLE.contains(&format!("ready.{} = ", key.name)), "ready.{}", key.name);
+    for key in keys::READY {
+        assert!(EXAMPLE.contains(&format!("ready.{} = ", key)), "ready.{}", key);
     }
     for key in keys::ON_STOP {
-        assert!(EXAMPLE.contains(&format!(" {} = ", key.name)), "on_stop.{}", key.name);
+        assert!(EXAMPLE.contains(&format!(" {} = ", key)), "on_stop.{}", key);
     }
     for key in keys::READY_HTTP.iter().chain(keys::READY_EXEC) {
-        assert!(EXAMPLE.contains(&format!(" {} = ", key.name)), "{}", key.name);
+        assert!(EXAMPLE.contains(&format!(" {} = ", key)), "{}", key);
     }
 }
 

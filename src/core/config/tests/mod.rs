@@ -220,17 +220,6 @@ fn nothing_is_not_a_configuration() {
 }
 
 #[test]
-fn what_comes_later_is_refused_as_such() {
-    let service = |line: &str| places(&format!("[service.a]\ncommand = [\"a\"]\n{line}\n"));
-    for table in keys::TABLES.iter().filter(|(name, _)| *name == "[service.NAME]") {
-        for key in table.1.iter().filter(|key| !key.available) {
-            let message = format!("3:1 {:?} is not available in this version of launcher yet", key.name);
-            assert_eq!(service(&format!("{} = 5", key.name)), [message]);
-        }
-    }
-}
-
-#[test]
 fn services_that_contradict_each_other() {
     let two = |a: &str, b: &str| {
         places(&format!("[service.a]\ncommand = [\"a\"]\n{a}\n[service.b]\ncommand = [\"b\"]\n{b}\n"))
