@@ -153,6 +153,8 @@ impl Several {
                 Stimulus::RollBack(of) | Stimulus::Promote(of) | Stimulus::Canary(of, _) | Stimulus::NotKept(of) => {
                     of == index
                 }
+                // Not beside itself, if what was set otherwise forbids that.
+                Stimulus::Changed(of, _) => of == index,
                 Stimulus::TimePassed => true,
                 _ => false,
             };
