@@ -68,7 +68,7 @@ pub fn of_own_cgroup() -> Option<MemoryFacts> {
     let Own { folder, files } = own()?;
     // Without a limit version 1 says the largest number that is a multiple of the page size.
     let limit = number(&folder.join(files.limit)).filter(|limit| *limit < 1 << 62);
-    Some(MemoryFacts { limit, peak: number(&folder.join(files.peak)), kills })
+    Some(MemoryFacts { limit, own: false, peak: number(&folder.join(files.peak)), kills })
 }
 
 /// What the memory controller says of a service's own cgroup (version 2); `None` where it has none. All kills are of this
@@ -76,7 +76,7 @@ pub fn of_own_cgroup() -> Option<MemoryFacts> {
 pub fn of_cgroup(folder: &Path) -> Option<MemoryFacts> {
     let kills = keyed(&folder.join(VERSION_2.events), "oom_kill")?;
     let limit = number(&folder.join(VERSION_2.limit));
-    Some(MemoryFacts { limit, peak: number(&folder.join(VERSION_2.peak)), kills })
+    Some(MemoryFacts { limit, own: true, peak: number(&folder.join(VERSION_2.peak)), kills })
 }
 
 /// Has the kills be counted where the launcher is now, in a group below its own one (version 2): those of groups beside

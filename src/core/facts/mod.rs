@@ -180,6 +180,8 @@ pub struct NotifyFacts {
 pub struct MemoryFacts {
     /// The limit, in bytes.
     pub limit: Option<u64>,
+    /// Whether that is the service's own, of launcher.toml, and not one of what launcher itself runs in.
+    pub own: bool,
     /// The most that was used, in bytes.
     pub peak: Option<u64>,
     /// How many processes of the cgroup the kernel killed for it since the generation started.

@@ -96,6 +96,8 @@ fn tell<'s>(denied: &GroupDenied, services: impl Iterator<Item = &'s ServiceSett
 pub fn memory(live: &Live) -> Option<MemoryFacts> {
     let mut facts = live.keeper.cgroup().and_then(|group| memory::of_cgroup(group.directory()))?;
     let launchers = memory::of_own_cgroup().and_then(|memory| memory.limit);
-    facts.limit = [facts.limit, launchers].into_iter().flatten().min();
+    let own = facts.limit;
+    facts.limit = [own, launchers].into_iter().flatten().min();
+    facts.own = facts.limit.is_some() && facts.limit == own;
     Some(facts)
 }

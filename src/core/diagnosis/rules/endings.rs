@@ -294,11 +294,15 @@ pub fn out_of_memory<'a>(view: &View<'a>) -> Option<Candidate> {
     let grip = if facts.ending.is_some() { Grip::Firm } else { Grip::Hard };
     let processes = if memory.kills == 1 { "process" } else { "processes" };
     let counted = format!("the kernel's counter: {} {processes} of its cgroup killed since it started", memory.kills);
+    let raise = match memory.own {
+        true => format!("raise memory of [service.{}.limits] in launcher.toml, or let it use less", facts.service),
+        false => "raise the memory limit of its container or unit, or let it use less".to_owned(),
+    };
     let mut candidate = Candidate::new(Cause::OutOfMemory, confidence, grip, summary)
         .evidence_all((memory.kills > 0).then_some(counted))
         .evidence_all(killed.then(|| "it was ended by SIGKILL".to_owned()))
         .evidence_all(memory.peak.map(|peak| format!("memory used at most: {}", words::bytes(peak))))
-        .advice("raise the memory limit of its container or unit, or let it use less");
+        .advice(raise);
     if let Some(limit) = memory.limit {
         candidate = candidate.target(words::bytes(limit)).evidence(format!("memory limit: {}", words::bytes(limit)));
     }

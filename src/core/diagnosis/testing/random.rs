@@ -282,6 +282,7 @@ pub fn random(seed: u64, kernel: bool) -> Facts {
             limit: dice.some(|d| d.roll(3)),
             peak: dice.some(|d| d.roll(3)),
             kills: dice.roll(2),
+            own: dice.roll(2) == 1,
         });
     }
     facts

@@ -85,15 +85,19 @@ fn crashes_name_the_signal_and_memory_kills_need_the_counter() {
     assert_eq!(found.summary, "api was ended by SIGSEGV before it was ready, after 1.2 s (segmentation fault)");
     let mut facts = ended(Ending::Signal(Signal::KILL), "");
     says(&expect(&facts, Cause::Crashed, Confidence::Certain).evidence.join("\n"), &["who sent it is not known"]);
-    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1 });
+    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1, own: false });
     let killed = expect(&facts, Cause::OutOfMemory, Confidence::Certain);
     assert_eq!(killed.summary, "api was killed by the memory limit: limit 64.0 MiB, peak 64.0 MiB");
+    says(&killed.advice.join("\n"), &["its container or unit"]);
+    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1, own: true });
+    let own = expect(&facts, Cause::OutOfMemory, Confidence::Certain);
+    says(&own.advice.join("\n"), &["raise memory of [service.api.limits] in launcher.toml"]);
 }
 
 #[test]
 fn memory_at_its_limit_is_no_proof() {
     let mut facts = ended(Ending::Signal(Signal::KILL), "");
-    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 0 });
+    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 0, own: false });
     let Diagnosis { verdict, alternatives } = diagnose(&facts);
     let found = std::iter::once(&verdict).chain(&alternatives).find(|v| v.cause == Cause::OutOfMemory).unwrap();
     assert_eq!(found.confidence, Confidence::Likely);
