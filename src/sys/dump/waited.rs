@@ -19,7 +19,8 @@ pub struct SchedulerClocks {
 /// What the scheduler notes of a thread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scheduled {
-    /// When it last ran, in milliseconds of the CPU's clock.
+    /// When it last ran, in milliseconds of the CPU's clock; 0 when it was moved to another CPU since, which a thread that
+    /// has just gone to sleep can be, too (since Linux 6.12).
     ran: f64,
     /// How often it was switched, by its own will or not.
     pub switches: Option<u64>,
@@ -47,8 +48,11 @@ impl Scheduled {
 }
 
 impl SchedulerClocks {
-    /// How long a thread, which last ran on `cpu`, has not run; right to some milliseconds.
+    /// How long a thread, which last ran on `cpu`, has not run; right to some milliseconds. `None` when that is not known.
     pub fn waited(&mut self, scheduled: Scheduled, cpu: usize) -> Option<Duration> {
+        if scheduled.ran <= 0.0 {
+            return None;
+        }
         let (clock, read) = (*self.clocks.entry(cpu).or_insert_with(|| read_clock(cpu)))?;
         let now = clock + read.elapsed().as_secs_f64() * 1000.0;
         Duration::try_from_secs_f64((now - scheduled.ran).max(0.0) / 1000.0).ok()
@@ -83,5 +87,14 @@ mod tests {
         assert_eq!(Scheduled::parse(text), Some(Scheduled { ran: 14.5, switches: Some(7) }));
         assert_eq!(Scheduled::parse("se.exec_start : 1\n"), Some(Scheduled { ran: 1.0, switches: None }));
         assert_eq!(Scheduled::parse("noise"), None);
+    }
+
+    #[test]
+    fn one_that_was_moved_in_its_sleep_has_not_waited_since_the_machine_was_started() {
+        let mut clocks = SchedulerClocks::default();
+        clocks.clocks.insert(0, Some((9_852_438.0, Instant::now())));
+        let mut waited = |ran| clocks.waited(Scheduled { ran, switches: None }, 0);
+        assert_eq!(waited(0.0), None);
+        assert!(waited(9_852_000.0).is_some_and(|time| time >= Duration::from_millis(438)));
     }
 }
