@@ -3,9 +3,9 @@
 //! Each is in a folder of the launcher's user that others may pass through but not look into. A socket goes with its
 //! generation; one that a launcher has left that was killed is cleared away by the next that makes one there.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,14 +61,8 @@ fn is_open_to_all(path: &Path) -> bool {
 
 /// Makes the folder if it is not there, and checks that nobody else could put anything in it.
 fn made(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o711).create(folder) {
-        Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => return Err(problem),
-        _ => {}
-    }
-    let found = fs::symlink_metadata(folder)?;
+    let found = folders::made(folder, 0o711)?;
     match () {
-        () if !found.is_dir() => Err(io::Error::other("it is no folder")),
-        () if found.uid() != nix::unistd::geteuid().as_raw() => Err(io::Error::other("it belongs to another user")),
         () if found.mode() & 0o022 != 0 => Err(io::Error::other("others may write to it")),
         // The umask may have taken that away.
         () if found.mode() & 0o111 != 0o111 => fs::set_permissions(folder, Permissions::from_mode(0o711)),

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
@@ -85,21 +85,18 @@ pub fn all() -> Vec<PathBuf> {
 
 /// Makes the folder if it is not there, for this user alone, and checks that it is nobody else's.
 fn made(folder: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => Err(problem),
-        _ => checked(folder),
-    }
+    closed(&folders::made(folder, 0o700)?)
 }
 
-/// Somebody else's folder in `/tmp` could have sockets of that person's own in it.
+/// The same of one that is there. Somebody else's folder in `/tmp` could have sockets of that person's own in it.
 fn checked(folder: &Path) -> io::Result<()> {
-    let found = fs::symlink_metadata(folder)?;
-    let uid = nix::unistd::geteuid().as_raw();
-    match () {
-        () if !found.is_dir() => Err(io::Error::other("it is no folder")),
-        () if found.uid() != uid => Err(io::Error::other(format!("it belongs to another user, {}", found.uid()))),
-        () if found.mode() & 0o077 != 0 => Err(io::Error::other("others may enter it: chmod 700 it")),
-        () => Ok(()),
+    closed(&folders::owned(folder)?)
+}
+
+fn closed(found: &fs::Metadata) -> io::Result<()> {
+    match found.mode() & 0o077 {
+        0 => Ok(()),
+        _ => Err(io::Error::other("others may enter it: chmod 700 it")),
     }
 }
 
