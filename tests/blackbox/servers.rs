@@ -73,21 +73,33 @@ pub fn go_program(setup: &Setup, name: &str, source: &str) -> PathBuf {
     program
 }
 
-/// An HTTP server at the address that it is given.
+/// An HTTP server at the address that it is given, which ends what it has begun when it is told to stop.
 pub const GO: &str = r#"
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 func main() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") })
-	if err := http.ListenAndServe(os.Args[1], nil); err != nil {
+	server := http.Server{Addr: os.Args[1]}
+	go func() {
+		<-told
+		server.Shutdown(context.Background())
+	}()
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	// Once more, now that nothing is accepted any longer: it waits for all that was.
+	server.Shutdown(context.Background())
 }
 "#;

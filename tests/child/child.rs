@@ -74,8 +74,8 @@ fn perform(step: &Step, state: &mut State) -> Result<(), Failure> {
         "notify" | "notify-by-crate" | "barrier" | "flood-notify" | "notify-fds" | "notify-storm" | "store"
         | "store-socket" | "notify-pidfd" => notify::perform(step, &rest)?,
         "listen" | "listen-fds" | "listen-polled" | "listen-twice" | "listen-v6only" | "listen-shared"
-        | "serve-udp-shared" | "close-listeners" | "own-network" | "undumpable" | "bind" | "udp" | "serve"
-        | "serve-one" | "connect" | "retry" | "ask" => {
+        | "serve-udp-shared" | "close-listeners" | "nonblocking" | "own-network" | "undumpable" | "deny-steering"
+        | "bind" | "udp" | "serve" | "serve-one" | "connect" | "retry" | "ask" => {
             sockets::perform(step, &rest, state)?;
         }
         "dump-env" | "dump-fds" | "dump-signals" | "dump-ids" | "dump-listen" | "dump-stored" => dumps::perform(step)?,

@@ -24,8 +24,12 @@ pub fn perform(step: &Step, rest: &str, state: &mut State) -> Result<(), Failure
         "listen-v6only" => state.listeners.push(listen_v6only(rest)?),
         "listen-shared" => state.listeners.push(listen_shared(rest)?),
         "serve-udp-shared" => serve_datagrams(rest)?,
+        "nonblocking" => {
+            state.listeners.iter().try_for_each(|one| socket2::SockRef::from(one).set_nonblocking(true))?
+        }
         "close-listeners" => state.listeners.clear(),
         "own-network" => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?,
+        "deny-steering" => deny_steering(rest.parse()?)?,
         "undumpable" => nix::sys::prctl::set_dumpable(false)?,
         "serve" => loop {
             serve_one(state)?;
@@ -115,6 +119,30 @@ fn serve_datagrams(address: &str) -> Result<(), Failure> {
         let (_, peer) = socket.recv_from(&mut [0; 64])?;
         socket.send_to(text::expand("generation {generation}").as_bytes(), peer)?;
     }
+}
+
+/// From now on SO_ATTACH_REUSEPORT_CBPF fails with this errno, for all that this process starts, too: as with a kernel that
+/// knows nothing of it.
+fn deny_steering(errno: u32) -> Result<(), Failure> {
+    let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (load, is) = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
+    let returns = libc::BPF_RET | libc::BPF_K;
+    // struct seccomp_data: the number lies at 0, the low halves of the second and third argument at 24 and 32.
+    let mut filter = [
+        op(load, 0, 0, 0),
+        op(is, 0, 5, libc::SYS_setsockopt as u32),
+        op(load, 0, 0, 24),
+        op(is, 0, 3, libc::SOL_SOCKET as u32),
+        op(load, 0, 0, 32),
+        op(is, 0, 1, libc::SO_ATTACH_REUSEPORT_CBPF as u32),
+        op(returns, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
+        op(returns, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs()?;
+    // SAFETY: the kernel reads the program, which lives through the call.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    Ok(nix::errno::Errno::result(done).map(drop)?)
 }
 
 /// Takes over the sockets passed by LISTEN_FDS, as `sd_listen_fds(3)` does.

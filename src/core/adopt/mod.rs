@@ -291,6 +291,13 @@ pub fn listen(port: &PortView<'_>, facts: &ListenFacts) -> ListenAnswer {
     }
 }
 
+/// Whether the socket that is given is not to block (`O_NONBLOCK`), by what the program's own socket is (`asked`) and what
+/// the held one is `now`. While another generation has it, too, it never begins to block: a loop there that accepts until
+/// nothing is left would be stuck in its accept. The same program is about to ask for it soon.
+pub fn nonblocking(asked: bool, sole: bool, now: bool) -> bool {
+    asked || (!sole && now)
+}
+
 /// How many connections may wait: what the program asks for, but no fewer than the launcher keeps.
 pub fn backlog(asked: i32, least: i32) -> i32 {
     // The kernel takes it for a number without a sign, and cuts it to `net.core.somaxconn`.

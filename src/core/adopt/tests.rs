@@ -170,3 +170,18 @@ fn only_binds_to_a_declared_port_are_looked_into() {
     assert!(concerns(&listens, at("[::]:80")));
     assert!(!concerns(&listens, at("127.0.0.1:0")) && !concerns(&listens, at("127.0.0.1:81")));
 }
+
+#[test]
+fn a_socket_begins_to_block_only_when_nobody_else_has_it() {
+    let table = [
+        ((false, true, true), false),
+        ((false, true, false), false),
+        ((false, false, true), true),
+        ((false, false, false), false),
+        ((true, true, false), true),
+        ((true, false, false), true),
+    ];
+    for ((asked, sole, now), wanted) in table {
+        assert_eq!(nonblocking(asked, sole, now), wanted, "{asked} {sole} {now}");
+    }
+}

@@ -152,7 +152,8 @@ impl Ports {
                 let fd = *fd;
                 let give = |held: &Held, seen: &Seen<BindFacts>| {
                     held.mend();
-                    held.fit(seen.flags.nonblocking, seen.copy.as_ref().map(|copy| copy.as_fd()))?;
+                    let nonblocking = adopt::nonblocking(seen.flags.nonblocking, sole, held.is_nonblocking());
+                    held.fit(nonblocking, seen.copy.as_ref().map(|copy| copy.as_fd()))?;
                     let socket = held.descriptor().ok_or(io::ErrorKind::InvalidInput)?;
                     pending.listener.replace(&pending.trapped, fd, socket, seen.flags.on_exec)
                 };

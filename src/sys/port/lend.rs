@@ -66,6 +66,11 @@ impl Held {
         Some(HeldFacts { inode: nix::sys::stat::fstat(fd).ok()?.st_ino, address, v6only })
     }
 
+    /// Whether a call that would have to wait fails at once, for all who have it.
+    pub fn is_nonblocking(&self) -> bool {
+        self.socket.as_ref().is_some_and(|fd| SockRef::from(fd).nonblocking().unwrap_or(false))
+    }
+
     /// Makes it what the program's own socket is: blocking or not, and with the options of `own`, where that can be
     /// asked. An option that the kernel does not take is left as it is.
     pub fn fit(&self, nonblocking: bool, own: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -201,9 +206,9 @@ mod tests {
         socket.fit(true, Some(own.as_fd())).unwrap();
         let fd = socket.descriptor().unwrap();
         let given = SockRef::from(&fd);
-        assert!(given.tcp_nodelay().unwrap() && given.keepalive().unwrap() && given.nonblocking().unwrap());
+        assert!(given.tcp_nodelay().unwrap() && given.keepalive().unwrap() && socket.is_nonblocking());
         socket.fit(false, None).unwrap();
-        assert!(given.tcp_nodelay().unwrap() && !given.nonblocking().unwrap());
+        assert!(given.tcp_nodelay().unwrap() && !socket.is_nonblocking());
     }
 
     #[test]

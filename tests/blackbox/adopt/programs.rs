@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::serving::{HTTP, Mode, REDIS, serves};
+use super::serving::{HTTP, Mode, REDIS, Server};
 use crate::servers::GO;
 use crate::support::*;
 
 /// Tests a server with both modes, each on an address of its own.
-fn both(serve: impl Fn(Setup, Mode, Address)) {
+fn both(serve: impl Fn(Server, Address)) {
     for mode in [Mode::Adopt, Mode::Capture] {
-        serve(launcher(), mode, Address::new());
+        let address = Address::new();
+        serve(Server::new(launcher(), mode, address.0), address);
     }
 }
 
@@ -22,20 +23,22 @@ fn text(path: &Path) -> String {
 #[test]
 fn python_http_server() {
     if needs(&["python3"]) {
-        both(|setup, mode, address| {
+        both(|server, address| {
             let host = address.0.ip().to_string();
-            serves(setup, mode, address.0, HTTP, &["python3", "-m", "http.server", "8080", "--bind", &host]);
+            server.drops().serves(&["python3", "-m", "http.server", "8080", "--bind", &host]);
         });
     }
 }
 
-const NODE: &str = "require('http').createServer((q, r) => r.end('hello\\n')).listen(8080, process.argv[1])";
+const NODE: &str =
+    "const server = require('http').createServer((q, r) => r.end('hello\\n')).listen(8080, process.argv[1]);
+                    process.on('SIGTERM', () => server.close())";
 
 #[test]
 fn node_http() {
     if needs(&["node"]) {
-        both(|setup, mode, address| {
-            serves(setup, mode, address.0, HTTP, &["node", "-e", NODE, &address.0.ip().to_string()]);
+        both(|server, address| {
+            server.serves(&["node", "-e", NODE, &address.0.ip().to_string()]);
         });
     }
 }
@@ -43,13 +46,15 @@ fn node_http() {
 #[test]
 fn node_cluster() {
     if needs(&["node"]) {
-        both(|setup, mode, address| {
+        both(|server, address| {
             let code = format!(
-                "const c = require('cluster'); if (c.isPrimary) {{ c.fork(); c.fork() }} else {NODE}",
+                "const c = require('cluster'); if (c.isPrimary) {{
+                    c.fork(); c.fork(); process.on('SIGTERM', () => c.disconnect())
+                 }} else {{ {NODE} }}",
                 NODE = NODE.replace("process.argv[1]", &format!("'{}'", address.0.ip()))
             );
-            let program = setup.home().write("cluster.js", &code);
-            serves(setup, mode, address.0, HTTP, &["node", &text(&program)]);
+            let program = server.setup.home().write("cluster.js", &code);
+            server.serves(&["node", &text(&program)]);
         });
     }
 }
@@ -82,9 +87,9 @@ fn go(setup: &Setup, version: Option<&str>) -> Option<String> {
 #[test]
 fn go_of_the_system() {
     if needs(&["go"]) {
-        both(|setup, mode, address| {
-            let program = go(&setup, None).unwrap();
-            serves(setup, mode, address.0, HTTP, &[&program, &address.to_string()]);
+        both(|server, address| {
+            let program = go(&server.setup, None).unwrap();
+            server.serves(&[&program, &address.to_string()]);
         });
     }
 }
@@ -92,9 +97,9 @@ fn go_of_the_system() {
 /// It asks for MPTCP.
 #[test]
 fn go_of_today() {
-    both(|setup, mode, address| {
-        if let Some(program) = go(&setup, Some("1.27.3")) {
-            serves(setup, mode, address.0, HTTP, &[&program, &address.to_string()]);
+    both(|server, address| {
+        if let Some(program) = go(&server.setup, Some("1.27.3")) {
+            server.serves(&[&program, &address.to_string()]);
         }
     });
 }
@@ -107,7 +112,7 @@ fn go_on_every_address_of_both_families() {
         let program = go(&setup, None).unwrap();
         let port = own_port();
         let address = SocketAddr::new("::".parse().unwrap(), port);
-        serves(setup, Mode::Adopt, address, HTTP, &[&program, &format!(":{port}")]);
+        Server::new(setup, Mode::Adopt, address).serves(&[&program, &format!(":{port}")]);
     }
 }
 
@@ -117,13 +122,13 @@ const WSGI: &str =
 #[test]
 fn gunicorn_with_workers() {
     if needs(&["gunicorn"]) {
-        both(|setup, mode, address| {
-            setup.home().write("wsgi.py", WSGI);
-            let (home, at) = (text(setup.home().path()), address.to_string());
+        both(|server, address| {
+            server.setup.home().write("wsgi.py", WSGI);
+            let (home, at) = (text(server.setup.home().path()), address.to_string());
             // A worker that is told to stop before it listens for that is waited for by gunicorn, 30 s by default.
             let words =
                 ["gunicorn", "--workers", "2", "--graceful-timeout", "1", "--bind", &at, "--chdir", &home, "wsgi:app"];
-            serves(setup, mode, address.0, HTTP, &words);
+            server.serves(&words);
         });
     }
 }
@@ -138,12 +143,12 @@ const ASGI: &str = "async def app(scope, receive, send):
 #[test]
 fn uvicorn_with_workers() {
     if needs(&["uvicorn"]) {
-        both(|setup, mode, address| {
-            setup.home().write("asgi.py", ASGI);
-            let (home, host) = (text(setup.home().path()), address.0.ip().to_string());
+        both(|server, address| {
+            server.setup.home().write("asgi.py", ASGI);
+            let (home, host) = (text(server.setup.home().path()), address.0.ip().to_string());
             let words =
                 ["uvicorn", "--workers", "2", "--host", &host, "--port", "8080", "--app-dir", &home, "asgi:app"];
-            serves(setup, mode, address.0, HTTP, &words);
+            server.serves(&words);
         });
     }
 }
@@ -166,10 +171,10 @@ fn nginx_configuration(home: &Path, listen: &str) -> String {
 #[test]
 fn nginx_master_and_workers() {
     if needs(&["nginx"]) {
-        both(|setup, mode, address| {
-            let configuration = nginx_configuration(setup.home().path(), &format!("listen {address};"));
-            let file = text(&setup.home().write("nginx.conf", &configuration));
-            serves(setup, mode, address.0, HTTP, &["nginx", "-c", &file]);
+        both(|server, address| {
+            let configuration = nginx_configuration(server.setup.home().path(), &format!("listen {address};"));
+            let file = text(&server.setup.home().write("nginx.conf", &configuration));
+            server.stopped_by("QUIT").serves(&["nginx", "-c", &file]);
         });
     }
 }
@@ -181,31 +186,32 @@ fn nginx_with_a_socket_for_each_worker() {
         let (setup, address) = (launcher(), Address::new());
         let configuration = nginx_configuration(setup.home().path(), &format!("listen {address} reuseport;"));
         let file = text(&setup.home().write("nginx.conf", &configuration));
-        serves(setup, Mode::Adopt, address.0, HTTP, &["nginx", "-c", &file]);
+        Server::new(setup, Mode::Adopt, address.0).closes().serves(&["nginx", "-c", &file]);
     }
 }
 
 #[test]
 fn redis() {
     if needs(&["redis-server"]) {
-        both(|setup, mode, address| {
+        both(|server, address| {
             let host = address.0.ip().to_string();
             let words = ["redis-server", "--bind", &host, "--port", "8080", "--save", "", "--protected-mode", "no"];
-            serves(setup, mode, address.0, REDIS, &words);
+            Server { protocol: REDIS, ..server }.drops().serves(&words);
         });
     }
 }
 
+/// It would answer first what it has begun on USR1, which is lost on a master that has only just forked its worker.
 #[test]
 fn haproxy_master_and_worker() {
     if needs(&["haproxy"]) {
-        both(|setup, mode, address| {
+        both(|server, address| {
             let configuration = format!(
                 "defaults\n mode http\n timeout client 30s\n timeout connect 5s\n timeout server 30s\nfrontend f\n \
                  bind {address}\n http-request return status 200 content-type text/plain string hello\n"
             );
-            let file = text(&setup.home().write("haproxy.cfg", &configuration));
-            serves(setup, mode, address.0, HTTP, &["haproxy", "-W", "-f", &file]);
+            let file = text(&server.setup.home().write("haproxy.cfg", &configuration));
+            server.drops().serves(&["haproxy", "-W", "-f", &file]);
         });
     }
 }
@@ -231,13 +237,20 @@ public class Server {
 #[test]
 fn java_http_server() {
     if needs(&["javac", "java"]) {
-        both(|setup, mode, address| {
-            let source = setup.home().write("Server.java", JAVA);
+        both(|server, address| {
+            let source = server.setup.home().write("Server.java", JAVA);
             assert!(Command::new("javac").arg(&source).status().unwrap().success());
             let IpAddr::V4(host) = address.0.ip() else { panic!() };
             let mapped = SocketAddr::new(host.to_ipv6_mapped().into(), 8080);
-            let (home, host) = (text(setup.home().path()), host.to_string());
-            serves(setup, mode, mapped, HTTP, &["java", "-Xshare:auto", "-cp", &home, "Server", &host]);
+            let (home, host) = (text(server.setup.home().path()), host.to_string());
+            Server { address: mapped, ..server }.drops().serves(&[
+                "java",
+                "-Xshare:auto",
+                "-cp",
+                &home,
+                "Server",
+                &host,
+            ]);
         });
     }
 }
@@ -255,9 +268,9 @@ end
 #[test]
 fn ruby_tcp_server() {
     if needs(&["ruby"]) {
-        both(|setup, mode, address| {
-            let program = text(&setup.home().write("server.rb", RUBY));
-            serves(setup, mode, address.0, HTTP, &["ruby", &program, &address.0.ip().to_string()]);
+        both(|server, address| {
+            let program = text(&server.setup.home().write("server.rb", RUBY));
+            server.drops().serves(&["ruby", &program, &address.0.ip().to_string()]);
         });
     }
 }
@@ -265,11 +278,11 @@ fn ruby_tcp_server() {
 #[test]
 fn puma() {
     if needs(&["puma"]) {
-        both(|setup, mode, address| {
+        both(|server, address| {
             let app = "run ->(env) { [200, { 'content-type' => 'text/plain' }, ['hello']] }\n";
-            let file = text(&setup.home().write("config.ru", app));
+            let file = text(&server.setup.home().write("config.ru", app));
             let bind = format!("tcp://{address}");
-            serves(setup, mode, address.0, HTTP, &["puma", "--no-config", "-b", &bind, &file]);
+            server.serves(&["puma", "--no-config", "-b", &bind, &file]);
         });
     }
 }
@@ -289,9 +302,9 @@ fn webrick() {
             assert!(std::env::var("CI").is_err(), "needs ruby-webrick, which tests/setup installs");
             return println!("skipped: needs ruby-webrick, which tests/setup installs");
         }
-        both(|setup, mode, address| {
-            let program = text(&setup.home().write("server.rb", WEBRICK));
-            serves(setup, mode, address.0, HTTP, &["ruby", &program, &address.0.ip().to_string()]);
+        both(|server, address| {
+            let program = text(&server.setup.home().write("server.rb", WEBRICK));
+            server.closes().serves(&["ruby", &program, &address.0.ip().to_string()]);
         });
         let (setup, address) = (launcher(), Address::new());
         let program = text(&setup.home().write("server.rb", WEBRICK));
@@ -314,7 +327,7 @@ fn webrick() {
 fn tokio() {
     let program = child().with_file_name("serving");
     assert!(program.exists(), "`cargo build --examples` makes {}", program.display());
-    both(|setup, mode, address| {
-        serves(setup, mode, address.0, HTTP, &[&text(&program), &address.to_string()]);
+    both(|server, address| {
+        server.serves(&[&text(&program), &address.to_string()]);
     });
 }

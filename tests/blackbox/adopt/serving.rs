@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 
+use crate::overlap::{Clients, begin, done, end};
 use crate::support::*;
 
 /// A command that waits until it is told to go on, once for each time that it is started.
@@ -44,10 +45,14 @@ impl Request {
     /// Connects and asks.
     #[track_caller]
     pub fn send(address: SocketAddr, protocol: Protocol) -> Request {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(protocol.0.as_bytes()).unwrap();
-        Request(stream, protocol)
+        Request::try_to_send(address, protocol).unwrap()
+    }
+
+    fn try_to_send(address: SocketAddr, protocol: Protocol) -> std::io::Result<Request> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(protocol.0.as_bytes())?;
+        Ok(Request(stream, protocol))
     }
 
     /// Whether it was answered as it should be.
@@ -92,37 +97,113 @@ pub enum Mode {
     Capture,
 }
 
-/// The first connection, made before the program could listen, is answered, and 50 more; the program is killed, and what
-/// is asked before the next one listens is answered by that. With `capture` there is no port before the first one.
+/// What becomes of requests that a program has in hand when it is told to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It answers them first.
+    Answers,
+    /// It drops them: no launcher can help that. Each client may lose one.
+    Drops,
+    /// It closes what others wait at: sockets of its own beside the one that it was given, or, by shutdown(2), the one that
+    /// all generations have. Mode `share` is for the former; nothing is for the latter.
+    Closes,
+}
+
+/// A real server, and how it is asked.
+pub struct Server {
+    pub setup: Setup,
+    pub mode: Mode,
+    /// What it binds.
+    pub address: SocketAddr,
+    pub protocol: Protocol,
+    pub manner: Manner,
+    /// By which it ends what it has begun; TERM otherwise.
+    pub stop_signal: Option<&'static str>,
+}
+
+impl Server {
+    /// One of HTTP that answers what it has begun.
+    pub fn new(setup: Setup, mode: Mode, address: SocketAddr) -> Server {
+        Server { setup, mode, address, protocol: HTTP, manner: Manner::Answers, stop_signal: None }
+    }
+
+    /// One that drops what it has begun.
+    pub fn drops(self) -> Server {
+        Server { manner: Manner::Drops, ..self }
+    }
+
+    /// One that closes what others wait at.
+    pub fn closes(self) -> Server {
+        Server { manner: Manner::Closes, ..self }
+    }
+
+    /// One that is told by this signal to end when it has answered.
+    pub fn stopped_by(self, signal: &'static str) -> Server {
+        Server { stop_signal: Some(signal), ..self }
+    }
+
+    /// The first connection, made before the program could listen, is answered, and 50 more; a restart under load, in which
+    /// both generations run, refuses no one; then the program is killed, and what is asked before the next one listens is
+    /// answered by that. With `capture` there is no port before the first one.
+    #[track_caller]
+    pub fn serves(self, command: &[&str]) {
+        let Server { setup, mode, address, protocol, manner, stop_signal } = self;
+        let held = Held::new(&setup);
+        let word = if mode == Mode::Adopt { "adopt" } else { "capture" };
+        let mut flags = flags("server", &format!("{address},{word}"));
+        flags.extend(stop_signal.iter().flat_map(|signal| ["--stop-signal".to_owned(), (*signal).to_owned()]));
+        let mut run = setup.flags(flags).command(held.command(command));
+        run.err("server is starting");
+        let early = (mode == Mode::Adopt).then(|| Request::send(reached(address), protocol));
+        held.release();
+        run.is_ready("server");
+        if let Some(early) = early {
+            is_answered(&mut run, early);
+        }
+        for _ in 0..50 {
+            ask(&mut run, reached(address), protocol);
+        }
+        if manner != Manner::Closes {
+            restarts_under_load(&mut run, &held, address, protocol, manner);
+        }
+        run.kill_service();
+        run.err("server is starting");
+        let early = Request::send(reached(address), protocol);
+        held.release();
+        is_answered(&mut run, early);
+        run.is_ready("server");
+        run.signal(Signal::SIGTERM);
+        let ended = run.ended();
+        // A JVM ends with a code of its own on TERM.
+        assert!(matches!(ended.code, Some(0 | 143)), "{:?}; there was\n{}", ended.code, run.show());
+        assert!(!ended.complains("falls back"), "{:#?}", ended.err);
+        run.leaves_nothing();
+    }
+}
+
 #[track_caller]
-pub fn serves(setup: Setup, mode: Mode, address: SocketAddr, protocol: Protocol, command: &[&str]) {
-    let held = Held::new(&setup);
-    let word = if mode == Mode::Adopt { "adopt" } else { "capture" };
-    let mut run = setup.flags(flags("server", &format!("{address},{word}"))).command(held.command(command));
-    run.err("server is starting");
-    let early = (mode == Mode::Adopt).then(|| Request::send(reached(address), protocol));
-    held.release();
-    run.is_ready("server");
-    if let Some(early) = early {
-        let answered = early.answered();
-        assert!(answered.is_ok(), "{answered:?}; there was\n{}", run.show());
-    }
-    for _ in 0..50 {
-        ask(&mut run, reached(address), protocol);
-    }
-    run.kill_service();
-    run.err("server is starting");
-    let early = Request::send(reached(address), protocol);
-    held.release();
+fn is_answered(run: &mut Running, early: Request) {
     let answered = early.answered();
     assert!(answered.is_ok(), "{answered:?}; there was\n{}", run.show());
-    run.is_ready("server");
-    run.signal(Signal::SIGTERM);
-    let ended = run.ended();
-    // A JVM ends with a code of its own on TERM.
-    assert!(matches!(ended.code, Some(0 | 143)), "{:?}; there was\n{}", ended.code, run.show());
-    assert!(!ended.complains("falls back"), "{:#?}", ended.err);
-    run.leaves_nothing();
+}
+
+#[track_caller]
+fn restarts_under_load(run: &mut Running, held: &Held, address: SocketAddr, protocol: Protocol, manner: Manner) {
+    let address = reached(address);
+    let clients = Clients::asking(move || {
+        let request = Request::try_to_send(address, protocol).map_err(|problem| {
+            // Nobody is ever refused, whatever the program drops: too many for any manner.
+            assert_ne!(problem.kind(), std::io::ErrorKind::ConnectionRefused);
+            problem.to_string()
+        })?;
+        request.answered().map(|()| String::new())
+    });
+    let restart = begin(run, &["restart", "server"]);
+    held.release();
+    done(&end(restart));
+    run.err_ever("generation 1 of server has stopped");
+    ask(run, address, protocol);
+    assert!(!clients.answers_but(usize::from(manner == Manner::Drops), run).is_empty());
 }
 
 /// Where a client finds it.
