@@ -283,6 +283,37 @@ fn what_can_have_no_canary_says_why() {
     refused(&run.command(&["restart", "api", "--canary", "10%"]), why);
 }
 
+/// As before Linux 4.5, in gVisor, or below a filter: the kernel divides as it likes, and a line says why.
+#[test]
+fn where_the_kernel_steers_nothing_a_restart_is_one_and_a_canary_is_refused() {
+    for (number, name) in [(libc::ENOPROTOOPT, "ENOPROTOOPT"), (libc::EPERM, "EPERM")] {
+        let (setup, address) = (launcher(), Address::new());
+        let child = child().display().to_string();
+        let setup = setup.below([&child, &format!("deny-steering {number}"), "exec"]);
+        let gate = setup.home().fifo("gate");
+        let steps = ["LISTEN", "generation 2", "say here", &format!("gate {}", gate.display()), "end"];
+        let mut run = setup.file(&sharing(address, &[&steps[..], &SERVES[1..]].concat(), ""));
+        run.control_socket();
+        run.err_ever("api is ready");
+        let why = format!("the kernel does not let launcher steer them (SO_ATTACH_REUSEPORT_CBPF: {name})");
+        refused(&run.command(&["restart", "api", "--canary", "10%"]), &why);
+        assert_eq!((status(&run)["starts"].as_u64(), count(address)), (Some(1), [MANY, 0, 0]));
+        let restart = begin(&run, &["restart", "api"]);
+        run.said("here");
+        let line = run.err_ever("not-steered");
+        assert!(line.contains(&why), "{line}");
+        std::fs::write(&gate, "").unwrap();
+        done(&end(restart));
+        run.err_ever("generation 1 of api has stopped");
+        assert_eq!(count(address), [0, MANY, 0]);
+        run.signal(Signal::SIGTERM);
+        let ended = run.ends_with(0);
+        let told = ended.err.iter().filter(|line| line.contains("not-steered")).count();
+        assert_eq!(told, 1, "{:#?}", ended.err);
+        run.leaves_nothing();
+    }
+}
+
 /// Which generation has answered each of many peers.
 #[track_caller]
 fn count_peers(address: Address) -> [usize; 3] {

@@ -56,12 +56,15 @@ pub struct Shared {
     group: Group,
     own: Vec<Inert>,
     aimed: Option<Aim>,
+    /// With which errno the kernel has refused a program. It is not asked again: a socket of the launcher's own takes
+    /// what comes to it until it leaves.
+    refused: Option<i32>,
 }
 
 impl Shared {
     fn new(socket: &InetSocket) -> Shared {
         let (address, v6only, uid) = (socket.local, socket.v6only, socket.uid);
-        Shared { address, v6only, uid, group: Group::default(), own: Vec::new(), aimed: None }
+        Shared { address, v6only, uid, group: Group::default(), own: Vec::new(), aimed: None, refused: None }
     }
 
     fn has(&self, socket: &InetSocket) -> bool {
@@ -106,6 +109,9 @@ impl Shared {
         if !self.group.is_ours() {
             return Err(Unshared::Stranger);
         }
+        if let Some(errno) = self.refused {
+            return Err(Unshared::Denied(errno));
+        }
         if !self.group.is_sure(plan) {
             self.retreat(protocol);
             return Err(Unshared::Unsure);
@@ -124,6 +130,9 @@ impl Shared {
         self.see(&found, holder);
         let aim = self.group.aim(plan);
         let aimed = self.own.last().map_or(Ok(()), |own| own.aim(&aim));
+        if let (Err(problem), None) = (&aimed, &self.aimed) {
+            self.refused = problem.raw_os_error();
+        }
         self.aimed = aimed.is_ok().then_some(aim);
         // One that stands behind all others, and for nobody who leaves, goes again.
         if joining > missing {
