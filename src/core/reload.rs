@@ -275,10 +275,22 @@ fn port_tables(keys: &mut Keys, old: &[PortSettings], new: &[PortSettings]) {
 
 /// What is taken over while the launcher runs, and what is not.
 fn launcher(old: &LauncherSettings, new: &LauncherSettings) -> (Vec<String>, Vec<String>) {
-    let LauncherSettings { name, stop_budget, report_dir, log_format, log_level, http, control, folder: _ } = old;
-    let now = [("stop_budget", *stop_budget != new.stop_budget)];
+    let LauncherSettings {
+        name,
+        stop_budget,
+        stop_with_parent,
+        map_exit,
+        report_dir,
+        log_format,
+        log_level,
+        http,
+        control,
+        folder: _,
+    } = old;
+    let now = [("stop_budget", *stop_budget != new.stop_budget), ("map_exit", *map_exit != new.map_exit)];
     let later = [
         ("name", *name != new.name),
+        ("stop_with_parent", *stop_with_parent != new.stop_with_parent),
         ("report_dir", *report_dir != new.report_dir),
         ("log_format", *log_format != new.log_format),
         ("log_level", *log_level != new.log_level),

@@ -52,6 +52,10 @@ pub struct LauncherSettings {
     pub name: String,
     /// From the first stop request everything is down within this; 9 s by default, under Docker's 10 s.
     pub stop_budget: Duration,
+    /// Whether everything is stopped when the process that started the launcher has ended.
+    pub stop_with_parent: bool,
+    /// What the launcher ends with in place of a code with which a program ended.
+    pub map_exit: BTreeMap<u8, u8>,
     /// Where reports are kept; the user's state directory when absent.
     pub report_dir: Option<PathBuf>,
     /// How the launcher writes its own lines.

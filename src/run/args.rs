@@ -4,6 +4,7 @@
 //! that both take and refuse the same.
 
 mod completions;
+pub mod dump;
 pub mod flags;
 mod help;
 mod init;
@@ -27,6 +28,7 @@ use help::{
 };
 
 pub use completions::completions;
+pub use dump::{DumpArgs, DumpTarget};
 pub use flags::settings_from_flags;
 pub use init::InitArgs;
 pub use load::{LoadError, load};
@@ -169,6 +171,12 @@ pub struct RunArgs {
     /// Everything is down within this from the first stop request [default: 9s]
     #[arg(long, value_name = "DURATION")]
     pub stop_budget: Option<String>,
+    /// Stop everything when the process that started launcher has ended
+    #[arg(long)]
+    pub stop_with_parent: bool,
+    /// End with TO where a program has ended with FROM, both 0 to 255, as 143=0; repeatable
+    #[arg(long, value_name = "FROM=TO")]
+    pub map_exit: Vec<String>,
     /// When to start it again: never, on-failure or always [default: never]
     #[arg(long, value_name = "POLICY")]
     pub restart: Option<String>,
@@ -233,55 +241,6 @@ pub struct CheckArgs {
     pub offline: bool,
 }
 
-/// `launcher dump`.
-#[derive(Debug, Clone, PartialEq, Args)]
-pub struct DumpArgs {
-    /// A process, with all below it, or a service of a running launcher
-    #[arg(value_name = "PID|SERVICE")]
-    pub target: String,
-    /// As JSON, in the form of a report
-    #[arg(long)]
-    pub json: bool,
-    /// Every thread and every frame for itself, also those that say little
-    #[arg(long)]
-    pub all: bool,
-    /// When to use colours
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = COLORS, num_args = 0..=1, default_missing_value = COLORS[1])]
-    pub color: String,
-    /// Of which launcher the service is.
-    #[command(flatten)]
-    pub which: WhichArgs,
-}
-
-/// What is to be dumped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DumpTarget {
-    /// A process and all below it.
-    Pid(i32),
-    /// A service of a running launcher.
-    Service(String),
-}
-
-impl DumpArgs {
-    /// What is to be dumped: digits are a process, for no service may be called so.
-    pub fn target(&self) -> Result<DumpTarget, UsageError> {
-        let digits = !self.target.is_empty() && self.target.bytes().all(|byte| byte.is_ascii_digit());
-        match (digits, self.target.parse()) {
-            (true, Ok(pid)) if pid > 0 => Ok(DumpTarget::Pid(pid)),
-            (true, _) => {
-                let message = format!("{} is not a process id", self.target);
-                Err(UsageError::new(message, "a process id is a number from 1 on; ps shows them").of("dump"))
-            }
-            (false, _) => match crate::core::config::value::name(&self.target) {
-                Ok(name) => Ok(DumpTarget::Service(name)),
-                Err(error) => {
-                    Err(UsageError::new(error.message, "write a process id, or the name of a service").of("dump"))
-                }
-            },
-        }
-    }
-}
-
 /// `launcher port`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct PortArgs {
@@ -320,9 +279,6 @@ pub struct ReportArgs {
     pub report_dir: Option<PathBuf>,
 }
 
-/// When to use colours.
-const COLORS: [&str; 3] = ["auto", "always", "never"];
-
 /// A command line that does not say what to do, or asks for help or the version.
 #[derive(Debug)]
 pub enum ArgsError {
@@ -349,21 +305,11 @@ impl ArgsError {
     }
 }
 
-/// `--color` without a word is `--color=always`, also in front of what is to be dumped.
-fn bare_color(arguments: &mut [OsString]) {
-    for index in 0..arguments.len() {
-        let next = arguments.get(index + 1).and_then(|next| next.to_str()).unwrap_or_default();
-        if arguments[index] == "--color" && !COLORS.contains(&next) {
-            arguments[index] = "--color=always".into();
-        }
-    }
-}
-
 /// Reads the command line, the program's own name first.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.get(1).is_some_and(|first| first == "dump") {
-        bare_color(&mut arguments);
+        dump::bare_color(&mut arguments);
     }
     let first = arguments.get(1).and_then(|first| first.to_str()).unwrap_or_default();
     let general = matches!(first, "-h" | "--help" | "-V" | "--version");

@@ -1,7 +1,7 @@
 //! Processes held by descriptors, whose place no other process can take (`pidfd_open(2)`).
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -35,6 +35,11 @@ impl Process {
         self.pid
     }
 
+    /// Readable when it has ended.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Sends it a signal; one that has ended takes none, which is no error.
     ///
     /// # Errors
@@ -49,6 +54,37 @@ impl Process {
                 error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
                 error => Err(error),
             },
+        }
+    }
+}
+
+/// The process that started this one.
+#[derive(Debug)]
+pub enum Parent {
+    /// It is there.
+    There(Process),
+    /// It had this pid, and ended while it was looked at.
+    Ended(i32),
+    /// There is none that could be seen: this is the first process of its pid namespace, or was started from outside of it.
+    Unseen,
+}
+
+impl Parent {
+    /// Looks for it. One that had ended before that is not known any more: its place is taken by whoever adopts orphans.
+    ///
+    /// # Errors
+    /// Those of `pidfd_open(2)`, but not that there is no such process.
+    pub fn of_this_process() -> io::Result<Parent> {
+        let pid = nix::unistd::getppid().as_raw();
+        if pid == 0 {
+            return Ok(Parent::Unseen);
+        }
+        match Process::open(pid) {
+            // What was opened may be another process by now, and is not when this one still has the same parent.
+            Ok(parent) if nix::unistd::getppid().as_raw() == pid => Ok(Parent::There(parent)),
+            Ok(_) => Ok(Parent::Ended(pid)),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(Parent::Ended(pid)),
+            Err(error) => Err(error),
         }
     }
 }
@@ -79,6 +115,13 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn the_parent_of_this_process_is_there() {
+        let Parent::There(parent) = Parent::of_this_process().unwrap() else { panic!("it waits for this test") };
+        assert_eq!(parent.pid(), nix::unistd::getppid().as_raw());
+        assert_eq!(wait_all(std::slice::from_ref(&parent), Duration::ZERO), [parent.pid()]);
+    }
 
     #[test]
     fn a_process_is_ended_and_waited_for() {

@@ -8,6 +8,55 @@ for_subjects!(every_code_of_the_child_is_passed_on: launcher, tini, dumb_init, b
     }
 });
 
+/// The flags by which a subject ends with 0 for this code: tini has no other to give.
+fn mapped_to_0(subject: Subject, code: i32) -> [String; 2] {
+    match subject {
+        Subject::Tini => ["-e".to_owned(), code.to_string()],
+        _ => ["--map-exit".to_owned(), format!("{code}=0")],
+    }
+}
+
+for_subjects!(a_code_is_mapped_to_0_where_asked_for: launcher, tini; |subject| {
+    for code in 0..=255 {
+        subject.run().flags(mapped_to_0(subject, code)).child([format!("exit {code}")]).ends_with(0);
+        let other = (code + 1) % 256;
+        subject.run().flags(mapped_to_0(subject, code)).child([format!("exit {other}")]).ends_with(other);
+    }
+});
+
+for_subjects!(the_code_of_a_stop_is_mapped_where_asked_for: launcher, tini; |subject| {
+    // As a JVM does.
+    let mut run = subject.run().flags(mapped_to_0(subject, 143)).child(["on TERM exit 143", "print up", "wait"]);
+    run.out("up");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+});
+
+for_subjects!(several_codes_are_mapped: launcher, tini; |subject| {
+    for code in [1, 2, 3] {
+        let flags = [mapped_to_0(subject, 1), mapped_to_0(subject, 2)].concat();
+        subject.run().flags(flags).child([format!("exit {code}")]).ends_with(if code == 3 { 3 } else { 0 });
+    }
+});
+
+for_subjects!(a_code_that_is_none_is_refused: launcher, tini; |subject| {
+    let flags = |code| if subject == Subject::Tini { ["-e".into(), code] } else { ["--map-exit".into(), format!("{code}=0")] };
+    for code in ["256", "-1", "x"] {
+        let ended = subject.run().flags(flags(code.to_owned())).child(["print started"]).ended();
+        assert!(ended.code != Some(0) && ended.out.is_empty() && !ended.err.is_empty(), "{ended:?}");
+    }
+});
+
+#[test]
+fn a_code_is_mapped_to_any_other_and_launchers_own_never() {
+    launcher().flags(["--map-exit", "3=44"]).child(["exit 3"]).ends_with(44);
+    launcher().flags(["--map-exit", "137=5"]).child(["die KILL"]).ends_with(5);
+    launcher().flags(["--map-exit", "127=0"]).command(["/no/such/file"]).ends_with(127);
+    let text = "map_exit = { 7 = 70 }\n[service.a]\nready = \"exited\"\nrestart = { policy = \"never\" }\n\
+                command = [\"CHILD\", \"exit 7\"]\n";
+    launcher().file(text).ends_with(70);
+}
+
 for_subjects!(a_child_ended_by_a_signal_gives_128_and_its_number: launcher, tini, dumb_init; |subject| {
     for number in (1..=31).chain([34, 50, 64]) {
         // These do not end a program by default, or only stop it.

@@ -151,22 +151,66 @@ for_subjects!(the_child_has_a_group_of_its_own: launcher, tini, dumb_init; |subj
     assert_ne!(numbers[0], run.pid().to_string());
 });
 
-/// tini has a flag for it; the launcher's keeper always does so, and so a launcher below a launcher goes too.
+/// A shell that runs the subject, and stays to wait for it: the parent.
+fn parent_of(subject: Subject, flags: &[&str]) -> Setup {
+    let script = "\"$@\"; true";
+    subject.run().below(["sh", "-c", script, "sh"]).flags(flags.iter().copied())
+}
+
+fn flags_about_the_parent(subject: Subject) -> &'static [&'static str] {
+    if subject == Subject::Tini { &["-p", "SIGTERM"] } else { &["--stop-with-parent"] }
+}
+
+for_subjects!(the_death_of_the_parent_is_a_stop_request_where_asked_for: launcher, tini; |subject| {
+    let mut run = parent_of(subject, flags_about_the_parent(subject)).child(["on TERM both 0 got TERM", "say up", "wait"]);
+    run.said("up");
+    let parent = run.pid();
+    run.signal(Signal::SIGKILL);
+    run.leaves_nothing();
+    let ended = run.ended();
+    assert_eq!(ended.out, ["got TERM"]);
+    let told = format!("the process that started launcher (pid {parent}, sh) has ended: stopping");
+    assert!(subject == Subject::Tini || ended.complains(&told), "{:?}", ended.err);
+});
+
+for_subjects!(the_death_of_the_parent_is_nothing_otherwise: launcher, tini; |subject| {
+    let mut run = parent_of(subject, &[]).child(["say up", "read-line", "print is there"]);
+    run.said("up");
+    run.signal(Signal::SIGKILL);
+    run.ended();
+    run.input("go on\n");
+    run.leaves_nothing();
+    assert_eq!(run.ended().out, ["read go on", "is there"]);
+});
+
+/// What only the launcher does: descendants that ignore it go, and those in sessions of their own.
 #[test]
-fn the_death_of_the_parent_ends_tini() {
-    if Subject::Tini.is_there() {
-        let tini = ["env", "tini", "-s", "-p", "SIGKILL", "--"];
-        // `sh` is the parent: it waits for tini, and is killed.
-        let mut words = vec!["sh".to_owned(), "-c".into(), "\"$@\"; true".into()];
-        words.extend(tini.iter().map(|word| (*word).to_owned()));
-        words.extend([child().display().to_string(), "say up".into(), "wait".into()]);
-        let mut run = Subject::Bare.run().command(words);
-        run.said("up");
-        run.signal(Signal::SIGKILL);
-        run.ended();
-        // tini itself goes; that its child stays is what tini does.
-        until("tini is gone", || run.processes().pids().len() <= 1);
-    }
+fn nothing_is_left_when_the_parent_has_died() {
+    let deep = ["double-fork", "setsid", "on TERM ignore", "say deep", "wait", "end"];
+    let steps = [&deep[..], &["say up", "wait"]].concat();
+    let mut run = parent_of(Subject::Launcher, &["--stop-with-parent", "--stop-timeout", "100ms"]).child(steps);
+    run.saids(&["deep", "up"]);
+    run.signal(Signal::SIGKILL);
+    run.leaves_nothing();
+}
+
+#[test]
+fn where_no_parent_can_be_seen_that_is_said() {
+    let mut run = launcher().being_pid_1().flags(["--stop-with-parent"]).child(["print up", "read-line", "exit 4"]);
+    run.out("up");
+    run.err_ever("launcher has no parent that it could see");
+    run.input("go\n");
+    run.ends_with(4);
+}
+
+#[test]
+fn a_launcher_of_a_file_ends_with_its_parent_too() {
+    let text = "stop_with_parent = true\n[service.a]\ncommand = [\"CHILD\", \"say a\", \"wait\"]\n\
+                [service.b]\nafter = [\"a\"]\ncommand = [\"CHILD\", \"say b\", \"wait\"]\n";
+    let mut run = launcher().below(["sh", "-c", "\"$@\"; true", "sh"]).file(text);
+    run.saids(&["a", "b"]);
+    run.signal(Signal::SIGKILL);
+    run.leaves_nothing();
 }
 
 #[test]

@@ -163,13 +163,14 @@ pub fn several_services(seed: u64) {
         let limit = random.pick(&[ms(5), ms(500), ms(60_000)]);
         now = now + random.delay(limit);
         let index = random.below(5) as usize; // one more than there are
-        let event = match random.below(46) {
-            44.. => reload(&mut random, &mut fleet, &mut file),
+        let event = match random.below(47) {
+            45.. => reload(&mut random, &mut fleet, &mut file),
             43 => FleetEvent::PortNotKept(ServiceId(index), "1".to_owned()),
             40 => FleetEvent::CanaryRequested(ServiceId(index), Percent::new(10).unwrap()),
             41 => FleetEvent::PromoteRequested(ServiceId(index)),
             42 => FleetEvent::RollbackRequested(ServiceId(index)),
             0 => FleetEvent::StopRequested(StopCause::Signal(Signal::TERM)),
+            44 => FleetEvent::ParentEnded,
             1 => FleetEvent::SignalReceived(random.pick(&SIGNALS)),
             2..=5 => FleetEvent::StartAll,
             6..=9 => FleetEvent::TimePassed,

@@ -22,6 +22,8 @@ impl LauncherSettings {
         LauncherSettings {
             name,
             stop_budget: Duration::from_secs(9),
+            stop_with_parent: false,
+            map_exit: BTreeMap::new(),
             report_dir: None,
             log_format: LogFormat::Auto,
             log_level: LogLevel::Info,

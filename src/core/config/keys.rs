@@ -4,7 +4,17 @@
 pub const TOP: &[&str] = &["launcher", "service"];
 
 /// `[launcher]`.
-pub const LAUNCHER: &[&str] = &["name", "stop_budget", "report_dir", "log_format", "log_level", "http", "control"];
+pub const LAUNCHER: &[&str] = &[
+    "name",
+    "stop_budget",
+    "stop_with_parent",
+    "map_exit",
+    "report_dir",
+    "log_format",
+    "log_level",
+    "http",
+    "control",
+];
 
 /// `[service.NAME]`.
 pub const SERVICE: &[&str] = &[

@@ -55,6 +55,8 @@ pub(super) fn launcher(walk: &mut Walk, folder: &Path, value: &Value<'_>, settin
     let Some(table) = walk.subtable(value, "[launcher]", keys::LAUNCHER, "write [launcher]") else { return };
     fill(&mut settings.name, walk.parsed(&table, "name", value::name));
     fill(&mut settings.stop_budget, walk.duration(&table, "stop_budget", value::positive_duration));
+    fill(&mut settings.stop_with_parent, walk.boolean(&table, "stop_with_parent"));
+    map_exit(walk, &table, settings);
     settings.report_dir = walk.parsed(&table, "report_dir", value::not_empty).map(|dir| from_folder(folder, &dir));
     fill(&mut settings.log_format, walk.parsed(&table, "log_format", value::log_format));
     fill(&mut settings.log_level, walk.parsed(&table, "log_level", value::log_level));
@@ -66,6 +68,19 @@ pub(super) fn launcher(walk: &mut Walk, folder: &Path, value: &Value<'_>, settin
             place => place,
         }),
     );
+}
+
+/// Reads `map_exit = { … }`: a code of a program, and the launcher's own in its place.
+fn map_exit(walk: &mut Walk, table: &Table<'_>, settings: &mut LauncherSettings) {
+    let Some(value) = table.get("map_exit") else { return };
+    let DeValue::Table(pairs) = value.get_ref() else {
+        return walk.wrong_type(value, "a table", "write map_exit = { 143 = 0 }");
+    };
+    for (key, value) in in_order(pairs) {
+        let from = walk.value(key.span, value::exit_code(key.value));
+        let to = walk.integer_value(value, 0..256).and_then(|to| u8::try_from(to).ok());
+        settings.map_exit.extend(from.zip(to));
+    }
 }
 
 /// Reads one `[service.NAME]`.

@@ -324,6 +324,21 @@ pub fn max_failures(text: &str) -> Result<Option<u32>, ValueError> {
     }
 }
 
+/// An exit code, 0 to 255.
+pub fn exit_code(text: &str) -> Result<u8, ValueError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let code = text.parse().ok().filter(|_| digits);
+    code.ok_or_else(|| ValueError::new(format!("{text:?} is not an exit code"), "write a number from 0 to 255"))
+}
+
+/// `FROM=TO`, as `--map-exit` takes it.
+pub fn exit_pair(text: &str) -> Result<(u8, u8), ValueError> {
+    let hint = "write FROM=TO: 143=0 ends launcher with 0 where the program has ended with 143";
+    let pair = text.split_once('=');
+    let (from, to) = pair.ok_or_else(|| ValueError::new(format!("{text:?} are not two exit codes"), hint))?;
+    Ok((exit_code(from)?, exit_code(to)?))
+}
+
 /// Refuses a backoff that contradicts itself; the error is about its `max`.
 pub fn check_backoff(backoff: &Backoff) -> Result<(), ValueError> {
     if backoff.max >= backoff.initial {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod canary;
+mod ending;
 mod failure;
 mod member;
 mod order;
@@ -18,10 +19,11 @@ pub use order::OrderError;
 pub use overlap::Part;
 pub use renew::Renewal;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::service::{Action, Event, Outcome, OutcomeCause, Service, State, StopCause};
+use super::service::{Action, Event, Outcome, Service, State, StopCause};
 use super::settings::{Settings, Until};
 use super::signal::Signal;
 use super::time::Moment;
@@ -55,6 +57,8 @@ pub enum FleetEvent {
     PortNotKept(ServiceId, String),
     /// The launcher is to end. A second request cuts short what the first still waits for, a third kills.
     StopRequested(StopCause),
+    /// The process that started the launcher has ended, and the launcher is to end with it: as on TERM, unless it does already.
+    ParentEnded,
     /// The launcher was sent a signal that is for its services.
     SignalReceived(Signal),
     /// Time has passed: [`Fleet::next_deadline`] has come.
@@ -67,6 +71,8 @@ pub struct Fleet {
     order: Order,
     members: Vec<Member>,
     stop_budget: Duration,
+    /// What the launcher ends with in place of a code with which a program ended.
+    exit_codes: BTreeMap<u8, u8>,
     /// There is one command, without a file: when it ends, the launcher does.
     single_command: bool,
     started: bool,
@@ -96,6 +102,7 @@ impl Fleet {
             order,
             members: members.collect(),
             stop_budget: settings.launcher.stop_budget,
+            exit_codes: settings.launcher.map_exit.clone(),
             single_command: settings.single_command,
             started: false,
             going_down: None,
@@ -168,6 +175,7 @@ impl Fleet {
             FleetEvent::PortNotKept(id, name) => self.on_port_not_kept(&mut turn, id, name),
             FleetEvent::StartAll => self.on_start_all(&mut turn),
             FleetEvent::StopRequested(cause) => self.on_stop_requested(&mut turn, cause),
+            FleetEvent::ParentEnded => self.on_parent_ended(&mut turn),
             FleetEvent::Renewed(renewals) => self.on_renewed(&mut turn, renewals),
             FleetEvent::SignalReceived(signal) => self.on_signal_received(&mut turn, signal),
             FleetEvent::TimePassed => self.on_time_passed(&mut turn),
@@ -184,19 +192,6 @@ impl Fleet {
         }
         let own = self.going_down.map(|down| down.end);
         self.members.iter().filter_map(Member::next_deadline).chain(own).min()
-    }
-
-    /// With which code the launcher ends, as soon as it can: when all services are at rest, or the stop budget is used
-    /// up. The first service that failed decides; when none did, the first that ended with another code than 0. It stays
-    /// for a service that a person has stopped by itself.
-    pub fn exit_code(&self) -> Option<i32> {
-        let over = self.started && (self.expired || (self.is_at_rest() && !self.stays() && !self.may_revive()));
-        let failed = |outcome: &&Outcome| matches!(outcome.cause, OutcomeCause::Failed(_));
-        let mut outcomes = self.ended.iter().map(|(_, outcome)| outcome);
-        let decisive = outcomes.clone().find(failed).or_else(|| outcomes.find(|outcome| outcome.code != 0));
-        let killed = 128 + Signal::KILL.number();
-        let otherwise = if self.is_at_rest() { 0 } else { killed };
-        over.then(|| decisive.map_or(otherwise, |outcome| outcome.code))
     }
 
     /// Whether the stop budget is used up: the launcher ends now, whatever still runs.

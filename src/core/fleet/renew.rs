@@ -63,6 +63,7 @@ impl Fleet {
             self.members.push(Member::new(Service::new(Arc::new(service.clone()), seed)));
         }
         self.stop_budget = settings.launcher.stop_budget;
+        self.exit_codes.clone_from(&settings.launcher.map_exit);
         Ok(())
     }
 

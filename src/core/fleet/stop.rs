@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::service::{Event, StopCause};
+use crate::core::signal::Signal;
 use crate::core::time::Moment;
 
 use super::member::Stop;
@@ -35,6 +36,13 @@ impl Fleet {
             2 => self.hurry(turn, cause),
             _ => self.kill_all(turn),
         }
+    }
+
+    /// Nobody has asked: a stop that is under way goes on as it would, and the first request after this one hurries nobody.
+    /// Whoever ends the parent and the launcher by one signal to both has asked once.
+    pub(super) fn on_parent_ended(&mut self, turn: &mut Turn) {
+        self.started = true;
+        self.go_down(turn, StopCause::Signal(Signal::TERM));
     }
 
     /// Begins to stop all: the budget runs from here.

@@ -77,7 +77,7 @@ impl Bench {
     }
 
     /// Lets time pass until so many milliseconds after the start, deadline by deadline.
-    fn pass_until(&mut self, millis: u64) -> Vec<(usize, Action)> {
+    pub fn pass_until(&mut self, millis: u64) -> Vec<(usize, Action)> {
         let end = Moment::from_start(ms(millis));
         let mut actions = Vec::new();
         while let Some(at) = self.fleet.next_deadline().filter(|at| *at <= end) {
@@ -98,6 +98,31 @@ pub fn term(id: usize) -> (usize, Action) {
 }
 
 const DB_API: [(&str, &[&str]); 2] = [("db", &[]), ("api", &["db"])];
+
+#[test]
+fn the_end_of_the_parent_stops_all_as_a_signal_would_and_hurries_nobody() {
+    let mut bench = Bench::ready(&DB_API);
+    assert_eq!(bench.send(FleetEvent::ParentEnded), [term(1)], "in reverse");
+    assert_eq!(bench.send(FleetEvent::ParentEnded), []);
+    assert_eq!(bench.send(TERM), [], "the first that somebody asks for");
+    assert_eq!(bench.send(TERM), [term(1)], "the second");
+    assert_eq!(bench.end(1, Ending::Signal(Signal::TERM)), [term(0)]);
+    bench.end(0, Ending::Signal(Signal::TERM));
+    assert_eq!(bench.fleet.exit_code(), Some(0));
+
+    let mut bench = Bench::ready(&DB_API);
+    bench.send(TERM);
+    bench.send(FleetEvent::ParentEnded);
+    assert_eq!(bench.send(TERM), [term(1)], "the second request, not the third, which kills");
+}
+
+#[test]
+fn nothing_is_started_when_the_parent_has_ended_before() {
+    let mut bench = Bench::new(&settings(&DB_API));
+    bench.send(FleetEvent::ParentEnded);
+    assert_eq!(bench.send(FleetEvent::StartAll), []);
+    assert_eq!(bench.fleet.exit_code(), Some(0));
+}
 
 #[test]
 fn a_circle_is_named_in_full() {

@@ -34,7 +34,8 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn of(service: &ServiceSettings) -> Member {
+    /// `accepted`: codes with which the launcher would end well.
+    pub fn of(service: &ServiceSettings, accepted: &[i32]) -> Member {
         let silent = match service.ready {
             Ready::Started => true,
             Ready::Auto => service.ports.is_empty(),
@@ -45,7 +46,7 @@ impl Member {
             policy: service.restart.policy,
             shows_ready: !silent,
             ends: service.ready == Ready::Exited,
-            success_codes: service.restart.success_codes.clone(),
+            success_codes: [&service.restart.success_codes[..], accepted].concat(),
             phase: None,
             last: Phase::Preflight,
             began: None,

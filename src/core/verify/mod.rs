@@ -116,7 +116,9 @@ impl Trial {
     pub fn new(now: Moment, settings: &Settings, plan: Plan, config_took: Duration) -> Trial {
         let mut clocks = Clocks::default();
         clocks.took(Phase::Config, config_took);
-        let members = settings.services.iter().map(Member::of).collect();
+        let to_success = settings.launcher.map_exit.iter().filter(|(_, to)| **to == 0);
+        let accepted: Vec<i32> = to_success.map(|(from, _)| i32::from(*from)).collect();
+        let members = settings.services.iter().map(|service| Member::of(service, &accepted)).collect();
         Trial { plan, step: Step::Starting, began: now, clocks, members, problems: Vec::new() }
     }
 

@@ -112,6 +112,10 @@ fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 16] {
 /// The flags that are keys of `[launcher]` too.
 fn launcher_flags(args: &RunArgs, launcher: &mut LauncherSettings, problems: &mut Problems) {
     problems.fill(&mut launcher.stop_budget, "--stop-budget", args.stop_budget.as_ref(), value::positive_duration);
+    launcher.stop_with_parent |= args.stop_with_parent;
+    for text in &args.map_exit {
+        launcher.map_exit.extend(problems.of("--map-exit", text, value::exit_pair(text)));
+    }
     problems.fill(&mut launcher.log_format, "--log-format", args.log_format.as_ref(), value::log_format);
     problems.fill(&mut launcher.log_level, "--log-level", args.log_level.as_ref(), value::log_level);
     let http = |text: &str| listen::http_address(text).map(Some);

@@ -26,7 +26,7 @@ Examples:
   launcher run -c shop.toml api                 the service api and what it needs
   launcher run --debug api                      all of launcher.toml, api under dlv, gdbserver, debugpy, node or JDWP
 
-Exit codes: the command's own; 128+n ended by signal n; 2 wrong command line; 69 a requirement did not
+Exit codes: the command's own (--map-exit); 128+n ended by signal n; 2 wrong command line; 69 a requirement did not
 answer; 71 preflight failed; 78 wrong launcher.toml; 124 not ready in time; 125 launcher failed; 126 not executable; 127 not found";
 
 pub(super) const CHECK_HELP: &str = "\

@@ -53,6 +53,8 @@ const SAME: &[(&[&str], &str, &str)] = &[
     (&["--stop-signal", "SIGQUIT"], "", "stop_signal = 'QUIT'"),
     (&["--stop-timeout", "0s"], "", "stop_timeout = '0s'"),
     (&["--stop-budget", "1s"], "stop_budget = '1s'", ""),
+    (&["--stop-with-parent"], "stop_with_parent = true", ""),
+    (&["--map-exit", "143=0", "--map-exit", "1=255"], "map_exit = { 143 = 0, 1 = 255 }", ""),
     (&["--restart", "always"], "", "restart = { policy = 'always', breaker = 'off', max_failures = 5 }"),
     (
         &["--restart", "on-failure", "--backoff", "1ms..2s", "--max-failures", "7"],

@@ -25,6 +25,8 @@ use crate::run::preflight::Files;
 pub enum Happening {
     /// A signal for the launcher can be read.
     SignalPending,
+    /// The process that started the launcher has ended.
+    ParentEnded,
     /// The keeper of a generation has something to say.
     KeeperReadable(ServiceId, Generation),
     /// The main process of a generation has ended, which its keeper is about to tell.

@@ -32,6 +32,7 @@ impl Supervisor {
     pub(super) fn handle(&mut self, happening: Happening) {
         match happening {
             Happening::SignalPending => self.read_signals(),
+            Happening::ParentEnded => self.parent_ended(),
             Happening::KeeperReadable(id, generation) => self.read_keeper(id, generation),
             Happening::MainEnded(id, generation) => self.await_keeper(id, generation),
             Happening::NotifyReadable(id, generation) => self.read_notify(id, generation),

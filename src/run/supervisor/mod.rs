@@ -17,6 +17,7 @@ mod inbox;
 pub mod keys;
 mod lend;
 mod listen;
+mod parent;
 mod perform;
 mod ports;
 mod probe;
@@ -110,6 +111,8 @@ pub struct Supervisor {
     terminal: bool,
     /// What is tried and watched, when all of this is a trial.
     trial: Option<trial::Watched>,
+    /// The process that started the launcher, when the launcher ends with it.
+    parent: Option<parent::Watched>,
     /// What watches the signals for as long as the supervisor lives.
     _signal_watch: Task,
 }
@@ -157,6 +160,7 @@ impl Supervisor {
             keys: None,
             terminal: crate::run::log::at_terminal(),
             trial: None,
+            parent: None,
             settings,
             _signal_watch: signal_watch,
         })
@@ -164,6 +168,7 @@ impl Supervisor {
 
     /// Runs until nothing is left to do and returns the launcher's exit code.
     pub async fn run(&mut self) -> i32 {
+        self.watch_parent();
         self.feed(FleetEvent::StartAll);
         // Said while the first service starts: it does not hold it up.
         if let Some(line) = environment::lost_port(&self.settings, std::env::var_os("PORT").as_deref()) {

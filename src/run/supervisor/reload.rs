@@ -153,6 +153,7 @@ impl Supervisor {
         let before: Vec<_> = verbs.into_iter().map(|(id, verb)| (id, verb, before(id))).collect();
         // What is not taken over stays as it is, so that it is told again.
         self.settings.launcher.stop_budget = new.launcher.stop_budget;
+        self.settings.launcher.map_exit = new.launcher.map_exit;
         self.settings.services = new.services;
         self.feed(FleetEvent::Renewed(renewals));
         self.watch_files();

@@ -89,11 +89,6 @@ impl Running {
         &self.home
     }
 
-    /// All processes of this run.
-    pub fn processes(&self) -> &Processes {
-        &self.processes
-    }
-
     /// Waits for a line on standard output (or the terminal) that contains the text.
     #[track_caller]
     pub fn out(&mut self, text: &str) -> String {

@@ -49,6 +49,8 @@ fn every_key_reaches_its_setting() {
     let launcher = LauncherSettings {
         name: "shop-1".into(),
         stop_budget: Duration::from_secs(20),
+        stop_with_parent: true,
+        map_exit: BTreeMap::from([(143, 0), (1, 255)]),
         report_dir: Some("/var/reports".into()),
         log_format: LogFormat::Json,
         log_level: LogLevel::Debug,
