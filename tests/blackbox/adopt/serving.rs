@@ -102,8 +102,8 @@ pub enum Mode {
 pub enum Manner {
     /// It answers them first.
     Answers,
-    /// It drops them: no launcher can help that. Each client may lose one.
-    Drops,
+    /// So many processes drop them, one after the other: no launcher can help that. Each client may lose one to each.
+    Drops(usize),
     /// It closes what others wait at: sockets of its own beside the one that it was given, or, by shutdown(2), the one that
     /// all generations have. Mode `share` is for the former; nothing is for the latter.
     Closes,
@@ -129,7 +129,12 @@ impl Server {
 
     /// One that drops what it has begun.
     pub fn drops(self) -> Server {
-        Server { manner: Manner::Drops, ..self }
+        self.drops_in(1)
+    }
+
+    /// One that does so in each of its workers.
+    pub fn drops_in(self, workers: usize) -> Server {
+        Server { manner: Manner::Drops(workers), ..self }
     }
 
     /// One that closes what others wait at.
@@ -203,7 +208,8 @@ fn restarts_under_load(run: &mut Running, held: &Held, address: SocketAddr, prot
     done(&end(restart));
     run.err_ever("generation 1 of server has stopped");
     ask(run, address, protocol);
-    assert!(!clients.answers_but(usize::from(manner == Manner::Drops), run).is_empty());
+    let few = if let Manner::Drops(processes) = manner { processes } else { 0 };
+    assert!(!clients.answers_but(few, run).is_empty());
 }
 
 /// Where a client finds it.
