@@ -1,7 +1,7 @@
 //! One systemd for all tests of this suite.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -22,10 +22,32 @@ pub struct Machine {
 /// The machine, booted by the first test that asks for it. `None` when none can be booted here.
 pub fn machine() -> Option<&'static Machine> {
     static MACHINE: OnceLock<Option<Machine>> = OnceLock::new();
-    MACHINE.get_or_init(boot).as_ref()
+    MACHINE.get_or_init(|| boot(None)).as_ref()
 }
 
-fn boot() -> Option<Machine> {
+/// One whose systemd has `Type=notify-reload` (253): this machine's own, or that of a folder which is laid over its /usr.
+pub fn newer_machine() -> Option<&'static Machine> {
+    static MACHINE: OnceLock<Option<Machine>> = OnceLock::new();
+    if version().is_some_and(|version| version >= 253) {
+        return machine();
+    }
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/launcher-tests");
+    let cache = std::env::var_os("LAUNCHER_TEST_CACHE").map_or_else(home, PathBuf::from);
+    let usr = cache.join("systemd/usr");
+    if !usr.is_dir() {
+        println!("skipped: needs systemd 253 or newer, which tests/setup fetches on Debian 12");
+        return None;
+    }
+    MACHINE.get_or_init(|| boot(Some(usr))).as_ref()
+}
+
+/// That of this machine's systemd.
+fn version() -> Option<u32> {
+    let output = Command::new("systemctl").arg("--version").output().ok()?;
+    String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1)?.parse().ok()
+}
+
+fn boot(over: Option<PathBuf>) -> Option<Machine> {
     let there = Command::new("systemd-nspawn").arg("--version").output().is_ok_and(|output| output.status.success());
     if !nix::unistd::geteuid().is_root() || !there {
         let why = "a systemd can be booted by root alone, with systemd-nspawn, which tests/setup installs";
@@ -42,14 +64,15 @@ fn boot() -> Option<Machine> {
     }
     // Users without privilege are to execute them.
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let name = format!("launcher-test-{}", std::process::id());
+    let which = if over.is_some() { "newer" } else { "own" };
+    let name = format!("launcher-test-{}-{which}", std::process::id());
     let cgroups: Vec<PathBuf> = ["systemd", "unified"]
         .iter()
         .map(|hierarchy| PathBuf::from("/sys/fs/cgroup").join(hierarchy))
         .filter(|path| path.is_dir())
         .map(|path| path.join(&name))
         .collect();
-    let nspawn = start(&folder, &name, &cgroups);
+    let nspawn = start(&folder, over.as_deref(), &name, &cgroups);
     let leader = wait_for_leader(nspawn.id() as i32);
     let guard = guard(leader, &cgroups);
     let machine = Machine { leader, folder, _guard: guard, _nspawn: Mutex::new(nspawn) };
@@ -62,9 +85,22 @@ fn boot() -> Option<Machine> {
 }
 
 /// Where this machine's cgroups are of version 1, systemd gets its own below: it must not write into the machine's.
-fn start(folder: &tempfile::TempDir, name: &str, cgroups: &[PathBuf]) -> Child {
-    let mut command = Command::new("systemd-nspawn");
-    command.args(["-q", "-b", "-D", "/", "--volatile=yes", "--register=no", "--keep-unit", "--private-network"]);
+fn start(folder: &tempfile::TempDir, over: Option<&Path>, name: &str, cgroups: &[PathBuf]) -> Child {
+    let mut command = match over {
+        None => Command::new("systemd-nspawn"),
+        Some(usr) => {
+            // In a mount namespace of its own, with which the mount goes; and without a fork.
+            let script = "mount -t overlay launcher-test -o ro,lowerdir=$1:/usr $2/usr && shift 2 && exec \"$@\"";
+            let tree = folder.path().join("tree");
+            std::fs::create_dir_all(tree.join("usr")).unwrap();
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-ec", script, "sh"]).arg(usr).arg(tree).arg("systemd-nspawn");
+            command
+        }
+    };
+    let root = over.map_or(PathBuf::from("/"), |_| folder.path().join("tree"));
+    command.arg("--directory").arg(root);
+    command.args(["-q", "-b", "--volatile=yes", "--register=no", "--keep-unit", "--private-network"]);
     command.args(["--console=passive", &format!("--machine={name}")]);
     command.arg(format!("--bind-ro={}:/tb", folder.path().display()));
     command.args(["systemd.firstboot=off", "systemd.unit=basic.target"]);

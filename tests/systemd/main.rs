@@ -2,20 +2,22 @@
 //! the boot, no disk, nothing of the machine is touched. Needs root; where it is missing, the tests say so, and fail with
 //! `CI` set.
 //!
-//! Reloads are told as `Type=notify-reload` wants them, too, but a systemd that has that type (253) is not at hand on
-//! Debian 12: that protocol is tested in `tests/blackbox/above.rs`.
+//! `Type=notify-reload` is there since systemd 253: on Debian 12 that of its backports is laid over the machine's own /usr.
 #![allow(clippy::disallowed_methods, reason = "tests start processes and look at the clock")]
 
 mod machine;
 mod units;
 
-use machine::machine;
+use machine::{machine, newer_machine};
 use units::unit;
 
 /// Skips the test where no systemd can be booted.
 macro_rules! booted {
     () => {
-        match machine() {
+        booted!(machine)
+    };
+    ($which:ident) => {
+        match $which() {
             Some(machine) => machine,
             None => return,
         }
@@ -155,6 +157,49 @@ fn a_reload_lasts_until_the_service_is_done() {
     machine.run("test -e /run/reloaded");
     machine.systemctl("stop reloads");
     assert_eq!(machine.property("reloads", "Result"), "success");
+}
+
+/// systemd sends the signal itself, and waits for what RELOADING=1 announces, with a clock that it compares: the state of
+/// before does not count.
+#[test]
+fn a_unit_of_type_notify_reload_is_reloaded_when_its_service_is() {
+    let machine = booted!(newer_machine);
+    machine.write(
+        "renews.sh",
+        r#"tell() { /tb/launcher notify "$@"; }
+        trap 'tell RELOADING=1 MONOTONIC_USEC=$(($(cut -d. -f1 /proc/uptime) * 1000000)); sleep 0.7; echo done >>/run/renewed; tell READY=1' HUP
+        tell READY=1
+        while :; do sleep 60 & wait $!; done"#,
+    );
+    let text = unit("--ready notify -- /bin/sh /tb/units/renews.sh", "").replace("Type=notify", "Type=notify-reload");
+    machine.add("renews.service", &text);
+    machine.systemctl("start renews");
+    for times in 1..=3 {
+        machine.systemctl("reload renews");
+        assert_eq!(machine.run("wc -l </run/renewed").trim(), times.to_string(), "systemctl has waited for it");
+        assert_eq!(machine.property("renews", "SubState"), "running");
+    }
+    machine.systemctl("stop renews");
+    assert_eq!(machine.property("renews", "Result"), "success");
+}
+
+/// Services that say nothing of a reload: launcher does, for it has passed the signal on.
+#[test]
+fn a_unit_of_type_notify_reload_is_reloaded_though_its_services_say_nothing() {
+    let machine = booted!(newer_machine);
+    let step = |name: &str| format!(r#"["/tb/child", "on HUP print got HUP {name}", "notify READY=1", "wait"]"#);
+    let service = |name: &str| format!("[service.{name}]\nready = \"notify\"\ncommand = {}\n", step(name));
+    machine.write("silent.toml", &format!("{}{}", service("a"), service("b")));
+    let text = units::file("/tb/units/silent.toml", "").replace("Type=notify", "Type=notify-reload");
+    machine.add("silent.service", &text);
+    machine.systemctl("start silent");
+    machine.systemctl("reload silent");
+    assert_eq!(machine.property("silent", "SubState"), "running");
+    let journal = machine.journal("silent");
+    assert!(journal.contains("got HUP a") && journal.contains("got HUP b"), "{journal}");
+    machine.systemctl("restart silent");
+    machine.systemctl("stop silent");
+    assert_eq!(machine.property("silent", "Result"), "success");
 }
 
 #[test]
