@@ -104,6 +104,14 @@ impl Bundle {
         self.mount(name, to)
     }
 
+    /// The same, where every user may write.
+    pub fn bind_open(self, name: &str, to: &str) -> Bundle {
+        let bundle = self.bind(name, to);
+        let anyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(bundle.folder.path().join(name), anyone).unwrap();
+        bundle
+    }
+
     /// The same with an empty file.
     pub fn bind_file(self, name: &str, to: &str) -> Bundle {
         std::fs::write(self.folder.path().join(name), "").unwrap();

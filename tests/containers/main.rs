@@ -120,17 +120,55 @@ fn the_memory_limit_is_told_from_an_operator_who_kills() {
     assert_eq!(run.ended(GRACE), 137);
 }
 
+/// How a container differs from `docker run`'s own, and flags for launcher.
+type Kind = (&'static str, &'static [&'static str], fn(Bundle) -> Bundle);
+
+const KINDS: [Kind; 4] = [
+    ("root", &[], |bundle| bundle),
+    ("another user", &[], |bundle| bundle.user(1000).capabilities(&[])),
+    ("no new privileges", &[], Bundle::no_new_privileges),
+    ("a service with a user", &["--user", "1000:1000"], |bundle| bundle),
+];
+
+/// Both generations run, and new connections go to the new one.
+#[test]
+fn ports_are_kept_over_a_restart_under_dockers_profile() {
+    let modes = [
+        ("pass", "listen-fds", false),
+        ("adopt", "listen 127.0.0.1:8080", false),
+        ("capture", "listen 127.0.0.1:8080", false),
+        ("share", "listen-shared 127.0.0.1:8080", true),
+    ];
+    for (kind, flags, change) in KINDS {
+        for (mode, listen, canary) in modes {
+            let port = format!("127.0.0.1:8080,{mode}");
+            let run = ["/launcher", "run", "--ready", "notify", "--control", "/run/control", "--port", &port];
+            let words = [&run, flags, &["--", "/child", listen, "notify READY=1", "serve"]].concat();
+            let Some(bundle) = contained(&words) else { return };
+            let mut run = change(bundle.bind_open("run", "/run")).start();
+            run.line("child is ready");
+            assert!(run.ask("127.0.0.1:8080").contains("generation 1"), "{kind} {mode}");
+            let commands: [&[&str]; 3] = [&["restart", "--canary", "50%"], &["promote"], &["restart"]];
+            for words in if canary { &commands[..2] } else { &commands[2..] } {
+                let words = [&["/launcher"], *words, &["--control", "/run/control"]].concat();
+                assert_eq!(run.executes(&words), Ok(()), "{kind} {mode}: {:#?}", run.written());
+            }
+            run.line("generation 1 of child has stopped");
+            let answer = run.ask("127.0.0.1:8080");
+            assert!(answer.contains("generation 2"), "{kind} {mode}: {answer}");
+            let poor = ["falls back", "not-steered", "is stopped before"];
+            let line = run.written().iter().find(|line| poor.iter().any(|poor| line.contains(poor)));
+            assert_eq!(line, None, "{kind} {mode}");
+            run.kill(libc::SIGTERM);
+            assert_eq!(run.ended(GRACE), 0, "{kind} {mode}");
+        }
+    }
+}
+
 /// Docker's profile denies pidfd_getfd(2), and nobody has CAP_SYS_ADMIN or CAP_SYS_PTRACE.
 #[test]
 fn ports_of_unmodified_programs_are_held_under_dockers_profile() {
-    type Change = fn(Bundle) -> Bundle;
-    let kinds: [(&str, &[&str], Change); 4] = [
-        ("root", &[], |bundle| bundle),
-        ("another user", &[], |bundle| bundle.user(1000).capabilities(&[])),
-        ("no new privileges", &[], Bundle::no_new_privileges),
-        ("a service with a user", &["--user", "1000:1000"], |bundle| bundle),
-    ];
-    for (kind, flags, change) in kinds {
+    for (kind, flags, change) in KINDS {
         for port in ["127.0.0.1:8080,adopt", "127.0.0.1:8080,capture", "[::]:8080,adopt"] {
             let (address, _) = port.split_once(',').unwrap();
             let listen = format!("listen {address}");

@@ -122,6 +122,13 @@ impl Running {
         })
     }
 
+    /// Runs another command in the container, as its first process does; what it complains of when it does not succeed.
+    pub fn executes(&mut self, words: &[&str]) -> Result<(), String> {
+        let output = Command::new("runc").arg("exec").arg(&self.id).args(words).output().unwrap();
+        let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(complaint()) }
+    }
+
     /// Kills the service's main process.
     pub fn kill_service(&mut self) {
         let is_service = |pid: &i32| {

@@ -274,6 +274,43 @@ fn a_unit_that_allows_what_adopt_needs_has_it() {
     }
 }
 
+/// What takes no filter of its own works below any of them, over a restart with both generations, too.
+#[test]
+fn passed_and_shared_ports_are_kept_below_a_filter() {
+    let machine = booted!();
+    let users = [("root", ""), ("user", "User=nobody"), ("plain", "NoNewPrivileges=yes")];
+    for (place, mode) in ["pass", "share"].into_iter().enumerate() {
+        for (number, (user, options)) in users.into_iter().enumerate() {
+            // One for each: what the kernel keeps of connections to the last one is in the way of a port that is shared.
+            let port = 8183 + 10 * place + number;
+            let listen =
+                if mode == "pass" { "listen-fds".to_owned() } else { format!("listen-shared 127.0.0.1:{port}") };
+            let name = format!("kept-{mode}-{user}");
+            let control = format!("--control /run/{name}/control");
+            let child = format!("/tb/child \"{listen}\" \"notify READY=1\" serve");
+            let run = format!("--name api --ready notify {control} --port 127.0.0.1:{port},{mode} -- {child}");
+            let options = format!("SystemCallFilter=@system-service\nRuntimeDirectory={name}\n{options}");
+            machine.add(&format!("{name}.service"), &unit(&run, &options));
+            machine.systemctl(&format!("start {name}"));
+            let ask = || machine.run(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3; cat <&3"));
+            assert!(ask().contains("generation 1"), "{name}");
+            if mode == "share" {
+                machine.run(&format!("/tb/launcher restart --canary 50% {control}"));
+                machine.run(&format!("/tb/launcher promote {control}"));
+            } else {
+                machine.run(&format!("/tb/launcher restart {control}"));
+            }
+            machine.run(&format!("until journalctl -u {name} | grep -q 'generation 1 of api has stopped'; do :; done"));
+            assert!(ask().contains("generation 2"), "{name}");
+            machine.systemctl(&format!("stop {name}"));
+            let journal = machine.journal(&name);
+            let poor = ["falls back", "not-steered", "is stopped before", "dumped core"];
+            assert!(!poor.iter().any(|poor| journal.contains(poor)), "{name}: {journal}");
+            assert_eq!(machine.property(&name, "Result"), "success", "{journal}");
+        }
+    }
+}
+
 /// The unit of the project as it is, but for its program.
 #[test]
 fn the_example_unit_works_with_all_its_hardening() {
