@@ -5,6 +5,7 @@ use crate::core::settings::LogLevel;
 
 use super::level;
 use super::members::{self, Member};
+use super::scan::plain_length;
 use super::{Stream, lines};
 
 /// What is the same for all lines of one descriptor of one generation.
@@ -127,44 +128,6 @@ fn begin(time: &str, level: Option<LogLevel>, out: &mut Vec<u8>) {
         out.extend_from_slice(name(level).as_bytes());
         out.push(b'"');
     }
-}
-
-/// Whether a byte may stand in a JSON string as it is.
-const PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        plain[byte] = false;
-        byte += 1;
-    }
-    plain[b'"' as usize] = false;
-    plain[b'\\' as usize] = false;
-    plain[0x7f] = false;
-    plain
-};
-
-/// How many bytes at the beginning may stand in a JSON string as they are: eight at a time are looked at.
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    /// The high bit of each byte that is zero; of others above such a one, too.
-    const fn zeroes(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
-    }
-    let mut length = 0;
-    for eight in bytes.as_chunks::<8>().0 {
-        let word = u64::from_le_bytes(*eight);
-        let quotes = zeroes(word ^ (ONES * b'"' as u64));
-        let backslashes = zeroes(word ^ (ONES * b'\\' as u64));
-        let deletes = zeroes(word ^ (ONES * 0x7f));
-        // Bytes below a space.
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        if quotes | backslashes | deletes | controls != 0 {
-            break;
-        }
-        length += 8;
-    }
-    length + bytes[length..].iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len() - length)
 }
 
 /// Writes text as it stands between the quotes of a JSON string.

@@ -4,6 +4,7 @@
 use crate::core::settings::LogLevel;
 
 use super::members;
+use super::scan::word_length;
 
 /// How much of a line is looked at: levels stand at its beginning.
 const HEAD: usize = 256;
@@ -133,7 +134,35 @@ fn named(word: &[u8]) -> Option<LogLevel> {
     if !(3..=13).contains(&word.len()) || !word[0].is_ascii_alphabetic() {
         return None;
     }
-    NAMES.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+    let number = packed(word)?;
+    PACKED.iter().position(|packed| *packed == number).map(|place| NAMES[place].1)
+}
+
+/// The names as numbers, which are compared at once.
+const PACKED: [u128; NAMES.len()] = {
+    let mut all = [0; NAMES.len()];
+    let mut place = 0;
+    while place < all.len() {
+        all[place] = packed(NAMES[place].0.as_bytes()).expect("names are letters and digits");
+        place += 1;
+    }
+    all
+};
+
+/// Letters, taken as small ones, and digits as a number; `None` for other words, and those that are too long.
+const fn packed(word: &[u8]) -> Option<u128> {
+    if word.len() > 16 {
+        return None;
+    }
+    let (mut number, mut place) = (0, 0);
+    while place < word.len() {
+        if !word[place].is_ascii_alphanumeric() {
+            return None;
+        }
+        number = number << 8 | (word[place] | 0x20) as u128;
+        place += 1;
+    }
+    Some(number)
 }
 
 /// `<N>` at the beginning, as `sd-daemon(3)` and syslog have it: the lowest three bits are the severity.
@@ -187,7 +216,7 @@ fn logfmt(head: &[u8]) -> Option<LogLevel> {
 /// A level in the words that a line begins with. Text may be about errors, so it counts only as the first word, or after
 /// what a header begins with, and in capitals or brackets.
 fn header(head: &[u8]) -> Option<LogLevel> {
-    let mut words = head.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).take(WORDS);
+    let mut words = Words(head).take(WORDS);
     let first = words.next()?;
     if let Some(level) = first_word(first) {
         return Some(level);
@@ -198,16 +227,36 @@ fn header(head: &[u8]) -> Option<LogLevel> {
     in_brackets(first).or_else(|| words.find_map(|word| in_brackets(word).or_else(|| in_capitals(word))))
 }
 
+/// The words of a line: what stands between spaces and the like.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.0.iter().position(|byte| *byte > b' ')?;
+        let rest = &self.0[start..];
+        let (word, rest) = rest.split_at(word_length(rest));
+        self.0 = rest;
+        Some(word)
+    }
+}
+
+/// The letters and digits that a word begins with, and what follows: of one that is too long to be a level, some of both.
+fn name_and_rest(word: &[u8]) -> (&[u8], &[u8]) {
+    let length = word.iter().take(16).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    word.split_at(length)
+}
+
 /// `INFO`, `[info]`, `info:`, `WARNING:root:text`, `error[E0308]:`.
 fn first_word(word: &[u8]) -> Option<LogLevel> {
-    let length = word.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    let (name, rest) = word.split_at(length);
+    let (name, rest) = name_and_rest(word);
     let marked = matches!(rest.first(), Some(b':' | b'[' | b'|' | b']'));
-    match named(name) {
-        Some(level) if marked => Some(level),
-        Some(level) if is_capital(name) && !is_common(name) && rest.iter().all(u8::is_ascii_punctuation) => Some(level),
-        _ => in_brackets(word),
+    let alone = || is_capital(name) && !is_common(name) && rest.iter().all(u8::is_ascii_punctuation);
+    if let Some(level) = named(name).filter(|_| marked || alone()) {
+        return Some(level);
     }
+    in_brackets(word)
 }
 
 /// What a header begins with: a date or a time, a bracket, the letter of Ruby's logger, a day or a month.
@@ -220,7 +269,8 @@ fn begins_header(word: &[u8]) -> bool {
         [b'[' | b'(', ..] => true,
         [b'D' | b'I' | b'W' | b'E' | b'F' | b'A', b','] => true,
         [first, ..] if first.is_ascii_digit() => true,
-        _ => word.get(..3).is_some_and(|word| DAYS_AND_MONTHS.iter().any(|name| name.as_bytes() == word)),
+        [b'A'..=b'W', _, _, ..] => DAYS_AND_MONTHS.iter().any(|name| name.as_bytes() == &word[..3]),
+        _ => false,
     }
 }
 
@@ -249,8 +299,7 @@ fn in_capitals(word: &[u8]) -> Option<LogLevel> {
     if start > 1 {
         return None;
     }
-    let length = word[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    let (name, rest) = word[start..].split_at(length);
+    let (name, rest) = name_and_rest(&word[start..]);
     let ends = rest.first().is_none_or(|byte| matches!(byte, b':' | b']' | b')' | b'|' | b'-' | b',' | b'>'));
     if ends && is_capital(name) { named(name).filter(|_| !is_common(name)) } else { None }
 }

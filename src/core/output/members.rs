@@ -1,6 +1,8 @@
 //! JSON objects that children write: whether a line is one, and what its members are. Nothing is allocated, and one walk
 //! does both.
 
+use super::scan::plain_length;
+
 /// Deeper nesting is taken for text: a bit is remembered for each level.
 const DEEPEST: u32 = 64;
 
@@ -123,6 +125,7 @@ fn string(bytes: &[u8], at: usize) -> Option<usize> {
     }
     let mut at = at + 1;
     loop {
+        at += plain_length(&bytes[at..]);
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
             b'\\' => match bytes.get(at + 1)? {

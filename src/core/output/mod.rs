@@ -10,6 +10,7 @@ pub mod level;
 mod members;
 mod returns;
 pub mod rotate;
+mod scan;
 mod text;
 
 pub use backlog::{Backlog, Piece};
