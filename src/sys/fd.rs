@@ -26,6 +26,13 @@ pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(bytes).unwrap_or(0)) }
 }
 
+/// How many bytes a pipe takes before its writer waits (`F_GETPIPE_SZ`, `fcntl(2)`); 0 for what is no pipe.
+pub fn capacity(pipe: BorrowedFd<'_>) -> usize {
+    // SAFETY: asks for a number; no memory is involved.
+    let capacity = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    usize::try_from(capacity).unwrap_or(0)
+}
+
 /// Whether the other side of a descriptor has gone, or it is in error (`POLLHUP`, `POLLERR`): what was stored for later
 /// is of no use then. Files that cannot be polled never are.
 pub fn has_ended(fd: BorrowedFd<'_>) -> bool {
@@ -99,6 +106,13 @@ mod tests {
         let copy = a.try_clone().unwrap();
         assert!(is_same(a.as_fd(), copy.as_fd()));
         assert!(!is_same(a.as_fd(), b.as_fd()));
+    }
+
+    #[test]
+    fn pipes_alone_have_a_capacity() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        assert!(capacity(reader.as_fd()) >= 4096);
+        assert_eq!(capacity(std::fs::File::open("/dev/null").unwrap().as_fd()), 0);
     }
 
     #[test]

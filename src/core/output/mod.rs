@@ -8,6 +8,7 @@ mod json;
 mod kept;
 pub mod level;
 mod members;
+mod pace;
 mod returns;
 pub mod rotate;
 mod scan;
@@ -18,6 +19,7 @@ pub use cut::{Cutter, LONGEST_LINE};
 pub use journal::Entry;
 pub use json::Head;
 pub use kept::{Batch, Kept, Line, Lines, MOST_KEPT};
+pub use pace::Pace;
 pub use returns::Returns;
 pub use text::Prefix;
 

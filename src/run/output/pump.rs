@@ -13,6 +13,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::core::output::LONGEST_LINE;
+use crate::sys::clock;
 
 use super::source::{Buffers, Source};
 
@@ -110,6 +111,8 @@ impl Pump {
         // The lines without an end that are to be shown, and since when nothing more has come.
         let mut waiting: BTreeMap<u64, Instant> = BTreeMap::new();
         let mut events = [EpollEvent::empty(); ROUND];
+        // The only one of the last round.
+        let mut only = None;
         loop {
             let closing = self.closing.load(Ordering::Acquire);
             let timeout = if closing { EpollTimeout::ZERO } else { patience(&waiting, &buffers) };
@@ -119,28 +122,48 @@ impl Pump {
                 Err(_) => return,
             };
             let numbers = events[..count].iter().map(EpollEvent::data).filter(|number| *number != CLOSING);
-            let mut any = false;
+            let former = only.take();
+            let mut wait = Duration::ZERO;
             for number in numbers {
-                any = true;
-                self.serve(epoll, number, &mut buffers, &mut waiting);
+                // Of several, or of them in turn, the order is kept as far as it can be seen.
+                let alone = count == 1 && former == Some(number);
+                wait = self.serve(epoll, number, alone, &mut buffers, &mut waiting);
+                only = Some(number);
             }
             self.show_partial(&mut buffers, &mut waiting);
             buffers.flush();
-            if closing && !any {
+            if closing && only.is_none() {
                 self.end_all(&mut buffers);
                 return;
             }
             if count == 0 && waiting.is_empty() {
                 buffers.give_back();
             }
+            if !closing && !wait.is_zero() {
+                std::thread::sleep(wait);
+            }
         }
     }
 
-    /// Reads what there is of one source. It is out of the table meanwhile: others may be added.
-    fn serve(&self, epoll: &Epoll, number: u64, buffers: &mut Buffers, waiting: &mut BTreeMap<u64, Instant>) {
-        let Some(mut source) = self.state().sources.remove(&number) else { return };
+    /// Reads what there is of one source. It is out of the table meanwhile: others may be added. How long to wait before
+    /// reading on, when it has something `alone` again.
+    fn serve(
+        &self,
+        epoll: &Epoll,
+        number: u64,
+        alone: bool,
+        buffers: &mut Buffers,
+        waiting: &mut BTreeMap<u64, Instant>,
+    ) -> Duration {
+        let Some(mut source) = self.state().sources.remove(&number) else { return Duration::ZERO };
         waiting.remove(&number);
-        if source.carry(buffers) {
+        let (came, mut wait) = (clock::now(), Duration::ZERO);
+        if let Some(length) = source.carry(buffers) {
+            if alone {
+                wait = source.pace.read(came, clock::now(), length);
+            } else {
+                source.pace.go_on();
+            }
             if source.shows_partial() {
                 waiting.insert(number, Instant::now());
             }
@@ -148,6 +171,7 @@ impl Pump {
         } else {
             let _ = epoll.delete(source.fd());
         }
+        wait
     }
 
     fn show_partial(&self, buffers: &mut Buffers, waiting: &mut BTreeMap<u64, Instant>) {

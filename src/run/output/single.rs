@@ -15,7 +15,8 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{FileStat, SFlag};
 
-use crate::core::output::{Batch, Cutter, LONGEST_LINE, Stream};
+use crate::core::output::{Batch, Cutter, LONGEST_LINE, Pace, Stream};
+use crate::sys::clock;
 
 use crate::run::log;
 
@@ -136,6 +137,7 @@ pub fn pipe_for(owner: Option<(u32, u32)>) -> io::Result<(OwnedFd, OwnedFd)> {
 fn relay(mut from: File, stream: Stream, memory: &Memory) {
     let target = Target::from(stream);
     let mut cutter = Cutter::default();
+    let mut pace = Pace::new(crate::sys::fd::capacity(from.as_fd()));
     let mut buffer = vec![0; 2 * LONGEST_LINE];
     loop {
         let length = match from.read(&mut buffer[LONGEST_LINE..]) {
@@ -144,6 +146,7 @@ fn relay(mut from: File, stream: Stream, memory: &Memory) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
+        let came = clock::now();
         let mut held = memory.hold();
         let batch = Batch { time: log::now(), generation: held.generation, stream };
         let lines = cutter.cut(&mut buffer, length);
@@ -157,6 +160,10 @@ fn relay(mut from: File, stream: Stream, memory: &Memory) {
         // Cutting has put something before these bytes and left them as they were.
         if target.write_all(&buffer[LONGEST_LINE..LONGEST_LINE + length]).is_err() {
             return;
+        }
+        let wait = pace.read(came, clock::now(), length);
+        if !wait.is_zero() {
+            std::thread::sleep(wait);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use tracing::debug;
 
-use crate::core::output::{self, Batch, Cutter, Entry, Head, LONGEST_LINE, Prefix, Returns, Stream, filter};
+use crate::core::output::{self, Batch, Cutter, Entry, Head, LONGEST_LINE, Pace, Prefix, Returns, Stream, filter};
 use crate::core::settings::{FileLogFormat, LogLevel, LogSettings, OnSlow};
 use crate::core::units::utc_text;
 use crate::run::log;
@@ -121,6 +121,8 @@ pub struct Source {
     head: Head,
     entry: Option<Entry>,
     cutter: Cutter,
+    /// When reading on is worth its while.
+    pub pace: Pace,
     /// The level of the last line that was passed on, and of the last one at all.
     level: Option<LogLevel>,
     level_of_all: Option<LogLevel>,
@@ -136,6 +138,7 @@ impl Source {
         let journal = matches!(plan.forms[stream as usize], Form::Journal);
         let entry = journal.then(|| Entry::new(&plan.service, generation, stream));
         let cutter = Cutter::default();
+        let pace = Pace::new(crate::sys::fd::capacity(from.as_fd()));
         let (level, level_of_all, level_in_file) = (None, None, None);
         Source {
             number: 0,
@@ -148,6 +151,7 @@ impl Source {
             head,
             entry,
             cutter,
+            pace,
             level,
             level_of_all,
             level_in_file,
@@ -170,18 +174,18 @@ impl Source {
         self.from.as_fd()
     }
 
-    /// Carries over what is there, a bufferful at most; `false` when there will be no more.
-    pub fn carry(&mut self, buffers: &mut Buffers) -> bool {
+    /// Carries over what is there, a bufferful at most: how much that was; `None` when there will be no more.
+    pub fn carry(&mut self, buffers: &mut Buffers) -> Option<usize> {
         if buffers.read.is_empty() {
             buffers.read = vec![0; LONGEST_LINE + READ];
         }
         let mut read = std::mem::take(&mut buffers.read);
-        let goes_on = self.carry_through(&mut read, buffers);
+        let carried = self.carry_through(&mut read, buffers);
         buffers.read = read;
-        goes_on
+        carried
     }
 
-    fn carry_through(&mut self, read: &mut [u8], buffers: &mut Buffers) -> bool {
+    fn carry_through(&mut self, read: &mut [u8], buffers: &mut Buffers) -> Option<usize> {
         let plan = self.plan.clone();
         // Held before reading, so that whoever sees an empty pipe and opens it finds all in it.
         let mut held = plan.memory.hold();
@@ -191,12 +195,12 @@ impl Source {
             Ok(0) | Err(Errno::EIO) => {
                 drop(held);
                 self.end(buffers);
-                return false;
+                return None;
             }
             Ok(length) => length,
             Err(errno) => {
                 let kind = io::Error::from(errno).kind();
-                return matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
+                return matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock).then_some(0);
             }
         };
         if let Some(terminal) = &self.terminal {
@@ -215,7 +219,7 @@ impl Source {
             plan.memory.tell();
             self.give_out(lines, time, buffers);
         }
-        true
+        Some(length)
     }
 
     /// Writes whole lines to all places where they go.
