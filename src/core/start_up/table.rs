@@ -132,7 +132,11 @@ fn readiness(service: &Service) -> String {
         Ready::Listen => format!("waits for {}", own_ports(settings)),
         Ready::Tcp(address) => format!("waits for a connection to {address}"),
         Ready::Exited => "waits for its end".to_owned(),
-        _ => "waits to be ready".to_owned(),
+        Ready::Started => "waits for its start".to_owned(),
+        Ready::Fd(fd) => format!("waits for a line on its descriptor {fd}"),
+        Ready::Log(pattern) => format!("waits for a line that matches {pattern:?}"),
+        Ready::Http(probe) => format!("waits for an answer of {}", probe.url),
+        Ready::Exec(probe) => format!("waits for {:?} to end with code 0", probe.command.join(" ")),
     };
     match service.status() {
         Some(status) => format!("{awaited}; it says: {status}"),

@@ -7,7 +7,7 @@ use crate::core::fleet::{Fleet, FleetEvent};
 use crate::core::report::text::{Style, width};
 use crate::core::requirement::Target;
 use crate::core::service::{Action, Event, Generation};
-use crate::core::settings::{After, Ready, RequirementSettings, Settings};
+use crate::core::settings::{After, ExecProbe, HttpProbe, Ready, RequirementSettings, Settings};
 
 /// A fleet whose start is watched.
 struct Bench {
@@ -143,6 +143,24 @@ fn each_service_says_what_it_waits_for_right_now() {
     bench.to(3_000, 0, Event::Notified(Generation(1), sender, Box::new(message)));
     let line = &bench.lines(120, 9)[0];
     assert!(line.contains("it says: warming") && !line.contains('\x1b'), "{line}");
+}
+
+#[test]
+fn each_way_of_being_ready_is_told() {
+    let told = |ready| {
+        let mut settings = notifying(&[("api", &[])]);
+        settings.services[0].ready = ready;
+        let mut bench = Bench::new(&settings);
+        bench.spawn(0, 0);
+        bench.start.sentences(bench.now, &bench.fleet).remove(0).1
+    };
+    let (url, command) = ("http://127.0.0.1:8080/readyz", vec!["pg_isready".to_owned(), "-q".to_owned()]);
+    assert_eq!(told(Ready::Http(Box::new(HttpProbe::new(url.to_owned())))), format!("waits for an answer of {url}"));
+    assert_eq!(told(Ready::Log("^up".to_owned())), "waits for a line that matches \"^up\"");
+    assert_eq!(told(Ready::Exec(Box::new(ExecProbe::new(command)))), "waits for \"pg_isready -q\" to end with code 0");
+    assert_eq!(told(Ready::Fd(3)), "waits for a line on its descriptor 3");
+    assert_eq!(told(Ready::Tcp("127.0.0.1:8080".parse().unwrap())), "waits for a connection to 127.0.0.1:8080");
+    assert_eq!(told(Ready::Exited), "waits for its end");
 }
 
 #[test]
