@@ -39,6 +39,38 @@ pub fn forget_program() {
     }
 }
 
+/// So much below a frame is in use by a system call that it makes, and by what the compiler puts there, in bytes.
+const CALL: usize = 512;
+
+/// So deep the stack of a process is let go of: what lies below it at least is free of other mappings (`mmap_base` of the
+/// kernel keeps 128 MiB free).
+const DEPTH: usize = 1 << 20;
+
+/// Lets go of the pages of the stack below the frame of the caller, which has called deeper before, for a process that is
+/// going to wait for long. Of a main thread alone: below the stack of another one anything may lie. It neither allocates nor
+/// locks.
+#[inline(never)]
+pub fn forget_stack() {
+    // SAFETY: no memory is involved.
+    if unsafe { libc::syscall(libc::SYS_gettid) != libc::syscall(libc::SYS_getpid) } {
+        return;
+    }
+    let here = 0_u8;
+    let end = ((&raw const here).addr() - CALL) / SMALLEST_PAGE * SMALLEST_PAGE;
+    // SAFETY: nothing that is called from here on reaches so far down, and what was there before has returned. Where nothing
+    // is mapped that is an error, after the rest was done.
+    unsafe { libc::madvise((end - DEPTH) as *mut libc::c_void, DEPTH, libc::MADV_DONTNEED) };
+}
+
+/// The smallest page that there is.
+const SMALLEST_PAGE: usize = 4096;
+
+/// Gives back what was freed (`malloc_trim(3)`).
+pub fn trim_heap() {
+    // SAFETY: malloc's own business.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// The launcher's own cgroup, of version 2 or 1 of the memory controller: it does not move to another one.
 struct Own {
     folder: PathBuf,

@@ -70,6 +70,19 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// When nothing has happened for so long, the launcher makes itself small: most likely nothing will for much longer.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// So long it is left as large as it is by what comes often: a word of a service each second, or a question.
+const OFTEN: Duration = Duration::from_secs(10);
+
+/// When the launcher makes itself small, after something happened that is rare or is not.
+fn small_at(before: Option<Instant>, is_rare: bool) -> Instant {
+    let soon = Instant::now() + QUIET;
+    match before {
+        _ if is_rare => soon,
+        Some(at) => at.max(soon),
+        None => soon + OFTEN,
+    }
+}
+
 /// A transition of a generation, with how long that ran then and whether it had been ready.
 type Line = (ServiceId, Generation, Transition, Option<Duration>, bool);
 
@@ -203,10 +216,7 @@ impl Supervisor {
             };
             match happening {
                 Some(happening) => {
-                    // Not after every word of a service that says something each second.
-                    if quiet.is_some() || happening.is_rare() {
-                        quiet = Some(Instant::now() + QUIET);
-                    }
+                    quiet = Some(small_at(quiet, happening.is_rare()));
                     self.handle(happening);
                 }
                 None => return code::INTERNAL,
@@ -224,7 +234,9 @@ impl Supervisor {
     /// Nothing has happened for a while: what did not need to be done at once is done now.
     fn settle(&self) {
         keeper::await_ended();
+        memory::trim_heap();
         memory::forget_program();
+        memory::forget_stack();
     }
 
     fn show_start(&mut self) {

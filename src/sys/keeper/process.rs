@@ -152,7 +152,6 @@ impl Keeper {
             raw::poll(&mut fds, if self.signals >= 0 { patience } else { BLIND_MS });
             if patience > 0 && fds.iter().all(|fd| fd.revents == 0) {
                 self.be_small();
-                memory::forget_program();
                 patience = -1;
             }
             let [control, signals, launcher, followed] = fds.map(|fd| fd.revents);
@@ -171,10 +170,14 @@ impl Keeper {
 
     /// Lets go of what is the launcher's; with a cgroup its path lies on the heap.
     fn be_small(&self) {
-        if self.cgroup.is_none() {
+        let is_main = self.cgroup.is_none() && {
             // SAFETY: this process has one thread and never allocates. `self` lies in the frame of `run`, which never
             // returns, and what that has from the launcher is not used any more: the path of a cgroup would be.
-            unsafe { small::forget(ptr::from_ref(self).cast()) };
+            unsafe { small::forget(ptr::from_ref(self).cast()) }
+        };
+        memory::forget_program();
+        if is_main {
+            memory::forget_stack();
         }
     }
 

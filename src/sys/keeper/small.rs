@@ -2,8 +2,8 @@
 //!
 //! A fork shares all pages with the launcher until one of the two writes to them. The launcher does, so that each keeper
 //! is left alone with the pages as they were when it was forked: 130 KB of each, which is most of what a hundred services
-//! take. A keeper never allocates and never returns, so the heap, other threads' stacks, and its own stack above and
-//! below the frames that it is in are of no use to it.
+//! take. A keeper never allocates and never returns, so the heap, other threads' stacks, its own stack above and
+//! below the frames that it is in, and what variables were set to are of no use to it.
 
 use std::ops::Range;
 use std::ptr;
@@ -23,31 +23,47 @@ unsafe extern "C" {
     /// Where the program's own variables end in memory: both ld and lld define it.
     #[link_name = "_end"]
     static PROGRAM_END: u8;
+    /// Where those begin that are not zero at first, and where they end: both linkers and libc's own start define them.
+    #[link_name = "__data_start"]
+    static DATA_START: u8;
+    #[link_name = "__bss_start"]
+    static DATA_END: u8;
 }
 
+/// Where a program begins at most that is not moved when it is loaded: its variables are in its file as they are to be.
+const UNMOVED: usize = 1 << 32;
+
 /// Lets go of what is not used. `outermost` lies in the outermost frame that is still in use; it and what is within a
-/// kilobyte above it is kept. Nothing changes where /proc cannot be read.
+/// kilobyte above it is kept. Nothing changes where /proc cannot be read. Whether this is the stack of a main thread, below
+/// which nothing else lies.
 ///
 /// # Safety
 /// In a fork with this one thread, which uses no memory from the heap any more and never returns from the frame of
 /// `outermost`.
-pub(super) unsafe fn forget(outermost: *const u8) {
+pub(super) unsafe fn forget(outermost: *const u8) -> bool {
     let innermost = 0_u8;
     let used = (&raw const innermost).addr().saturating_sub(FRAMES)..outermost.addr() + 1024;
     // SAFETY: only addresses are asked for.
     let (errno, thread) = unsafe { (libc::__errno_location().addr(), libc::pthread_self() as usize) };
     let thread = errno.min(thread)..errno.max(thread) + THREAD;
     let arguments = arguments_start();
-    let Some(fd) = raw::open(&PathBuffer::process(raw::own_pid()).text(b"/maps")) else { return };
+    let Some(fd) = raw::open(&PathBuffer::process(raw::own_pid()).text(b"/maps")) else { return false };
     let mut lines = Lines { fd, buffer: [0; 512], filled: 0, taken: 0 };
+    let (mut is_main, mut data, mut former) = (false, (&raw const DATA_START).addr(), None);
     while let Some(mapping) = lines.next_mapping() {
         let Range { start, end } = mapping.place.clone();
+        // What was relocated when the program was loaded lies in pages of its own, which are not written to any more.
+        if mapping.writable && start == data / PAGE * PAGE && former == Some((start, false)) {
+            data = start;
+        }
+        former = Some((end, mapping.writable));
         if !mapping.writable || mapping.is_file || start < (&raw const PROGRAM_END).addr() {
             continue;
         }
         let ours = mapping.place.contains(&used.start) || mapping.place.contains(&used.end);
         match mapping.kind {
             Kind::Stack if ours => {
+                is_main = true;
                 // SAFETY: as this function asks: below and above the frames in use nothing is.
                 unsafe {
                     drop_pages(start..used.start);
@@ -70,6 +86,19 @@ pub(super) unsafe fn forget(outermost: *const u8) {
         }
     }
     raw::close(fd);
+    forget_variables(data);
+    is_main
+}
+
+/// Variables are again as the program began with them: those of malloc and of the launcher's threads, which it writes to all
+/// the time. Those that were zero stay as they are now: libc copies memory by some of them.
+fn forget_variables(start: usize) {
+    let end = (&raw const DATA_END).addr();
+    if cfg!(target_feature = "crt-static") && end < UNMOVED {
+        // SAFETY: this process makes system calls and copies memory, for which the values are right that the file has; a
+        // page that holds other variables, too, is not dropped.
+        unsafe { drop_pages(start..end) };
+    }
 }
 
 /// Drops the whole pages in a range; they read as zeroes from then on.
