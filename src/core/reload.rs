@@ -283,6 +283,7 @@ fn launcher(old: &LauncherSettings, new: &LauncherSettings) -> (Vec<String>, Vec
         report_dir,
         log_format,
         log_level,
+        log_times,
         http,
         control,
         folder: _,
@@ -294,6 +295,7 @@ fn launcher(old: &LauncherSettings, new: &LauncherSettings) -> (Vec<String>, Vec
         ("report_dir", *report_dir != new.report_dir),
         ("log_format", *log_format != new.log_format),
         ("log_level", *log_level != new.log_level),
+        ("log_times", *log_times != new.log_times),
         ("http", *http != new.http),
         ("control", *control != new.control),
     ];

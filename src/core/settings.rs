@@ -62,6 +62,8 @@ pub struct LauncherSettings {
     pub log_format: LogFormat,
     /// From which level on it writes them.
     pub log_level: LogLevel,
+    /// Whether lines for a person begin with the time of day.
+    pub log_times: bool,
     /// Where it answers HTTP; nowhere when absent. Port 0 stands for `auto`: a free one.
     pub http: Option<SocketAddr>,
     /// Where its control socket is.

@@ -18,15 +18,16 @@ use crate::core::report::text::Style;
 use crate::core::settings::{LogFormat, LogLevel};
 use crate::core::units::utc_text;
 use crate::run::{output, screen};
-use crate::sys::terminal;
+use crate::sys::{clock, terminal};
 
 pub use crate::run::screen::{clear as clear_progress, progress};
 
-/// The launcher's own lines are written to stderr, from `level` on.
+/// The launcher's own lines are written to stderr, from `level` on; text with the time of day before each line if `times`
+/// says so.
 ///
 /// # Errors
 /// None: a second call changes nothing.
-pub fn start(format: LogFormat, level: LogLevel) {
+pub fn start(format: LogFormat, level: LogLevel, times: bool) {
     let text = match format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Text => true,
@@ -40,7 +41,7 @@ pub fn start(format: LogFormat, level: LogLevel) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let _ = tracing::subscriber::set_global_default(Lines { text, colour: text && colour_wanted(), level });
+    let _ = tracing::subscriber::set_global_default(Lines { text, colour: text && colour_wanted(), times, level });
 }
 
 /// Whether stderr is a terminal whose user has not said `NO_COLOR` (<https://no-color.org>).
@@ -106,6 +107,7 @@ pub fn is_text() -> bool {
 struct Lines {
     text: bool,
     colour: bool,
+    times: bool,
     level: Level,
 }
 
@@ -144,13 +146,18 @@ impl Lines {
         if let Some(block) = &text.block {
             return format!("{}\n", block.trim_end_matches('\n'));
         }
+        let time = match (self.times, self.colour) {
+            (true, true) => format!("\x1b[2m{}\x1b[0m ", clock::time_of_day(now())),
+            (true, false) => format!("{} ", clock::time_of_day(now())),
+            _ => String::new(),
+        };
         let (start, end) = match (self.colour, *event.metadata().level()) {
             (true, Level::ERROR) => ("\x1b[31m", "\x1b[0m"),
             (true, Level::WARN) => ("\x1b[33m", "\x1b[0m"),
             (true, Level::DEBUG | Level::TRACE) => ("\x1b[2m", "\x1b[0m"),
             _ => ("", ""),
         };
-        format!("{start}launcher: {}{end}\n", text.message)
+        format!("{time}{start}launcher: {}{end}\n", text.message)
     }
 }
 

@@ -12,6 +12,17 @@ pub fn now() -> Moment {
     Moment::from_start(Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32))
 }
 
+/// The time of day where this machine is, `12:33:00.123`, of a time since 1970, UTC (`localtime_r(3)`, which goes by `TZ`
+/// and /etc/localtime).
+pub fn time_of_day(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs() as libc::time_t;
+    // SAFETY: all of it is numbers, and a pointer that may be null.
+    let mut time: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both live through the call.
+    unsafe { libc::localtime_r(&seconds, &mut time) };
+    format!("{:02}:{:02}:{:02}.{:03}", time.tm_hour, time.tm_min, time.tm_sec, since_1970.subsec_millis())
+}
+
 /// Random bytes (`getrandom(2)`), without waiting for the kernel's pool: for names and jitter, not for secrets.
 pub fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
@@ -40,5 +51,12 @@ mod tests {
         let before = now();
         assert!(now() >= before);
         assert_ne!(random(), random());
+    }
+
+    #[test]
+    fn the_time_of_day_has_the_usual_form() {
+        // Zones differ by whole minutes from UTC since long before.
+        let text = time_of_day(Duration::new(1_795_869_180, 123_456_789));
+        assert_eq!((text.len(), &text[2..3], &text[5..]), (12, ":", ":00.123"));
     }
 }

@@ -275,3 +275,27 @@ ready = "started"
     run.ends_with(0);
     run.leaves_nothing();
 }
+
+/// Whether something begins as `12:33:00.123 ` does.
+fn begins_with_a_time(line: &str) -> bool {
+    let form = "00:00:00.000 ";
+    line.len() > form.len()
+        && line.chars().zip(form.chars()).all(|(is, form)| if form == '0' { is.is_ascii_digit() } else { is == form })
+}
+
+#[test]
+fn times_of_day_stand_before_lines_of_services_and_of_the_launcher() {
+    let mut run = launcher().file(
+        r#"log_format = "text"
+        log_times = true
+        [service.a]
+        command = ["CHILD", "print up"]
+        ready = "exited"
+        "#,
+    );
+    let line = run.out("a | up");
+    assert!(begins_with_a_time(&line) && line.ends_with(" a | up"), "{line:?}");
+    let line = run.err("launcher: a is starting");
+    assert!(begins_with_a_time(&line), "{line:?}");
+    run.ends_with(0);
+}

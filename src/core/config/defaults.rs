@@ -27,6 +27,7 @@ impl LauncherSettings {
             report_dir: None,
             log_format: LogFormat::Auto,
             log_level: LogLevel::Info,
+            log_times: false,
             http: None,
             control: ControlPlace::Usual,
             folder: None,

@@ -12,6 +12,7 @@ pub const LAUNCHER: &[&str] = &[
     "report_dir",
     "log_format",
     "log_level",
+    "log_times",
     "http",
     "control",
 ];

@@ -60,6 +60,7 @@ pub(super) fn launcher(walk: &mut Walk, folder: &Path, value: &Value<'_>, settin
     settings.report_dir = walk.parsed(&table, "report_dir", value::not_empty).map(|dir| from_folder(folder, &dir));
     fill(&mut settings.log_format, walk.parsed(&table, "log_format", value::log_format));
     fill(&mut settings.log_level, walk.parsed(&table, "log_level", value::log_level));
+    fill(&mut settings.log_times, walk.boolean(&table, "log_times"));
     settings.http = walk.parsed(&table, "http", listen::http_address);
     fill(
         &mut settings.control,

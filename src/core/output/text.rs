@@ -26,6 +26,15 @@ impl Prefix {
         Prefix { text: text.into_bytes(), colour: place.is_some() }
     }
 
+    /// The same after the time of day (`12:33:00.123`), which does not stand out.
+    pub fn at(&self, time: &str) -> Prefix {
+        let text = match self.colour {
+            true => format!("\x1b[0;2m{time}\x1b[0m "),
+            false => format!("{time} "),
+        };
+        Prefix { text: [text.as_bytes(), &self.text].concat(), colour: self.colour }
+    }
+
     /// The prefix itself.
     pub fn bytes(&self) -> &[u8] {
         &self.text
@@ -94,6 +103,15 @@ mod tests {
         let mut out = Vec::new();
         prefix.lay_out(b"rest\nnext\n", true, &mut out);
         assert_eq!(out, b"rest\ndb | next\n");
+    }
+
+    #[test]
+    fn a_time_stands_before_the_name() {
+        let mut out = Vec::new();
+        Prefix::new("db", 0, None).at("12:33:00.123").lay_out(b"up\n", false, &mut out);
+        assert_eq!(out, b"12:33:00.123 db | up\n");
+        let coloured = Prefix::new("db", 0, Some(0)).at("12:33:00.123");
+        assert_eq!(coloured.bytes(), b"\x1b[0;2m12:33:00.123\x1b[0m \x1b[0;36mdb |\x1b[0m ");
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub fn run(settings: Settings, args: &RunArgs, signals: Signals) -> i32 {
 
 /// Makes everything ready to run what the settings say, and hands it to `act`, which gives the exit code.
 pub fn supervise(settings: Settings, signals: Signals, act: impl AsyncFnOnce(Supervisor) -> i32) -> i32 {
-    log::start(settings.launcher.log_format, settings.launcher.log_level);
+    let launcher = &settings.launcher;
+    log::start(launcher.log_format, launcher.log_level, launcher.log_times);
     memory::share_one_heap();
     keeper::become_subreaper();
     make_room(settings.services.len());

@@ -24,7 +24,7 @@ pub fn wait(args: &WaitArgs) -> i32 {
             return code::USAGE;
         }
     };
-    log::start(LogFormat::Text, LogLevel::Info);
+    log::start(LogFormat::Text, LogLevel::Info, false);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,
         Err(problem) => {

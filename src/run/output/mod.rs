@@ -81,6 +81,8 @@ enum Ways {
 /// The output of all services. Dropping it without [`Outputs::finish`] leaves what is under way behind.
 pub struct Outputs {
     format: LogFormat,
+    /// Whether text begins with the time of day.
+    timed: bool,
     /// The length of the longest name.
     width: usize,
     /// How many services there are so far.
@@ -95,9 +97,9 @@ impl Outputs {
     /// For services of these settings.
     pub fn new(settings: &Settings) -> Outputs {
         let width = settings.services.iter().map(|service| service.name.len()).max().unwrap_or(0);
-        let format = settings.launcher.log_format;
+        let (format, timed) = (settings.launcher.log_format, settings.launcher.log_times);
         let (pump, unwaiting) = (Arc::default(), Arc::default());
-        Outputs { format, width, count: 0, pump, unwaiting, relays: Vec::new() }
+        Outputs { format, timed, width, count: 0, pump, unwaiting, relays: Vec::new() }
     }
 
     /// The output of the one service of single-command mode, whose pipes belong to this user and group. `read` tells that
@@ -152,17 +154,17 @@ impl Outputs {
     }
 
     fn form(&self, service: &str, place: usize, target: Target) -> Form {
-        let terminal = target.is_terminal();
+        let (terminal, timed) = (target.is_terminal(), self.timed);
         match self.format {
             LogFormat::Json => Form::Json,
             LogFormat::Auto if !terminal && journal::reads(target.status().as_ref()) => Form::Journal,
             LogFormat::Auto if !terminal => Form::Json,
             // Aligned for eyes; for a program the name is followed by the bar.
-            _ if !terminal => Form::Text { prefix: Prefix::new(service, 0, None), tinted: false },
+            _ if !terminal => Form::Text { prefix: Prefix::new(service, 0, None), tinted: false, timed },
             _ if crate::run::log::no_colour() => {
-                Form::Text { prefix: Prefix::new(service, self.width, None), tinted: false }
+                Form::Text { prefix: Prefix::new(service, self.width, None), tinted: false, timed }
             }
-            _ => Form::Text { prefix: Prefix::new(service, self.width, Some(place)), tinted: true },
+            _ => Form::Text { prefix: Prefix::new(service, self.width, Some(place)), tinted: true, timed },
         }
     }
 

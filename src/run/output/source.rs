@@ -1,5 +1,6 @@
 //! One pipe, or the terminal, of one generation: what is read from it and where that goes.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use crate::core::output::{self, Batch, Cutter, Entry, Head, LONGEST_LINE, Pace, 
 use crate::core::settings::{FileLogFormat, LogLevel, LogSettings, OnSlow};
 use crate::core::units::utc_text;
 use crate::run::log;
+use crate::sys::clock;
 
 use super::file::LogFile;
 use super::memory::Memory;
@@ -47,6 +49,8 @@ pub enum Form {
         prefix: Prefix,
         /// Whether lines have the colours of their levels.
         tinted: bool,
+        /// Whether the time of day stands before them.
+        timed: bool,
     },
     /// For a machine: one object each.
     Json,
@@ -105,6 +109,11 @@ impl Buffers {
     pub fn give_back(&mut self) {
         (self.read, self.out, self.aside) = (Vec::new(), Vec::new(), Vec::new());
     }
+}
+
+/// What stands before lines that came at this time.
+fn prefix_at(prefix: &Prefix, timed: bool, time: Duration) -> Cow<'_, Prefix> {
+    if timed { Cow::Owned(prefix.at(&clock::time_of_day(time))) } else { Cow::Borrowed(prefix) }
 }
 
 /// One pipe of one generation, or its terminal.
@@ -230,13 +239,13 @@ impl Source {
         if !plan.log.forward || is_hidden(plan.number) {
             self.shown = 0;
         } else if plan.log.level == LogLevel::Trace {
-            self.pass(lines, &text, buffers);
+            self.pass(lines, time, &text, buffers);
         } else {
             let mut passed = std::mem::take(&mut buffers.aside);
             passed.clear();
             filter::filter(lines, plan.log.level, &mut self.level_of_all, &mut passed);
             if !passed.is_empty() {
-                self.pass(&passed, &text, buffers);
+                self.pass(&passed, time, &text, buffers);
             }
             buffers.aside = passed;
         }
@@ -273,12 +282,13 @@ impl Source {
         }
     }
 
-    /// Lays out whole lines.
-    fn pass(&mut self, lines: &[u8], time: &str, buffers: &mut Buffers) {
+    /// Lays out whole lines. `text` says when they came as JSON has it.
+    fn pass(&mut self, lines: &[u8], time: Duration, text: &str, buffers: &mut Buffers) {
         let plan = self.plan.clone();
         let target = Target::from(self.stream);
         match &plan.forms[self.stream as usize] {
-            Form::Text { prefix, tinted } => {
+            Form::Text { prefix, tinted, timed } => {
+                let prefix = prefix_at(prefix, *timed, time);
                 let begun = self.goes_on(buffers);
                 let shown = std::mem::take(&mut self.shown);
                 let lines = match lines[shown..].strip_prefix(b"\n") {
@@ -296,7 +306,7 @@ impl Source {
                     prefix.lay_out(lines, begun, out);
                 }
             }
-            Form::Json => self.head.lay_out(time, lines, &mut self.level, buffers.out(target)),
+            Form::Json => self.head.lay_out(text, lines, &mut self.level, buffers.out(target)),
             Form::Journal => self.send_to_journal(lines, buffers),
         }
     }
@@ -326,12 +336,12 @@ impl Source {
     /// Shows a line that has no end yet.
     pub fn show_partial(&mut self, buffers: &mut Buffers) {
         let plan = self.plan.clone();
-        let Form::Text { prefix, .. } = &plan.forms[self.stream as usize] else { return };
+        let Form::Text { prefix, timed, .. } = &plan.forms[self.stream as usize] else { return };
         let begun = self.goes_on(buffers);
         let target = Target::from(self.stream);
         let out = buffers.out(target);
         if !begun {
-            out.extend_from_slice(prefix.bytes());
+            out.extend_from_slice(prefix_at(prefix, *timed, log::now()).bytes());
         }
         let partial = self.cutter.partial();
         out.extend_from_slice(&partial[self.shown..]);

@@ -54,6 +54,7 @@ fn every_key_reaches_its_setting() {
         report_dir: Some("/var/reports".into()),
         log_format: LogFormat::Json,
         log_level: LogLevel::Debug,
+        log_times: true,
         http: Some("127.0.0.1:9900".parse().unwrap()),
         control: ControlPlace::At("launcher.sock".into()),
         ..LauncherSettings::new(String::new())
