@@ -138,3 +138,57 @@ fn wrong_entries_of_after_are_told_at_their_places() {
         assert!(shown.contains(part), "{part:?} in\n{shown}");
     }
 }
+
+#[test]
+fn a_cycle_is_named_in_full_before_anything_starts() {
+    let mut run = launcher().file(
+        r#"[service.first]
+        command = ["CHILD", "print first"]
+        ready = "exited"
+        [service.db]
+        command = ["CHILD", "print db"]
+        after = ["first", "web"]
+        [service.api]
+        command = ["CHILD", "print api"]
+        after = [{ service = "db", until = "exited" }]
+        [service.web]
+        command = ["CHILD", "print web"]
+        after = ["api"]
+        "#,
+    );
+    let ended = run.ends_with(78);
+    assert!(ended.complains("services wait for each other: db → web → api → db"), "{:?}", ended.err);
+    assert_eq!(ended.out, Vec::<String>::new(), "nothing was started");
+}
+
+#[test]
+fn a_service_that_is_named_starts_with_what_it_needs_and_they_stop_in_reverse() {
+    let setup = launcher();
+    let text = r#"[launcher]
+        report_dir = "reports"
+        [service.web]
+        command = ["CHILD", "say web up", "wait"]
+        ready = "started"
+        after = ["api"]
+        [service.other]
+        command = ["CHILD", "wait"]
+        [service.api]
+        command = ["CHILD", "notify READY=1", "wait"]
+        ready = "notify"
+        after = ["db"]
+        [service.db]
+        command = ["CHILD", "notify READY=1", "wait"]
+        ready = "notify"
+        "#;
+    std::fs::write(setup.home().join("launcher.toml"), text.replace("CHILD", &child().display().to_string())).unwrap();
+    let mut run = setup.verb(["run", "web"]);
+    run.said("web up");
+    run.signal(Signal::SIGTERM);
+    let ended = run.ends_with(0);
+    let at = |text: &str| ended.err.iter().position(|line| line.contains(text));
+    let steps = ["db is ready", "api is starting", "api is ready", "web is starting"];
+    let back = ["web has stopped", "api is stopping", "api has stopped", "db is stopping"];
+    let places: Vec<Option<usize>> = steps.into_iter().chain(back).map(at).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} of {:#?}", ended.err);
+    assert_eq!(at("other"), None, "{:#?}", ended.err);
+}
