@@ -192,3 +192,20 @@ fn a_service_that_is_named_starts_with_what_it_needs_and_they_stop_in_reverse() 
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} of {:#?}", ended.err);
     assert_eq!(at("other"), None, "{:#?}", ended.err);
 }
+
+/// The loop does nothing else while it starts services: those that were started first would miss their deadlines, and nobody
+/// could stop it.
+#[test]
+fn what_the_first_of_many_say_is_heard_before_the_last_one_starts() {
+    let services: String = (0..100)
+        .map(|number| format!("[service.s{number}]\ncommand = [\"CHILD\", \"wait\"]\nready = \"started\"\n"))
+        .collect();
+    let mut run = launcher().file(&services);
+    run.err("\"event\":\"all-ready\"");
+    run.signal(Signal::SIGTERM);
+    let ended = run.ends_with(0);
+    let with = |event: &str| format!("\"event\":\"{event}\"");
+    let first_ready = ended.err.iter().position(|line| line.contains(&with("ready")));
+    let last_start = ended.err.iter().rposition(|line| line.contains(&with("starting")));
+    assert!(first_ready < last_start, "{first_ready:?}, {last_start:?} of {:#?}", ended.err);
+}

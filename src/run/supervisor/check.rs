@@ -3,6 +3,7 @@
 //! A file system that does not answer (NFS, FUSE) would hold up the loop, and with it every signal. Where that could be,
 //! a thread looks at the files; where all is in memory and local, which is known without waiting, the loop itself does.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -25,6 +26,37 @@ pub struct Check {
     _wanted: Option<Arc<()>>,
 }
 
+/// So many generations are checked, and so started, in one turn of the loop: what the first of many say is heard, and a
+/// signal, before the last of them starts.
+const IN_ONE_TURN: usize = 8;
+
+/// The checks that the loop itself makes.
+#[derive(Default)]
+pub struct Checks {
+    /// How many were begun in this turn.
+    begun: usize,
+    /// Those for which the next turns are.
+    put_off: VecDeque<(ServiceId, Generation)>,
+}
+
+impl Checks {
+    /// Something has happened: another turn of the loop begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.begun = 0;
+    }
+
+    /// Whether there are some for which another turn is.
+    pub(super) fn are_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Whether one more is for this turn.
+    fn may_begin(&mut self) -> bool {
+        self.begun += 1;
+        self.begun <= IN_ONE_TURN
+    }
+}
+
 impl Check {
     fn new(limit: Option<Task>) -> Check {
         Check { _limit: limit, rounds: 0, _wanted: None }
@@ -42,6 +74,7 @@ impl Supervisor {
         slot.begin(now, generation, Check::new(None));
         let settings = slot.settings_of(generation).clone();
         let files = match preflight::answer_at_once(&settings) {
+            true if !self.checks.may_begin() => return self.checks.put_off.push_back((id, generation)),
             true => preflight::files(&settings),
             false => match self.look_on_a_thread(id, generation) {
                 Ok(()) => return,
@@ -50,6 +83,22 @@ impl Supervisor {
         };
         let event = self.checked(id, generation, files);
         self.pending.extend(event);
+    }
+
+    /// Those come now that were put off, as many as one turn takes.
+    pub(super) fn check_those_put_off(&mut self) {
+        self.checks.begin_turn();
+        while self.checks.may_begin()
+            && let Some((id, generation)) = self.checks.put_off.pop_front()
+        {
+            // One that was stopped meanwhile is not waited for any more.
+            if self.slots[id.0].course_mut(generation).is_some_and(|course| course.check.is_some()) {
+                let files = preflight::files(self.slots[id.0].settings_of(generation));
+                let event = self.checked(id, generation, files);
+                self.pending.extend(event);
+            }
+        }
+        self.feed_pending();
     }
 
     /// Has a thread look at the files: answered by [`Happening::Looked`], for which no longer is waited than the service

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
@@ -98,6 +99,8 @@ pub struct Supervisor {
     outbox: UnboundedSender<Happening>,
     /// Events that came out of performing actions, to be fed next.
     pending: VecDeque<FleetEvent>,
+    /// Generations that are to be checked.
+    checks: check::Checks,
     /// Transitions that were noted and not yet said.
     unsaid: Vec<Line>,
     /// Failed generations whose reports are to be begun.
@@ -163,6 +166,7 @@ impl Supervisor {
             inbox,
             outbox,
             pending: VecDeque::new(),
+            checks: check::Checks::default(),
             unsaid: Vec::new(),
             cases: Vec::new(),
             end: None,
@@ -213,6 +217,7 @@ impl Supervisor {
                 () = sleep_to(self.start_up.next_deadline()) => { self.show_start(); continue }
                 () = sleep_until_some(quiet) => { quiet = None; self.settle(); continue }
                 () = sleep_until_some(self.control.opens) => { self.open_control(); continue }
+                () = yield_now(), if self.checks.are_put_off() => { self.check_those_put_off(); continue }
             };
             match happening {
                 Some(happening) => {
@@ -261,7 +266,12 @@ impl Supervisor {
     /// Tells the core what happened and performs what it answers, until it has nothing more to say. Reports are begun
     /// last: the next generation, where it need not wait for them, is on its way by then.
     fn feed(&mut self, event: FleetEvent) {
+        self.checks.begin_turn();
         self.pending.push_back(event);
+        self.feed_pending();
+    }
+
+    fn feed_pending(&mut self) {
         while !self.pending.is_empty() {
             self.step();
             for (id, generation, case) in std::mem::take(&mut self.cases) {
