@@ -195,7 +195,10 @@ pub fn bind(port: &PortView<'_>, facts: &BindFacts) -> BindAnswer {
         return if shares { BindAnswer::Beside } else { BindAnswer::GoOn };
     }
     match (port.held, port.way) {
-        (None, Way::Capture) => BindAnswer::LetGo(None),
+        (None, Way::Capture) => {
+            let elsewhere = facts.socket.is_some() && !facts.own_network;
+            BindAnswer::LetGo(elsewhere.then_some(Reason::OtherNetwork))
+        }
         (None, _) => match unsafe_to_replace(facts) {
             Some(reason) => BindAnswer::LetGo(Some(reason)),
             None => BindAnswer::Make,

@@ -115,6 +115,9 @@ fn a_generation_that_has_the_socket_already_is_left_to_the_kernel() {
 fn capture_lets_the_first_generation_bind_and_gives_its_socket_to_the_next() {
     let (address, facts) = ("127.0.0.1:80", asks("127.0.0.1:80"));
     assert_eq!(answer_in(Way::Capture, address, None, &facts), BindAnswer::LetGo(None));
+    let elsewhere = BindFacts { own_network: false, ..facts.clone() };
+    let refused = BindAnswer::LetGo(Some(Reason::OtherNetwork));
+    assert_eq!(answer_in(Way::Capture, address, None, &elsewhere), refused);
     assert_eq!(answer_in(Way::Capture, address, Some(address), &facts), BindAnswer::Give);
     // What was captured is what counts, not what was declared.
     let java = asks("[::ffff:127.0.0.1]:80");

@@ -17,7 +17,7 @@ fn a_unix_socket_is_refused_with_what_to_write() {
 
 #[test]
 fn an_address_that_this_host_does_not_have() {
-    for mode in ["adopt", "capture"] {
+    for mode in ["pass", "adopt", "capture", "share"] {
         let mut run = launcher().flags(["--port", &format!("203.0.113.7:8080,{mode}")]).child(["exit 0"]);
         let ended = run.ends_with(71);
         assert!(ended.complains("203.0.113.7"), "{:#?}", ended.err);
@@ -31,10 +31,12 @@ fn a_privileged_port_without_the_capability() {
         return println!("skipped: every port is free for all here");
     }
     let address = Address::new().with_port(81);
-    let flags = ["--port", &format!("{address},adopt")];
-    let mut run = launcher().being_nobody().flags(flags).child(["exit 0"]);
-    let ended = run.ends_with(71);
-    assert!(ended.complains("privileged") || ended.complains("1024"), "{:#?}", ended.err);
+    for mode in ["pass", "adopt", "capture", "share"] {
+        let flags = ["--port", &format!("{address},{mode}")];
+        let mut run = launcher().being_nobody().flags(flags).child(["exit 0"]);
+        let ended = run.ends_with(71);
+        assert!(ended.complains("privileged") || ended.complains("1024"), "{mode}: {:#?}", ended.err);
+    }
 }
 
 #[test]

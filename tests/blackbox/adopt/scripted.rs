@@ -113,20 +113,23 @@ fn a_backlog_is_no_smaller_than_the_launchers() {
 /// Closed and opened again, and asked for while it is closed.
 #[test]
 fn a_listener_may_be_closed_and_opened_again() {
-    let (setup, address) = (launcher(), Address::new());
-    let gate = setup.home().fifo("gate");
-    let listen = format!("listen {address}");
-    let steps = [&listen, "serve-one", "close-listeners", "say closed", &format!("gate {}", gate.display()), &listen];
-    let mut run = started(setup, &format!("{address},adopt"), &steps);
-    run.err("child is starting");
-    ask(&mut run, address.0, HTTP);
-    run.said("closed");
-    let waiting = Request::send(address.0, HTTP);
-    std::fs::write(&gate, "go").unwrap();
-    assert_eq!(waiting.answered(), Ok(()));
-    ask(&mut run, address.0, HTTP);
-    let ended = stops(&mut run);
-    assert!(!ended.complains("falls back"), "{:#?}", ended.err);
+    for mode in ["adopt", "capture"] {
+        let (setup, address) = (launcher(), Address::new());
+        let gate = setup.home().fifo("gate");
+        let listen = format!("listen {address}");
+        let steps =
+            [&listen, "serve-one", "close-listeners", "say closed", &format!("gate {}", gate.display()), &listen];
+        let mut run = started(setup, &format!("{address},{mode}"), &steps);
+        run.is_ready("child");
+        ask(&mut run, address.0, HTTP);
+        run.said("closed");
+        let waiting = Request::send(address.0, HTTP);
+        std::fs::write(&gate, "go").unwrap();
+        assert_eq!(waiting.answered(), Ok(()));
+        ask(&mut run, address.0, HTTP);
+        let ended = stops(&mut run);
+        assert!(!ended.complains("falls back"), "{:#?}", ended.err);
+    }
 }
 
 /// As it would be without a launcher.
@@ -197,15 +200,20 @@ fn another_network_namespace_is_none_of_the_launchers() {
     if !nix::unistd::geteuid().is_root() {
         return println!("skipped: needs root");
     }
-    let address = Address::new();
-    // The notify socket is in the launcher's namespace.
-    let flags = ["--name", "child", "--ready", "started", "--port", &format!("{address},adopt")];
-    let bind = format!("bind 0.0.0.0:{}", address.0.port());
-    let mut run = launcher().flags(flags).child(["own-network", &bind, "wait"]);
-    let line = run.err("falls back");
-    assert!(line.contains("from adopt to reserve") && line.contains("another network namespace"), "{line}");
-    assert!(TcpStream::connect(address.0).is_err(), "nobody would ever answer here");
-    stops(&mut run);
+    for mode in ["adopt", "capture"] {
+        let address = Address::new();
+        // The notify socket is in the launcher's namespace.
+        let flags = ["--name", "child", "--ready", "started", "--port", &format!("{address},{mode}")];
+        let bind = format!("bind 0.0.0.0:{}", address.0.port());
+        let mut run = launcher().flags(flags).child(["own-network", &bind, "wait"]);
+        let line = run.err("falls back");
+        assert!(
+            line.contains(&format!("from {mode} to reserve")) && line.contains("another network namespace"),
+            "{line}"
+        );
+        assert!(TcpStream::connect(address.0).is_err(), "nobody would ever answer here");
+        stops(&mut run);
+    }
 }
 
 /// Whatever becomes of the launcher.
