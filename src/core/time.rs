@@ -28,6 +28,15 @@ impl Moment {
     pub fn since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The earlier one of two moments, of which neither need ever come.
+    pub fn first(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, None) => one,
+            (None, other) => other,
+        }
+    }
 }
 
 impl Add<Duration> for Moment {

@@ -1,5 +1,6 @@
 //! The judge of one service: what of a changed launcher.toml holds at once, and what for the next generation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use launcher::core::settings::ServiceSettings;
@@ -10,7 +11,7 @@ use crate::watch::{REPORT, SLACK, Watch};
 
 impl Watch {
     /// It is set otherwise: what runs takes that over, or what comes next.
-    pub fn renew(&mut self, now: Moment, settings: &ServiceSettings, anew: bool) {
+    pub fn renew(&mut self, now: Moment, settings: &Arc<ServiceSettings>, anew: bool) {
         self.renewed = true;
         self.renewed_at_rest |= self.state.is_at_rest();
         if self.live.is_none() {
@@ -22,14 +23,14 @@ impl Watch {
         if self.live.as_ref().is_none_or(goes_on) {
             let limit = self.settings.signals.hold_limit.max(settings.signals.hold_limit);
             self.hold_limit = self.stops.map(|_| limit);
-            (self.settings, self.next) = (settings.clone(), None);
+            (self.settings, self.next) = (Arc::clone(settings), None);
             // Who is looked at before it is told to stop has as long as is set by then.
             let stop_timeout = self.stop_timeout();
             if let Some(live) = self.live.as_mut().filter(|live| !live.told) {
                 live.kill_by = live.kill_by.map(|at| at.max(now + stop_timeout + REPORT + SLACK));
             }
         } else {
-            self.next = Some(settings.clone());
+            self.next = Some(Arc::clone(settings));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is left to chance in a run: how services are set, and how their generations behave.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
@@ -74,7 +75,7 @@ fn notify(random: &mut Random) -> NotifySettings {
 fn requirements(random: &mut Random) -> Vec<RequirementSettings> {
     let count = random.pick(&[0, 0, 1, 2]);
     let one = |_| {
-        let target = Target::parse("tcp://db:5432").unwrap();
+        let target = DATABASE.clone();
         let breaker = random.maybe(50, |random| RequirementBreaker {
             failures: 1 + random.below(5) as u32,
             cooldown: random.pick(&[ms(0), ms(300), ms(1000)]),
@@ -92,9 +93,9 @@ pub fn wait_for(random: &mut Random, need: usize) -> After {
     After { service: format!("s{need}"), until: random.pick(&[Until::Ready, Until::Ready, Until::Exited]) }
 }
 
-fn on_stop(url: &str) -> OnStop {
-    OnStop::new(Target::parse(url).expect("a good URL"))
-}
+/// URLs are parsed once for all runs.
+static DATABASE: LazyLock<Target> = LazyLock::new(|| Target::parse("tcp://db:5432").expect("a good URL"));
+static FAREWELL: LazyLock<Target> = LazyLock::new(|| Target::parse("http://127.0.0.1:1/quit").expect("a good URL"));
 
 /// A service that is set at random.
 pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> ServiceSettings {
@@ -123,7 +124,7 @@ pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> Service
         on_timeout: random.pick(&[OnTimeout::Restart, OnTimeout::Restart, OnTimeout::Exit]),
         stop_signal: random.pick(&[Signal::TERM, Signal::TERM, Signal::QUIT]),
         stop_timeout: random.pick(&[ms(0), ms(500), ms(3000)]),
-        on_stop: random.pick(&[None, Some("http://127.0.0.1:1/quit")]).map(on_stop),
+        on_stop: random.pick(&[false, true]).then(|| OnStop::new(FAREWELL.clone())),
         reload_signal: Signal::HUP,
         pprof: None,
         log: launcher::core::settings::LogSettings::default(),

@@ -1,6 +1,8 @@
 //! The judges of one service: of the generation that serves, and of the one beside it while there is one. Which action is
 //! whose is told by the generation it carries.
 
+use std::sync::Arc;
+
 use launcher::core::service::{Action, Event, Generation, Service, Transition};
 use launcher::core::settings::ServiceSettings;
 use launcher::core::time::Moment;
@@ -10,13 +12,14 @@ use crate::watch::Watch;
 
 /// A judge, and the number of the generation it was made for; one that serves may have had others since.
 struct Seat {
-    watch: Watch,
+    /// Moved about much.
+    watch: Box<Watch>,
     number: Generation,
 }
 
 /// The judges of one service.
 pub struct Seats {
-    settings: ServiceSettings,
+    settings: Arc<ServiceSettings>,
     main: Seat,
     beside: Option<Seat>,
 }
@@ -29,14 +32,14 @@ struct Share<'a> {
 }
 
 impl Seats {
-    pub fn new(settings: &ServiceSettings) -> Seats {
-        let main = Seat { watch: Watch::new(settings), number: Generation(0) };
-        Seats { settings: settings.clone(), main, beside: None }
+    pub fn new(settings: Arc<ServiceSettings>) -> Seats {
+        let main = Seat { watch: Box::new(Watch::new(Arc::clone(&settings))), number: Generation(0) };
+        Seats { settings, main, beside: None }
     }
 
     /// launcher.toml sets the service otherwise.
-    pub fn renew(&mut self, now: Moment, settings: &ServiceSettings, anew: bool) {
-        self.settings = settings.clone();
+    pub fn renew(&mut self, now: Moment, settings: &Arc<ServiceSettings>, anew: bool) {
+        self.settings = Arc::clone(settings);
         self.main.watch.renew(now, settings, anew);
     }
 
@@ -63,7 +66,7 @@ impl Seats {
             match action {
                 Action::Tell(number, Transition::Restarting { .. }) => {
                     gone.extend(beside.take());
-                    let mut watch = Watch::new(&self.settings);
+                    let mut watch = Box::new(Watch::new(Arc::clone(&self.settings)));
                     watch.succeed(&main.seat.watch);
                     beside = Some(Share { seat: Seat { watch, number: *number }, actions: vec![], event: None });
                 }

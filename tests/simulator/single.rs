@@ -28,7 +28,7 @@ impl Subject for Single {
         if let Stimulus::Changed(_, settings) = &stimulus
             && let Some(anew) = self.takes_in(&stimulus)
         {
-            self.0.renew(now, Arc::new((**settings).clone()), anew, &mut of_service);
+            self.0.renew(now, Arc::clone(settings), anew, &mut of_service);
         }
         if let Some(event) = self.event_for(0, &stimulus) {
             self.0.step(now, event, &mut of_service);

@@ -114,12 +114,12 @@ impl Several {
         self.file = file;
         let renewal = match stimulus {
             Stimulus::Changed(index, settings) => {
-                let settings = Arc::new((**settings).clone());
+                let settings = Arc::clone(settings);
                 (*index, Renewal::Changed { settings, anew: anew? })
             }
             Stimulus::Added(index, settings) => {
                 self.removed[*index] = false;
-                (*index, Renewal::Added(Arc::new((**settings).clone())))
+                (*index, Renewal::Added(Arc::clone(settings)))
             }
             Stimulus::Removed(index) => {
                 self.removed[*index] = true;
@@ -315,13 +315,13 @@ impl Subject for Several {
     }
 
     fn takes_in(&self, stimulus: &Stimulus) -> Option<bool> {
-        let file = self.changed_file(stimulus)?;
         match stimulus {
-            Stimulus::Changed(index, _) => {
-                let difference = Difference::between(&self.file, &file);
-                difference.of(&format!("s{index}")).map(|changed| changed.anew)
+            Stimulus::Changed(index, settings) if !self.removed[*index] => {
+                let before = self.file.services.iter().find(|service| service.name == settings.name)?;
+                let difference = Difference::between(&file(vec![before.clone()]), &file(vec![(**settings).clone()]));
+                difference.of(&settings.name).map(|changed| changed.anew)
             }
-            Stimulus::Added(..) => Some(true),
+            Stimulus::Added(..) => self.changed_file(stimulus).map(|_| true),
             _ => None,
         }
     }

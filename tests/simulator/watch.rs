@@ -1,6 +1,7 @@
 //! The judge of one service: sees every event and every action, keeps its own books, and knows the rules of DESIGN §10.
 //! It shares no code with the state machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
@@ -26,9 +27,9 @@ pub fn require(holds: bool, rule: &str) -> Judged {
 
 /// The books on one service.
 pub struct Watch {
-    pub(crate) settings: ServiceSettings,
+    pub(crate) settings: Arc<ServiceSettings>,
     /// How the next generation is set.
-    pub(crate) next: Option<ServiceSettings>,
+    pub(crate) next: Option<Arc<ServiceSettings>>,
     /// It was set otherwise in this step.
     pub(crate) renewed: bool,
     /// The breaker that it has: another one is only for the next generation.
@@ -54,12 +55,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(settings: &ServiceSettings) -> Watch {
+    pub fn new(settings: Arc<ServiceSettings>) -> Watch {
         Watch {
-            settings: settings.clone(),
+            breaker: settings.restart.breaker,
+            settings,
             next: None,
             renewed: false,
-            breaker: settings.restart.breaker,
             renewed_at_rest: false,
             last: 0,
             state: State::Stopped,
@@ -291,7 +292,9 @@ impl Watch {
             require(asked || step.now >= until, "an open breaker waits for its cooldown")?;
         }
         self.close()?;
-        self.settings = self.next.take().unwrap_or(self.settings.clone());
+        if let Some(next) = self.next.take() {
+            self.settings = next;
+        }
         // Another breaker has not opened yet.
         let trial = open && self.breaker == self.settings.restart.breaker;
         self.breaker = self.settings.restart.breaker;

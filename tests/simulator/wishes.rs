@@ -1,5 +1,7 @@
 //! What people do in the world: to a service, to all of them, and to launcher.toml.
 
+use std::sync::Arc;
+
 use launcher::core::service::{Event, StopCause};
 use launcher::core::settings::ServiceSettings;
 use launcher::core::signal::Signal;
@@ -32,8 +34,8 @@ impl<S: Subject> World<S> {
         Stimulus::Service(index, event)
     }
 
-    fn other_settings(&mut self, index: usize) -> Box<ServiceSettings> {
-        Box::new(changed(&mut self.random, self.subject.service(index).settings()))
+    fn other_settings(&mut self, index: usize) -> Arc<ServiceSettings> {
+        Arc::new(changed(&mut self.random, self.subject.service(index).settings()))
     }
 
     /// Why all are stopped.

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use launcher::core::exit::Ending;
@@ -52,11 +53,11 @@ pub enum Stimulus {
     RollBack(usize),
     NotKept(usize),
     /// launcher.toml sets this service otherwise.
-    Changed(usize, Box<ServiceSettings>),
+    Changed(usize, Arc<ServiceSettings>),
     /// launcher.toml has it no more.
     Removed(usize),
     /// And has it again.
-    Added(usize, Box<ServiceSettings>),
+    Added(usize, Arc<ServiceSettings>),
     StartAll,
     Stop(StopCause),
     Signal(Signal),
@@ -103,7 +104,9 @@ pub struct World<S> {
 
 impl<S: Subject> World<S> {
     pub fn new(subject: S, random: Random, trace: bool) -> World<S> {
-        let seats = (0..subject.count()).map(|index| Some(Seats::new(subject.service(index).settings()))).collect();
+        let seats = (0..subject.count())
+            .map(|index| Some(Seats::new(Arc::new(subject.service(index).settings().clone()))))
+            .collect();
         World {
             subject,
             random,

@@ -80,7 +80,7 @@ impl Member {
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         let beside = self.beside.as_ref().and_then(Beside::next_deadline);
-        [self.service.next_deadline(), beside].into_iter().flatten().min()
+        Moment::first(self.service.next_deadline(), beside)
     }
 
     pub(super) fn is_at_rest(&self) -> bool {

@@ -191,7 +191,7 @@ impl Fleet {
             return None;
         }
         let own = self.going_down.map(|down| down.end);
-        self.members.iter().filter_map(Member::next_deadline).chain(own).min()
+        self.members.iter().fold(own, |first, member| Moment::first(first, member.next_deadline()))
     }
 
     /// Whether the stop budget is used up: the launcher ends now, whatever still runs.

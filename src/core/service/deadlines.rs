@@ -92,7 +92,7 @@ impl Deadlines {
 
     /// When the earliest one comes.
     pub(super) fn next(&self) -> Option<Moment> {
-        self.0.iter().flatten().min().copied()
+        self.0.iter().fold(None, |first, at| Moment::first(first, *at))
     }
 
     /// When the last one comes.
