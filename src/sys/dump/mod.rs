@@ -2,10 +2,11 @@
 //!
 //! It does the processes no harm. A blocked thread is not stopped: its place comes from `/proc/PID/task/TID/syscall`,
 //! its stack from `process_vm_readv(2)`, and what changed in between is read again. Only a thread that is on a CPU is
-//! held by `ptrace(2)` while its registers and stack are copied; a missed deadline may follow a sleeping one (`tries`).
-//! Names are looked up after that. Nothing here stops at
-//! memory that makes no sense, and everything is bounded.
+//! held by `ptrace(2)` while its registers and stack are copied; at a missed deadline one
+//! that is awake for a moment only is looked at again as it sleeps (`awake`), and a sleeping one may be followed (`tries`).
+//! Names are looked up after that. Nothing here stops at memory that makes no sense, and everything is bounded.
 
+mod awake;
 mod capture;
 mod cfi;
 mod code;
@@ -35,6 +36,7 @@ pub(crate) mod rights;
 mod runtimes;
 pub(crate) mod samples;
 mod shrunk;
+mod so_far;
 mod sockets;
 mod symbols;
 mod tries;
@@ -43,12 +45,12 @@ mod unwind;
 mod waited;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process::{Draft, PlacedStack, Shared, ThreadDraft};
 use runtimes::{Run, ToldStack};
+use so_far::SoFar;
 use symbols::{Names, Site, Symbols};
 use unwind::RawFrame;
 
@@ -57,8 +59,8 @@ use crate::core::facts::{Frame, ProcessFacts, ThreadFacts, WaitingOn};
 /// So often more the counters of a thread that has to wait for a CPU are looked at, at most.
 const STARVED: usize = 4;
 
-/// How long after its deadline a dump may still hand over what it has.
-const GRACE: Duration = Duration::from_millis(200);
+/// So often processes that were awake are looked at again as they sleep, at most.
+const AGAIN: usize = 3;
 /// Processes of a tree looked at, at most.
 const PROCESSES: usize = 2048;
 
@@ -110,45 +112,25 @@ pub fn tree(pid: i32) -> Vec<i32> {
 /// The work is done by a thread of its own with the caller's credentials; see `rights` for when they do not suffice. Should it hang in the kernel on a process
 /// that cannot be read, that thread is left behind; should it panic, the caller is not hurt.
 pub fn dump(pids: &[i32], options: &Options) -> Vec<ProcessFacts> {
-    let deadline = Instant::now() + options.deadline;
-    let so_far: Arc<Mutex<Vec<ProcessFacts>>> = Arc::default();
-    let (send, receive) = mpsc::channel();
-    let (work, wanted, options) = (Arc::clone(&so_far), pids.to_vec(), *options);
-    let spawned = std::thread::Builder::new().name("dump".into()).spawn(move || {
-        let _ = send.send(run(&wanted, &options, deadline, &work));
-    });
-    let reason = match spawned {
-        Ok(_) => match receive.recv_timeout(deadline.saturating_duration_since(Instant::now()) + GRACE) {
-            Ok(processes) => return processes,
-            Err(RecvTimeoutError::Timeout) => format!("the dump did not end within {:?}", options.deadline),
-            Err(RecvTimeoutError::Disconnected) => "the dump failed: a fault in the launcher, please report it".into(),
-        },
-        Err(error) => format!("no thread could be started for the dump: {error}"),
-    };
-    let mut partial = so_far.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default();
-    for pid in pids {
-        match partial.iter_mut().find(|process| process.pid == *pid) {
-            Some(process) => process::add_error(process, reason.clone()),
-            None => {
-                partial.push(ProcessFacts { pid: *pid, dump_error: Some(reason.clone()), ..ProcessFacts::default() });
-            }
-        }
-    }
-    partial
+    let (wanted, options) = (pids.to_vec(), *options);
+    so_far::in_time(pids, options.deadline, move |so_far, deadline| run(&wanted, &options, deadline, so_far))
 }
 
-fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<ProcessFacts>>) -> Vec<ProcessFacts> {
+fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &SoFar) -> Vec<ProcessFacts> {
     let symbols = options.symbolise.then(Symbols::start);
     let mut shared = Shared { sampling: options.second_sample_after.is_some(), symbols, ..Shared::default() };
-    let mut drafts = Vec::new();
-    for pid in pids {
-        let Some(mut draft) = process::look(*pid, &mut shared, deadline) else { continue };
-        if let Ok(mut list) = so_far.lock() {
-            // Tasks may be very many: they are kept once.
-            let tasks = std::mem::take(&mut draft.facts.tasks);
-            list.push(ProcessFacts { tasks, ..draft.facts.clone() });
+    let begun = Instant::now();
+    let mut drafts = look(pids, &mut shared, deadline, so_far);
+    for _ in 0..AGAIN {
+        // One that was there and is gone has been awake, too.
+        let awake = awake::any(&drafts) || drafts.len() < pids.len();
+        let time = begun.elapsed() * 2 < deadline.saturating_duration_since(Instant::now());
+        if options.follow_sleepers.is_none() || !awake || !time {
+            break;
         }
-        drafts.push(draft);
+        let Some(asleep) = awake::until_asleep(pids) else { break };
+        (shared.sockets, shared.clocks) = Default::default();
+        drafts = look(&asleep, &mut shared, deadline, so_far);
     }
     let followed = options.follow_sleepers.map(|longest| tries::follow(&drafts, longest, options.insist, deadline));
     let looked_up = shared.symbols.take().map(|symbols| symbols.finish(symbols_deadline(options, deadline)));
@@ -184,10 +166,8 @@ fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<Pr
     let sites: Vec<_> = drafts.iter_mut().map(|draft| std::mem::take(&mut draft.sites)).collect();
     let calls: Vec<Vec<ThreadDraft>> = drafts.iter_mut().map(|draft| std::mem::take(&mut draft.threads)).collect();
     let mut processes: Vec<ProcessFacts> = drafts.into_iter().map(|draft| draft.facts).collect();
-    if let Ok(mut list) = so_far.lock() {
-        for (process, so_far) in processes.iter_mut().zip(list.iter_mut()) {
-            process.tasks = std::mem::take(&mut so_far.tasks);
-        }
+    for process in &mut processes {
+        process.tasks = so_far.take_tasks(process.pid);
     }
     for (process, sites) in processes.iter_mut().zip(sites) {
         place_tasks(process, &sites, &names);
@@ -200,6 +180,32 @@ fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &Mutex<Vec<Pr
         }
     }
     processes
+}
+
+/// Looks at these processes, and notes what there is of each as soon as it is.
+fn look(pids: &[i32], shared: &mut Shared, deadline: Instant, so_far: &SoFar) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for pid in pids {
+        let note = |draft: &Draft, shared: &Shared| so_far.note(unnamed(draft, shared));
+        let Some(mut draft) = process::look(*pid, shared, deadline, &note) else { continue };
+        // Tasks may be very many: they are kept once.
+        let tasks = std::mem::take(&mut draft.facts.tasks);
+        so_far.note(ProcessFacts { tasks, ..unnamed(&draft, shared) });
+        drafts.push(draft);
+    }
+    drafts
+}
+
+/// What is known of a process before anything has a name.
+fn unnamed(draft: &Draft, shared: &Shared) -> ProcessFacts {
+    let mut facts = draft.facts.clone();
+    for (thread, raw) in facts.threads.iter_mut().zip(&draft.threads) {
+        thread.waiting_on = raw.call.as_ref().and_then(|call| call.waiting_on.clone());
+        let text = |call| describe::describe(call, thread.waiting_on.as_ref(), thread.waited);
+        thread.syscall = raw.call.as_ref().map(text);
+        thread.frames = raw.frames.iter().flat_map(|frame| named(frame, facts.pid, shared, &Names::new())).collect();
+    }
+    facts
 }
 
 /// Symbols leave a tenth of the time to what comes after them.

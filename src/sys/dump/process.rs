@@ -96,8 +96,9 @@ pub struct ThreadDraft {
     pub stack: Stack,
 }
 
-/// Looks at the process `pid`; `None` when there is no such process.
-pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
+/// Looks at the process `pid`; `None` when there is no such process. What is known by then is handed to `note` before
+/// anything that may take long, or hang.
+pub fn look(pid: i32, shared: &mut Shared, deadline: Instant, note: &dyn Fn(&Draft, &Shared)) -> Option<Draft> {
     let stat = Stat::of(pid)?;
     let _rights = rights::take(pid);
     let mut draft = Draft { sampled: Some(Instant::now()), ..Draft::default() };
@@ -108,6 +109,7 @@ pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
     if draft.facts.zombie {
         return Some(draft);
     }
+    note(&draft, shared);
     // A main thread that has ended shows neither memory nor files: they are reached by one that lives.
     let lives = |tid: &&i32| Stat::of_thread(pid, **tid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
     let via = tids.iter().find(lives).copied().unwrap_or(pid);
@@ -123,6 +125,7 @@ pub fn look(pid: i32, shared: &mut Shared, deadline: Instant) -> Option<Draft> {
         ThreadLook { pid, via, maps: &maps, memory: &memory, shared, denied: None },
         deadline,
     );
+    note(&draft, shared);
     let denied =
         denied.map(|errno| if errno == libc::ENOENT && !is_readable(&maps, &memory) { libc::EPERM } else { errno });
     if let Some(denied) = denied {
