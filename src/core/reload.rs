@@ -117,6 +117,8 @@ pub struct Wrong {
 pub struct Reloaded {
     /// `reload`.
     pub command: String,
+    /// The file, as it was named to the launcher.
+    pub file: String,
     /// Whether all has come about.
     pub done: bool,
     /// With which code a command line tells it.
@@ -130,18 +132,20 @@ pub struct Reloaded {
 }
 
 impl Reloaded {
-    /// This was taken over.
-    pub fn done(difference: Difference) -> Reloaded {
-        let message = format!("launcher.toml was read again: {}", difference.summary());
+    /// This was taken over from the file of this name.
+    pub fn done(file: &str, difference: Difference) -> Reloaded {
+        let message = format!("{file} was read again: {}", difference.summary());
         let (command, services) = ("reload".to_owned(), Vec::new());
-        Reloaded { command, done: true, exit_code: 0, message, difference: Some(difference), services }
+        let file = file.to_owned();
+        Reloaded { command, file, done: true, exit_code: 0, message, difference: Some(difference), services }
     }
 
-    /// Nothing was.
-    pub fn refused(wrong: &Wrong) -> Reloaded {
+    /// Nothing was taken over from it.
+    pub fn refused(file: &str, wrong: &Wrong) -> Reloaded {
         let (command, services) = ("reload".to_owned(), Vec::new());
         let message = wrong.text.clone();
-        Reloaded { command, done: false, exit_code: wrong.exit_code, message, difference: None, services }
+        let (file, exit_code) = (file.to_owned(), wrong.exit_code);
+        Reloaded { command, file, done: false, exit_code, message, difference: None, services }
     }
 
     /// This became of a service. The first that failed has the exit code.

@@ -244,8 +244,9 @@ fn what_cannot_be_attached_to_says_what_to_write() {
     run.control_socket();
     let told = run.command(&["attach", "api"]);
     assert_eq!(told.code, Some(71), "{told:?}");
-    let said = "api has no terminal of its own: write terminal = true below [service.api] in launcher.toml";
-    assert!(told.err.contains(said), "{told:?}");
+    let said = "api has no terminal of its own: write terminal = true below [service.api] in ";
+    let said = format!("{said}{}", run.home().join("launcher.toml").display());
+    assert!(told.err.contains(&said), "{told:?}");
     let told = run.command(&["attach", "apy"]);
     assert_eq!(told.code, Some(71), "{told:?}");
     assert!(told.err.contains("did you mean \"api\"?"), "{told:?}");

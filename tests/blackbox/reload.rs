@@ -86,7 +86,7 @@ fn a_wrong_file_changes_nothing_and_all_its_errors_are_shown() {
     {
         assert!(told.err.contains(text), "{text:?} in {}", told.err);
     }
-    run.err_ever("launcher.toml is not taken over");
+    run.err_ever(&format!("\"{} is not taken over", run.home().join("launcher.toml").display()));
     write(&run, &format!("{}{}", service("api", "after = [\"b\"]"), service("b", "after = [\"api\"]")));
     let told = run.command(&["reload"]);
     assert!(told.code == Some(78) && told.err.contains("wait for each other"), "{told:?}");

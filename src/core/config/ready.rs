@@ -73,7 +73,7 @@ fn regex(pattern: &str) -> Result<String, ValueError> {
     match Regex::new(pattern) {
         Ok(_) => Ok(pattern.to_owned()),
         Err(problem) => {
-            let hint = "it is matched against each line of output; in launcher.toml 'single quotes' keep backslashes";
+            let hint = "it is matched against each line of output; in TOML 'single quotes' keep backslashes";
             Err(ValueError::new(format!("{pattern:?} is not a regular expression: {problem}"), hint))
         }
     }

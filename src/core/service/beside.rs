@@ -69,7 +69,7 @@ impl fmt::Display for NoOverlap {
                 let name = named(name);
                 write!(f, "its program binds its port{name} without SO_REUSEPORT, so only one process can listen")
             }
-            NoOverlap::Changed(key) => write!(f, "launcher.toml has another {key} for it now"),
+            NoOverlap::Changed(key) => write!(f, "its {key} is set otherwise by now"),
             NoOverlap::Debugged => write!(f, "it waits for its debugger, which finds one process"),
             NoOverlap::Interactive => write!(f, "it has the terminal"),
             NoOverlap::NotifySocket => write!(f, "its notify_socket is one path"),

@@ -138,7 +138,7 @@ fn reload(found: &Found, query: &str) -> Result<i32, String> {
     let reloaded = asked.map_err(|problem| find::unreachable(&found.socket, &problem))?;
     let message: Vec<String> = reloaded.message.lines().map(text::clean).collect();
     let Some(difference) = &reloaded.difference else {
-        eprintln!("launcher: launcher.toml is not taken over\n{}", message.join("\n"));
+        eprintln!("launcher: {} is not taken over\n{}", text::clean(&reloaded.file), message.join("\n"));
         return Ok(reloaded.exit_code);
     };
     let lines = difference.lines().into_iter().map(|line| format!("\n  {}", text::clean(&line)));

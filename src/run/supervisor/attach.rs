@@ -24,7 +24,7 @@ impl Supervisor {
         }
         if !slot.settings.terminal {
             let next = slot.coming.as_ref().is_some_and(|coming| coming.terminal);
-            return refused(409, if next { no_terminal_yet(name) } else { no_terminal(name) });
+            return refused(409, if next { no_terminal_yet(name) } else { no_terminal(name, &self.reloading.named()) });
         }
         match self.fleet.service(id) {
             Some(service) if !service.state().is_at_rest() || self.fleet.beside(id).is_some() => {
@@ -35,7 +35,7 @@ impl Supervisor {
                 let state = service.state().name();
                 refused(409, format!("{name} does not run ({state}): launcher start {name}\n"))
             }
-            None => refused(409, format!("{name} does not run: launcher.toml has it no more\n")),
+            None => refused(409, format!("{name} does not run: {} has it no more\n", self.reloading.named())),
         }
     }
 
@@ -51,9 +51,9 @@ impl Supervisor {
     }
 }
 
-fn no_terminal(name: &str) -> String {
+fn no_terminal(name: &str, file: &str) -> String {
     format!(
-        "{name} has no terminal of its own: write terminal = true below [service.{name}] in launcher.toml, then launcher \
+        "{name} has no terminal of its own: write terminal = true below [service.{name}] in {file}, then launcher \
          reload (launcher logs -f {name} shows what it writes)\n"
     )
 }

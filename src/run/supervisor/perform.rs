@@ -328,7 +328,7 @@ fn is_start(transition: &Transition) -> bool {
 fn is_consequence(transition: &Transition) -> bool {
     match transition {
         Transition::NextAttempt { .. } | Transition::GivenUp { .. } | Transition::BreakerOpened { .. } => true,
-        Transition::FailureSpread(_) => true,
+        Transition::FailureSpread(_) | Transition::Removed { .. } => true,
         Transition::State { to, .. } => matches!(to, State::BackingOff | State::Open | State::Failed),
         _ => false,
     }

@@ -63,6 +63,11 @@ impl Reloading {
         self.source.as_ref().map(|source| &source.file)
     }
 
+    /// Its name as it was given, for a person.
+    pub fn named(&self) -> String {
+        self.file().map_or_else(|| "launcher.toml".to_owned(), |file| file.display().to_string())
+    }
+
     /// When [`Supervisor::look_at_reloads`] is to be called though nothing has happened.
     pub fn next_deadline(&self) -> Option<crate::core::time::Moment> {
         self.waiting.iter().flat_map(|awaited| &awaited.pending).filter_map(Pending::next_deadline).min()
@@ -81,7 +86,10 @@ impl Supervisor {
             let name = &self.settings.launcher.name;
             let text =
                 format!("{name} runs one command, without a launcher.toml: launcher reload SERVICE, or restart it");
-            return answer(asker, Reloaded::refused(&Wrong { exit_code: code::PREFLIGHT, text }));
+            return answer(
+                asker,
+                Reloaded::refused(&self.reloading.named(), &Wrong { exit_code: code::PREFLIGHT, text }),
+            );
         }
         self.reloading.next.get_or_insert_default().extend(asker);
         if self.reloading.reading.is_none() {
@@ -97,7 +105,7 @@ impl Supervisor {
             let _ = outbox.send(Happening::Reread(Box::new(read(&source, &old))));
         };
         if let Err(problem) = std::thread::Builder::new().name("reload".into()).spawn(read) {
-            let text = format!("there is no thread to read launcher.toml again: {problem}\n");
+            let text = format!("there is no thread to read it again: {problem}\n");
             self.reread(Err(Wrong { exit_code: code::INTERNAL, text }));
         }
     }
@@ -108,11 +116,11 @@ impl Supervisor {
         match read.and_then(|settings| self.take_in(settings, !askers.is_empty())) {
             Ok((reloaded, pending)) => self.await_all(askers, &reloaded, &pending),
             Err(wrong) => {
-                let why = wrong.text.trim_end();
-                let block = format!("launcher: launcher.toml is not taken over\n{why}");
-                warn!(event = "reload-failed", block, "launcher.toml is not taken over: {why}");
+                let (file, why) = (self.reloading.named(), wrong.text.trim_end());
+                let block = format!("launcher: {file} is not taken over\n{why}");
+                warn!(event = "reload-failed", block, "{file} is not taken over: {why}");
                 for asker in askers {
-                    answer(Some(asker), Reloaded::refused(&wrong));
+                    answer(Some(asker), Reloaded::refused(&file, &wrong));
                 }
             }
         }
@@ -159,7 +167,7 @@ impl Supervisor {
         self.watch_files();
         let now = clock::now();
         let pending = before.into_iter().map(|(id, verb, before)| Pending::new(now, &self.fleet, id, verb, before));
-        Ok((Reloaded::done(difference), pending.collect()))
+        Ok((Reloaded::done(&self.reloading.named(), difference), pending.collect()))
     }
 
     fn is_interactive(&self, name: &str) -> bool {
@@ -167,11 +175,11 @@ impl Supervisor {
     }
 
     fn tell_difference(&self, difference: &Difference) {
-        let summary = difference.summary();
+        let (file, summary) = (self.reloading.named(), difference.summary());
         let lines: String = difference.lines().iter().map(|line| format!("  {line}\n")).collect();
-        let block = format!("launcher: launcher.toml was read again: {summary}\n{lines}");
+        let block = format!("launcher: {file} was read again: {summary}\n{lines}");
         let changes = difference.lines().join("; ");
-        info!(event = "reloaded", changes, block, "launcher.toml was read again: {summary}");
+        info!(event = "reloaded", changes, block, "{file} was read again: {summary}");
     }
 
     /// What a person would have asked for to have the same.

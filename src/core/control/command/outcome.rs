@@ -73,7 +73,7 @@ pub(super) fn failed(service: &Service, verb: Verb, finding: &Finding, stays: bo
     let mut text = format!("{name} did not become ready: {}", finding.summary);
     if let Some(Generation(number)) = service.generation().filter(|_| stays) {
         let former = service.settings() != service.next_settings();
-        let former = if former { ", as launcher.toml had it before" } else { "" };
+        let former = if former { ", as it was set before" } else { "" };
         text = format!("{text}; generation {number} serves on{former}");
     }
     // An exit with 0 before it was ready is no success.

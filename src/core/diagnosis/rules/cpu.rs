@@ -87,7 +87,10 @@ fn more_time(view: &View<'_>) -> Vec<String> {
             format!("or raise extend_while_progressing, by which a start takes {} at most", words::setting(most))
         }
         None => {
-            "or let its deadline move on while it visibly works: extend_while_progressing in launcher.toml".to_owned()
+            format!(
+                "or let its deadline move on while it visibly works: extend_while_progressing of [service.{}]",
+                view.facts.service
+            )
         }
     };
     let more = "give it more time: raise start_timeout (--start-timeout)".to_owned();

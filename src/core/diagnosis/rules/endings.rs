@@ -295,7 +295,7 @@ pub fn out_of_memory<'a>(view: &View<'a>) -> Option<Candidate> {
     let processes = if memory.kills == 1 { "process" } else { "processes" };
     let counted = format!("the kernel's counter: {} {processes} of its cgroup killed since it started", memory.kills);
     let raise = match memory.own {
-        true => format!("raise memory of [service.{}.limits] in launcher.toml, or let it use less", facts.service),
+        true => format!("raise memory of [service.{}.limits], or let it use less", facts.service),
         false => "raise the memory limit of its container or unit, or let it use less".to_owned(),
     };
     let mut candidate = Candidate::new(Cause::OutOfMemory, confidence, grip, summary)

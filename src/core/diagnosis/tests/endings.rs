@@ -91,7 +91,7 @@ fn crashes_name_the_signal_and_memory_kills_need_the_counter() {
     says(&killed.advice.join("\n"), &["its container or unit"]);
     facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1, own: true });
     let own = expect(&facts, Cause::OutOfMemory, Confidence::Certain);
-    says(&own.advice.join("\n"), &["raise memory of [service.api.limits] in launcher.toml"]);
+    says(&own.advice.join("\n"), &["raise memory of [service.api.limits], or let it"]);
 }
 
 #[test]
