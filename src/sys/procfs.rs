@@ -27,34 +27,54 @@ pub struct Stat {
     pub cpu_ticks: u64,
     /// When it started, in clock ticks since boot.
     pub start_ticks: u64,
+    /// The CPU it last ran on.
+    pub processor: usize,
 }
 
-/// Reads `/proc/PID/stat`.
-pub fn stat(pid: i32) -> Option<Stat> {
-    parse_stat(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/stat")).ok()?))
+impl Stat {
+    /// Of a process.
+    pub fn of(pid: i32) -> Option<Stat> {
+        Stat::read(&format!("/proc/{pid}/stat"))
+    }
+
+    /// Of a thread.
+    pub fn of_thread(pid: i32, tid: i32) -> Option<Stat> {
+        Stat::read(&format!("/proc/{pid}/task/{tid}/stat"))
+    }
+
+    fn read(path: &str) -> Option<Stat> {
+        Stat::parse(&String::from_utf8_lossy(&std::fs::read(path).ok()?))
+    }
+
+    /// The name stands in parentheses and may itself contain parentheses and blanks: it ends at the last one.
+    fn parse(text: &str) -> Option<Stat> {
+        let (before, after) = text.rsplit_once(')')?;
+        let name = before.split_once('(')?.1.to_owned();
+        let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+        // By the numbers that the manual page counts them by.
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Stat {
+            name,
+            state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            cpu_ticks: field(14)?.saturating_add(field(15)?),
+            start_ticks: field(22)?,
+            processor: field(39).and_then(|cpu| usize::try_from(cpu).ok()).unwrap_or(0),
+        })
+    }
+
+    /// User and system time so far, in milliseconds.
+    pub fn cpu_ms(&self) -> u64 {
+        // USER_HZ is 100 on every architecture that Linux has left.
+        self.cpu_ticks.saturating_mul(10)
+    }
 }
 
 /// Whether there is such a process, one that has ended and is not reaped yet included.
 pub fn exists(pid: i32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
-}
-
-/// The name stands in parentheses and may itself contain parentheses and blanks: it ends at the last one.
-fn parse_stat(text: &str) -> Option<Stat> {
-    let open = text.find('(')?;
-    let close = text.rfind(')')?;
-    let name = text.get(open + 1..close)?.to_owned();
-    let rest: Vec<&str> = text.get(close + 1..)?.split_ascii_whitespace().collect();
-    let number = |index: usize| rest.get(index)?.parse::<u64>().ok();
-    Some(Stat {
-        name,
-        state: rest.first()?.chars().next()?,
-        parent: rest.get(1)?.parse().ok()?,
-        group: rest.get(2)?.parse().ok()?,
-        session: rest.get(3)?.parse().ok()?,
-        cpu_ticks: number(11)?.saturating_add(number(12)?),
-        start_ticks: number(19)?,
-    })
 }
 
 /// All pids that can be seen.
@@ -74,14 +94,14 @@ pub fn command_line(pid: i32) -> Option<Vec<String>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
     if text.is_empty() {
-        return stat(pid).map(|stat| vec![format!("[{}]", stat.name)]);
+        return Stat::of(pid).map(|stat| vec![format!("[{}]", stat.name)]);
     }
     Some(text.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
 }
 
 /// How long it has been running.
 pub fn age(pid: i32) -> Option<Duration> {
-    let started = ticks(stat(pid)?.start_ticks);
+    let started = ticks(Stat::of(pid)?.start_ticks);
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let uptime = Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()?;
     Some(uptime.saturating_sub(started))
@@ -141,7 +161,7 @@ pub fn ancestors(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut next = pid;
     // Pids may be given anew while this reads, so that the chain could close: the bound ends it.
-    while let Some(stat) = stat(next).filter(|stat| stat.parent > 0 && found.len() < 256) {
+    while let Some(stat) = Stat::of(next).filter(|stat| stat.parent > 0 && found.len() < 256) {
         found.push(stat.parent);
         next = stat.parent;
     }
@@ -194,11 +214,16 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let fields = "S 7 8 9 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 4711 1 1";
-        let stat = parse_stat(&format!("42 (a) b (c)) {fields}")).unwrap();
+        let stat = Stat::parse(&format!("42 (a) b (c)) {fields}")).unwrap();
+        assert_eq!((stat.cpu_ms(), stat.processor), (420, 0), "it need not say on which CPU it ran");
+        // Each field holds its own number.
+        let all: Vec<String> = (4..=52).map(|number| number.to_string()).collect();
+        let all = Stat::parse(&format!("42 (a) R {}", all.join(" "))).unwrap();
+        assert_eq!((all.cpu_ticks, all.start_ticks, all.processor), (14 + 15, 22, 39));
         assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) b (c)", 'S', 7));
         assert_eq!((stat.group, stat.session, stat.cpu_ticks, stat.start_ticks), (8, 9, 42, 4711));
         for text in ["", "1", "1 (", "1 )(", "1 (x) S", "1 (x) S a b c"] {
-            assert_eq!(parse_stat(text), None, "{text}");
+            assert_eq!(Stat::parse(text), None, "{text}");
         }
     }
 
@@ -206,7 +231,7 @@ mod tests {
     fn this_process_is_read() {
         let me = std::process::id() as i32;
         assert!(pids().contains(&me) && threads(me).contains(&me));
-        assert_eq!(stat(me).unwrap().parent, std::os::unix::process::parent_id() as i32);
+        assert_eq!(Stat::of(me).unwrap().parent, std::os::unix::process::parent_id() as i32);
         assert_eq!(ancestors(me).first().copied(), Some(std::os::unix::process::parent_id() as i32));
         assert_eq!(command_line(me).unwrap()[0], std::env::args().next().unwrap());
         assert_eq!(effective_user(me), Some(nix::unistd::geteuid().as_raw()));
@@ -218,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_is_none() {
-        assert_eq!(stat(-1), None);
+        assert_eq!(Stat::of(-1), None);
         assert_eq!(command_line(-1), None);
         assert!(socket_inodes(-1).is_err());
     }

@@ -12,7 +12,7 @@ pub fn counters(pids: &[i32]) -> BTreeMap<i32, Counters> {
 }
 
 fn of(pid: i32) -> Option<Counters> {
-    let stat = procfs::stat(pid).filter(|stat| !matches!(stat.state, 'Z' | 'X'))?;
+    let stat = procfs::Stat::of(pid).filter(|stat| !matches!(stat.state, 'Z' | 'X'))?;
     let thread = |tid| {
         let (used, queued) = samples::cpu_ms(pid, tid, None)?;
         Some((tid, used.saturating_add(queued)))

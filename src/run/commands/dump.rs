@@ -30,7 +30,7 @@ pub fn dump(args: &DumpArgs) -> i32 {
         return code::PREFLIGHT;
     }
     let pids = without_launchers(dump::tree(pid));
-    let name = pids.first().and_then(|first| procfs::stat(*first)).map(|stat| stat.name);
+    let name = pids.first().and_then(|first| procfs::Stat::of(*first)).map(|stat| stat.name);
     let mut facts = Facts::new(name.unwrap_or_else(|| pid.to_string()), Occasion::Requested);
     facts.listening = sock_diag::all_listening_of(&pids);
     facts.processes = dump::dump(&pids, &dump::Options::default());

@@ -55,7 +55,7 @@ impl Supervisor {
         let pid = process.pid();
         let watch = watch(Rc::new(process), Process::fd, self.outbox.clone(), || Happening::ParentEnded)?;
         // Its own even now: whoever has the pid after it would be another one.
-        let name = procfs::stat(pid).map(|stat| stat.name);
+        let name = procfs::Stat::of(pid).map(|stat| stat.name);
         Ok(Watched { pid, name, _watch: watch })
     }
 

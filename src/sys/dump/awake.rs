@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::files::{self, Stat};
+use super::files;
 use super::process::Draft;
 use super::samples;
 use super::tree;
 use crate::core::facts::ThreadFacts;
+use crate::sys::procfs::Stat;
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(2);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::capture::Call;
 use super::fds::{self, Fd};
-use super::files::{self, Stat};
+use super::files;
 use super::futex::{self, RawFutex};
 use super::memory::Memory;
 use super::sockets::Sockets;
 use super::{locks, numbers, polled};
 use crate::core::facts::{FdFacts, FileFacts, ProcessName, SocketFacts, WaitingOn};
+use crate::sys::procfs::Stat;
 
 /// A path is no longer than this.
 const PATH_MAX: usize = 4096;

@@ -62,49 +62,6 @@ pub fn numbered(path: &str) -> std::io::Result<Vec<i32>> {
     Ok(numbers)
 }
 
-/// What a dump needs of `stat` (`proc_pid_stat(5)`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stat {
-    /// Its name.
-    pub name: String,
-    /// Its state letter.
-    pub state: char,
-    /// Its parent.
-    pub parent: i32,
-    /// Its process group.
-    pub group: i32,
-    /// CPU time in user and kernel mode, in milliseconds.
-    pub cpu_ms: u64,
-    /// The CPU it last ran on.
-    pub processor: usize,
-}
-
-impl Stat {
-    /// Of a process.
-    pub fn of(pid: i32) -> Option<Stat> {
-        Stat::parse(&record(&format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// Of a thread.
-    pub fn of_thread(pid: i32, tid: i32) -> Option<Stat> {
-        Stat::parse(&record(&format!("/proc/{pid}/task/{tid}/stat")).ok()?)
-    }
-
-    fn parse(text: &str) -> Option<Stat> {
-        // The name may hold blanks and parentheses: it ends at the last one.
-        let (before, after) = text.rsplit_once(')')?;
-        let name = before.split_once('(')?.1.to_owned();
-        let fields: Vec<&str> = after.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3)?.parse::<i64>().ok();
-        let ticks = field(14)? + field(15)?;
-        // USER_HZ is 100 on every architecture that Linux has left.
-        let cpu_ms = u64::try_from(ticks).unwrap_or(0) * 10;
-        let processor = field(39).and_then(|cpu| usize::try_from(cpu).ok()).unwrap_or(0);
-        let state = fields.first()?.chars().next()?;
-        Some(Stat { name, state, parent: field(4)? as i32, group: field(5)? as i32, cpu_ms, processor })
-    }
-}
-
 /// `/proc/PID/task/TID/syscall`: where a thread is, as far as it shows without being stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -176,17 +133,6 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stat_survives_a_name_with_parentheses() {
-        // Each field holds its own number.
-        let fields: Vec<String> = (4..=52).map(|number| number.to_string()).collect();
-        let stat = Stat::parse(&format!("42 (a) b (c) S {}", fields.join(" "))).unwrap();
-        assert_eq!((stat.name.as_str(), stat.state, stat.parent, stat.group), ("a) b (c", 'S', 4, 5));
-        assert_eq!((stat.cpu_ms, stat.processor), ((14 + 15) * 10, 39));
-        assert_eq!(Stat::parse("noise"), None);
-        assert_eq!(Stat::parse("1 (x)"), None);
-    }
 
     #[test]
     fn the_place_of_a_thread_in_its_forms() {

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 
-use super::files;
 use crate::sys::allowed;
+use crate::sys::procfs::Stat;
 
 /// How long a thread may take to stop that sleeps uninterruptibly.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ impl Held {
                 return Ok(held);
             }
             // A reaper in another thread of this process may have taken the notice of the stop.
-            match files::Stat::of_thread(pid, tid) {
+            match Stat::of_thread(pid, tid) {
                 Some(stat) if stat.state == 't' => return Ok(held),
                 Some(stat) if matches!(stat.state, 'Z' | 'X') => return Err(Errno::ESRCH),
                 Some(stat) if held.since.elapsed() >= if stat.state == 'R' { TURN } else { PATIENCE } => {

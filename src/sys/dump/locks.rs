@@ -3,8 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::files::{self, Stat};
+use super::files;
 use crate::core::facts::ProcessName;
+use crate::sys::procfs::Stat;
 
 /// One line of `/proc/locks`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::files::{self, Stat};
+use super::files;
 use super::sockets::Sockets;
 use super::{fds, rights};
 use crate::core::facts::{FdFacts, FileFacts, FileKind, ProcessFacts, ProcessName, SocketFacts, WaitingOn};
+use crate::sys::procfs::Stat;
 
 /// The number of the first pid namespace (`PROC_PID_INIT_INO`).
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::capture::{self, Call, Denied};
 use super::decode::{self, Caller, Decoded};
 use super::fds;
-use super::files::{self, Stat};
+use super::files;
 use super::maps::Maps;
 use super::memory::{Memory, Stack};
 use super::resolver;
@@ -21,6 +21,7 @@ use super::unwind::{self, Modules, RawFrame};
 use super::waited::{Scheduled, SchedulerClocks};
 use crate::core::facts::{Frame, ProcessFacts, QuotaFacts, Samples, ThreadFacts, WaitingOn};
 use crate::sys::cpu_quota;
+use crate::sys::procfs::Stat;
 
 /// Threads of one process that are looked at; more would not be read by anyone.
 const THREADS: usize = 8192;
@@ -232,7 +233,7 @@ fn facts(pid: i32, stat: &Stat) -> ProcessFacts {
         runtime: "native".into(),
         has_notify_socket,
         io: Samples { first: samples::transferred(pid).unwrap_or(0), ..Samples::default() },
-        cpu: Samples { first: stat.cpu_ms, ..Samples::default() },
+        cpu: Samples { first: stat.cpu_ms(), ..Samples::default() },
         quota: cpu_quota::of_process(pid).map(|quota| QuotaFacts {
             cpus: quota.cpus(),
             throttled: Samples { first: quota.throttled_ms, ..Samples::default() },

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::files::{self, Stat};
+use super::files;
 use super::process::Draft;
 use super::rights;
 use super::waited::Scheduled;
 use crate::core::facts::{Samples, ThreadFacts};
 use crate::sys::cpu_quota;
+use crate::sys::procfs::Stat;
 
 /// Threads of a Java virtual machine that Java lists and that work for a dump.
 const MACHINE: [&str; 2] = ["Attach Listener", "Signal Dispatch"];
@@ -24,7 +25,7 @@ pub fn cpu_ms(pid: i32, tid: i32, stat: Option<&Stat>) -> Option<(u64, u64)> {
     let text = files::record(&format!("/proc/{pid}/task/{tid}/schedstat")).unwrap_or_default();
     let mut words = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
     let Some(used) = words.next() else {
-        return stat.cloned().or_else(|| Stat::of_thread(pid, tid)).map(|stat| (stat.cpu_ms, 0));
+        return stat.cloned().or_else(|| Stat::of_thread(pid, tid)).map(|stat| (stat.cpu_ms(), 0));
     };
     Some((used / 1_000_000, words.next().unwrap_or(0) / 1_000_000))
 }
@@ -42,7 +43,7 @@ pub fn count_from_now(draft: &mut Draft) {
     let pid = facts.pid;
     draft.sampled = Some(Instant::now());
     facts.io.first = transferred(pid).unwrap_or(facts.io.first);
-    facts.cpu.first = Stat::of(pid).map_or(facts.cpu.first, |stat| stat.cpu_ms);
+    facts.cpu.first = Stat::of(pid).map_or(facts.cpu.first, |stat| stat.cpu_ms());
     for thread in &mut facts.threads {
         let Some((used, queued)) = cpu_ms(pid, thread.tid, None) else { continue };
         (thread.cpu.first, thread.queued.first) = (used, queued);
@@ -85,7 +86,7 @@ pub fn sample_again(draft: &mut Draft) {
         samples.apart = apart;
     };
     second(&mut facts.io, transferred(pid), apart);
-    second(&mut facts.cpu, Stat::of(pid).map(|stat| stat.cpu_ms), apart);
+    second(&mut facts.cpu, Stat::of(pid).map(|stat| stat.cpu_ms()), apart);
     if let Some(quota) = &mut facts.quota {
         second(&mut quota.throttled, cpu_quota::of_process(pid).map(|quota| quota.throttled_ms), apart);
     }

@@ -110,7 +110,7 @@ fn holders(inodes: &HashSet<u64>, service: Option<&str>) -> Vec<HolderFacts> {
             let _ = procfs::for_each_socket(*pid, |inode| holds |= inodes.contains(&inode));
             holds
         })
-        .filter_map(|pid| Some((procfs::stat(pid)?.start_ticks, pid)))
+        .filter_map(|pid| Some((procfs::Stat::of(pid)?.start_ticks, pid)))
         .collect();
     // A parent is older than its children; within one tick the pid decides.
     found.sort_unstable();
@@ -139,7 +139,7 @@ fn holder(pid: i32, service: Option<&str>) -> HolderFacts {
 /// What started a process: at most three, without the first process of all, which takes in what others leave behind.
 fn parents(ancestors: &[i32]) -> Vec<ParentFacts> {
     let parents = ancestors.iter().filter(|pid| **pid > 1).take(3);
-    parents.filter_map(|pid| Some(ParentFacts { pid: *pid, name: procfs::stat(*pid)?.name })).collect()
+    parents.filter_map(|pid| Some(ParentFacts { pid: *pid, name: procfs::Stat::of(*pid)?.name })).collect()
 }
 
 fn kin(pid: i32, ancestors: &[i32], launcher: Option<i32>) -> Kin {
