@@ -96,8 +96,8 @@ struct Plan {
     tids: Vec<i32>,
     /// When the first of what is waited for wakes, from now.
     wakes: Duration,
-    /// Whether programs are started to try.
-    starts_programs: bool,
+    /// Where programs are started to try: the one that sleeps in between.
+    pause: Option<i32>,
     /// Whether its runtime goes on by itself when an `epoll_wait(2)` is interrupted, with the time that is left.
     minds_interruptions: bool,
 }
@@ -107,7 +107,7 @@ struct Plan {
 pub fn follow(drafts: &[Draft], longest: Duration, insist: bool, deadline: Instant) -> Followed {
     let plans = drafts.iter().filter_map(|draft| plan(draft, drafts, longest));
     let start = |plan: Plan| {
-        let round = if plan.starts_programs { ROUND_OF_PROGRAMS } else { ROUND };
+        let round = if plan.pause.is_some() { ROUND_OF_PROGRAMS } else { ROUND };
         let until = (Instant::now() + plan.wakes + round).min(deadline);
         let latest = (until + ANOTHER).min(deadline);
         let until = if insist { latest.max(Instant::now() + longest + round).min(deadline) } else { until };
@@ -115,7 +115,7 @@ pub fn follow(drafts: &[Draft], longest: Duration, insist: bool, deadline: Insta
         let pid = plan.pid;
         let work = move || {
             rights::take_for_tracing(plan.pid);
-            Round::new(plan.pid, plan.starts_programs, plan.minds_interruptions).follow(&plan.tids, until, latest)
+            Round::new(plan.pid, plan.pause, plan.minds_interruptions).follow(&plan.tids, until, latest)
         };
         Some((pid, std::thread::Builder::new().name("dump-follow".into()).spawn(work).ok()?))
     };
@@ -124,19 +124,20 @@ pub fn follow(drafts: &[Draft], longest: Duration, insist: bool, deadline: Insta
 
 fn plan(draft: &Draft, all: &[Draft], longest: Duration) -> Option<Plan> {
     let main = draft.threads.first()?.call.as_ref();
-    let plan = |tids, wakes, starts_programs| Plan {
+    let plan = |tids, wakes, pause| Plan {
         pid: draft.facts.pid,
         tids,
         wakes,
-        starts_programs,
+        pause,
         minds_interruptions: draft.facts.runtime == "native",
     };
     match main.map(|call| (call.waiting_on.as_ref(), call.futex.is_some())) {
         Some((Some(WaitingOn::Child { .. }), _)) => {
             // The pause of a shell's loop is a child that sleeps.
             let children = all.iter().filter(|child| child.facts.parent == draft.facts.pid);
-            let wakes = children.filter_map(|child| sleepers(child, longest).first().copied()).min_by_key(|it| it.1)?.1;
-            Some(plan(vec![draft.facts.pid], wakes, true))
+            let sleeps = children.filter_map(|child| Some((child.facts.pid, sleepers(child, longest).first()?.1)));
+            let (pause, wakes) = sleeps.min_by_key(|it| it.1)?;
+            Some(plan(vec![draft.facts.pid], wakes, Some(pause)))
         }
         // Whatever else holds its main thread is seen without this.
         Some((Some(WaitingOn::Sleep { .. } | WaitingOn::Poll { .. }), _) | (_, true)) => {
@@ -153,7 +154,7 @@ fn plan(draft: &Draft, all: &[Draft], longest: Duration) -> Option<Plan> {
                 tids.extend(others.into_iter().filter(|tid| !tids.contains(tid)).collect::<Vec<i32>>());
             }
             tids.truncate(THREADS);
-            Some(plan(tids, wakes, false))
+            Some(plan(tids, wakes, None))
         }
         _ => None,
     }

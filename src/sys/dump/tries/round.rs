@@ -16,6 +16,7 @@ use crate::sys::dump::files::Place;
 use crate::sys::dump::locks;
 use crate::sys::dump::memory::Memory;
 use crate::sys::dump::numbers;
+use crate::sys::procfs::Stat;
 
 /// Pause between two looks for a stop.
 const LOOK: Duration = Duration::from_micros(40);
@@ -59,7 +60,10 @@ enum Stop {
 /// One round of a process.
 pub struct Round {
     pid: i32,
-    starts_programs: bool,
+    /// Where programs are started to try: the one that sleeps in between.
+    pause: Option<i32>,
+    /// Its sleep was over when the following began: what was tried until the next pause was not all seen.
+    began_late: bool,
     minds_interruptions: bool,
     traced: HashMap<i32, Traced>,
     /// Connections that are under way, by process and descriptor.
@@ -71,11 +75,11 @@ pub struct Round {
 }
 
 impl Round {
-    /// Of the process `pid`; with what it starts, if `starts_programs`. `minds_interruptions` when it might take
+    /// Of the process `pid`; with what it starts, if it waits for a program to sleep, the `pause`. `minds_interruptions` when it might take
     /// notice of an `epoll_wait(2)` that ends early.
-    pub fn new(pid: i32, starts_programs: bool, minds_interruptions: bool) -> Round {
+    pub fn new(pid: i32, pause: Option<i32>, minds_interruptions: bool) -> Round {
         let (traced, pending, failed, reached) = Default::default();
-        Round { pid, starts_programs, minds_interruptions, traced, pending, failed, reached }
+        Round { pid, pause, began_late: false, minds_interruptions, traced, pending, failed, reached }
     }
 
     /// Follows these threads until one has failed to connect or to lock a file and sleeps again, or until the time is up:
@@ -86,7 +90,7 @@ impl Round {
             return Vec::new();
         }
         let mut options = ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_TRACECLONE;
-        if self.starts_programs {
+        if self.pause.is_some() {
             options |= ptrace::Options::PTRACE_O_TRACEFORK | ptrace::Options::PTRACE_O_TRACEVFORK;
         }
         let mut awake: Vec<i32> =
@@ -94,6 +98,9 @@ impl Round {
         for tid in &awake {
             self.traced.insert(*tid, Traced::of(self.pid));
         }
+        // What is started from here on is seen.
+        let sleeps = |pid| Stat::of(pid).is_some_and(|stat| stat.state == 'S');
+        self.began_late = self.pause.is_some_and(|pause| !sleeps(pause));
         loop {
             // By now one may be in another call, which an interruption could be felt in: its next sleep is waited for.
             awake.retain(|tid| !(is_quiet(*tid) && ptrace::interrupt(Pid::from_raw(*tid)).is_ok()));
@@ -190,10 +197,13 @@ impl Round {
     }
 
     /// Whether a call that begins ends the round: the sleep after a try, or the pause of a loop in which nothing was.
-    fn is_over(&self, tid: i32, name: &str) -> bool {
+    fn is_over(&mut self, tid: i32, name: &str) -> bool {
         let tried_itself = self.failed.last().is_some_and(|(by, _)| *by == tid);
         match self.failed.is_empty() {
-            true => self.starts_programs && tid != self.pid && matches!(name, "nanosleep" | "clock_nanosleep"),
+            true => {
+                let pauses = tid != self.pid && matches!(name, "nanosleep" | "clock_nanosleep");
+                self.pause.is_some() && pauses && !std::mem::take(&mut self.began_late)
+            }
             false => is_sleep(name) || (name == "futex" && tried_itself),
         }
     }
@@ -379,7 +389,7 @@ mod tests {
 
     #[test]
     fn who_has_begun_a_connection_is_not_back() {
-        let mut round = Round::new(1, false, true);
+        let mut round = Round::new(1, None, true);
         round.traced.insert(1, Traced { woke: true, back: true, ..Traced::of(1) });
         assert!(round.came_back());
         round.pending.insert((1, 7), "127.0.0.1:1".into());
@@ -387,8 +397,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_ends_a_round_that_was_seen_from_its_beginning() {
+        let mut round = Round::new(1, Some(7), true);
+        assert!(!round.is_over(1, "clock_nanosleep"), "that is no program of its");
+        assert!(!round.is_over(2, "connect"));
+        assert!(round.is_over(2, "clock_nanosleep"));
+        round.began_late = true;
+        assert!(!round.is_over(2, "clock_nanosleep"), "the round begins after it");
+        assert!(round.is_over(3, "nanosleep"));
+        assert!(!Round::new(1, None, true).is_over(2, "nanosleep"), "it tries by itself");
+    }
+
+    #[test]
     fn only_failures_to_reach_something_count_and_equal_ones_are_one() {
-        let mut round = Round::new(1, false, true);
+        let mut round = Round::new(1, None, true);
         round.note(1, "127.0.0.1:1".into(), libc::ECONNREFUSED);
         round.note(1, "127.0.0.1:1".into(), libc::ECONNREFUSED);
         round.note(1, "127.0.0.1:2".into(), 0);
