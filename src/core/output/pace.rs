@@ -1,5 +1,6 @@
 //! When it is worth waiting a moment before reading on: somebody who writes a line at a time would have the reader woken
-//! for each, which costs both more than the line does.
+//! for each, which costs both more than the line does. Who answers each line of somebody before the next one comes is not
+//! kept waiting for it.
 
 use std::time::Duration;
 
@@ -15,6 +16,13 @@ const APART: Duration = Duration::from_micros(300);
 const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_micros(200);
 
+/// A wait was worth it when so many times as much came as without it: more than one line.
+const GAIN: u32 = 4;
+
+/// After a wait that was not, so often nothing is waited for; after another one twice as often, up to the most.
+const LEAST_REST: u32 = 4;
+const MOST_REST: u32 = 64;
+
 /// What is known of one who reads a pipe again and again.
 #[derive(Debug)]
 pub struct Pace {
@@ -24,12 +32,18 @@ pub struct Pace {
     idle: Option<Moment>,
     /// How long was waited before that.
     waited: Duration,
+    /// How much came when nothing was waited for, in bytes.
+    little: u32,
+    /// How often nothing is waited for yet, and how often it was the last time.
+    rest: u32,
+    last_rest: u32,
 }
 
 impl Pace {
     /// For a pipe that takes so many bytes (`F_GETPIPE_SZ`, `fcntl(2)`); without one nothing is ever waited for.
     pub fn new(capacity: usize) -> Pace {
-        Pace { capacity: u32::try_from(capacity).unwrap_or(u32::MAX), idle: None, waited: Duration::ZERO }
+        let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
+        Pace { capacity, idle: None, waited: Duration::ZERO, little: 0, rest: 0, last_rest: 0 }
     }
 
     /// So many bytes came at one moment, and at another they were dealt with: how long to wait before reading on, zero for
@@ -41,9 +55,17 @@ impl Pace {
         self.waited = if apart {
             Duration::ZERO
         } else if self.waited.is_zero() {
-            // Begins, and finds by what comes of it how long is right.
-            if length < self.capacity / LITTLE { LONGEST / 2 } else { Duration::ZERO }
+            let begins = self.rest == 0 && length < self.capacity / LITTLE;
+            self.rest = self.rest.saturating_sub(1);
+            self.little = length;
+            // What comes of it says how long is right.
+            if begins { LONGEST / 2 } else { Duration::ZERO }
+        } else if length < self.little.saturating_mul(GAIN) {
+            self.last_rest = (self.last_rest * 2).clamp(LEAST_REST, MOST_REST);
+            self.rest = self.last_rest;
+            Duration::ZERO
         } else {
+            self.last_rest = 0;
             // Until the pipe is half full, so that the writer does not stop.
             let right = self.waited.saturating_mul(self.capacity / 2) / length;
             if right < SHORTEST { Duration::ZERO } else { right.min(LONGEST) }
@@ -116,11 +138,23 @@ mod tests {
     #[test]
     fn whoever_stops_writing_lines_begins_anew() {
         let mut pace = Pace::new(PIPE);
-        let mut at = |micros| read(&mut pace, Duration::from_micros(micros), 100);
-        assert_eq!([0, 10, 150].map(&mut at), [Duration::ZERO, LONGEST / 2, LONGEST]);
-        assert_eq!([5000, 5010].map(&mut at), [Duration::ZERO, LONGEST / 2]);
+        let mut at = |(micros, length)| read(&mut pace, Duration::from_micros(micros), length);
+        assert_eq!([(0, 100), (10, 100), (150, 5000)].map(&mut at), [Duration::ZERO, LONGEST / 2, LONGEST]);
+        assert_eq!([(5000, 100), (5010, 100)].map(&mut at), [Duration::ZERO, LONGEST / 2]);
         pace.go_on();
         assert_eq!(read(&mut pace, Duration::from_micros(5020), 100), Duration::ZERO);
+    }
+
+    /// Each answer comes when the one before it was passed on and a question has come of it.
+    #[test]
+    fn answers_in_turn_hardly_wait() {
+        let (mut pace, mut now, mut waits) = (Pace::new(PIPE), Duration::ZERO, Duration::ZERO);
+        for _ in 0..1000 {
+            let waited = read(&mut pace, now, 100);
+            now += waited + Duration::from_micros(50);
+            waits += waited;
+        }
+        assert!(waits < Duration::from_millis(5), "{waits:?} in all");
     }
 
     /// What is slow to be dealt with says nothing of who writes it.
