@@ -148,6 +148,8 @@ fn ports_are_kept_over_a_restart_under_dockers_profile() {
             let mut run = change(bundle.bind_open("run", "/run")).start();
             run.line("child is ready");
             assert!(run.ask("127.0.0.1:8080").contains("generation 1"), "{kind} {mode}");
+            // It may be there only after the service.
+            run.has("run/control");
             let commands: [&[&str]; 3] = [&["restart", "--canary", "50%"], &["promote"], &["restart"]];
             for words in if canary { &commands[..2] } else { &commands[2..] } {
                 let words = [&["/launcher"], *words, &["--control", "/run/control"]].concat();

@@ -122,6 +122,16 @@ impl Running {
         })
     }
 
+    /// Waits until this is there, in the container's folder on the machine.
+    #[track_caller]
+    pub fn has(&mut self, name: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.folder().join(name).exists() {
+            assert!(Instant::now() < deadline, "there is no {name}: {:#?}", self.written());
+            std::thread::yield_now();
+        }
+    }
+
     /// Runs another command in the container, as its first process does; what it complains of when it does not succeed.
     pub fn executes(&mut self, words: &[&str]) -> Result<(), String> {
         let output = Command::new("runc").arg("exec").arg(&self.id).args(words).output().unwrap();

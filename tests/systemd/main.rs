@@ -294,6 +294,8 @@ fn passed_and_shared_ports_are_kept_below_a_filter() {
             machine.systemctl(&format!("start {name}"));
             let ask = || machine.run(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3; cat <&3"));
             assert!(ask().contains("generation 1"), "{name}");
+            // It may be there only after the service.
+            machine.run(&format!("until [ -S /run/{name}/control ]; do :; done"));
             if mode == "share" {
                 machine.run(&format!("/tb/launcher restart --canary 50% {control}"));
                 machine.run(&format!("/tb/launcher promote {control}"));
