@@ -13,9 +13,10 @@ fn main() {
         ["calls"] => costs::calls(),
         ["serve", address] => costs::serve(address),
         ["costs"] => costs::measure(),
-        ["restarts"] => restarts::measure(),
+        ["restarts"] => restarts::measure(""),
+        ["restarts", name_has] => restarts::measure(name_has),
         _ => {
-            restarts::measure();
+            restarts::measure("");
             println!();
             costs::measure();
         }

@@ -40,8 +40,8 @@ const WAYS: [(&str, Way); 8] = [
     ("Server::Starter", Way::ServerStarter),
 ];
 
-/// Measures all ways that are installed.
-pub fn measure() {
+/// Measures all ways that are installed and have this in their name.
+pub fn measure(name_has: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(server) = built(folder.path()) else { return println!("(restarts under load: Go is not installed)") };
     println!(
@@ -54,7 +54,8 @@ pub fn measure() {
         "{:>18} {:>9} {:>6} {:>8} {:>6} {:>9} {:>8} {:>7} {:>7} {:>7}",
         "", "answered", "lost", "refused", "reset", "timed out", "servers", "median", "p99", "longest"
     );
-    for (number, (name, way)) in WAYS.into_iter().enumerate() {
+    let wanted = WAYS.into_iter().enumerate().filter(|(_, (name, _))| name.contains(name_has));
+    for (number, (name, way)) in wanted {
         if matches!(way, Way::ServerStarter) && Command::new("start_server").arg("--version").output().is_err() {
             println!("{name:>18} is not installed (Debian: libserver-starter-perl)");
             continue;
