@@ -122,8 +122,15 @@ impl Shared {
         }
         // The program is put onto the group by a socket that is in it.
         let joining = if self.own.is_empty() { missing.max(1) } else { missing };
+        // It stands behind those who are seen: they get all that comes until it is looked again. Whatever comes between these
+        // two calls may come to the launcher's own, and is a second late.
+        let seen = self.group.aim(plan);
         for _ in 0..joining {
             let own = Inert::join(protocol, self.address, self.v6only, self.uid).map_err(|problem| reason(&problem))?;
+            if self.own.is_empty() && self.aimed.is_none() {
+                // Should it fail, it does so again below.
+                let _ = own.aim(&seen);
+            }
             self.own.push(own);
         }
         let found = members(protocol, self.address.port()).unwrap_or_default();

@@ -47,11 +47,11 @@ impl Inert {
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         take_nothing(&socket, address)?;
+        let inode = nix::sys::stat::fstat(&socket)?.st_ino;
         socket.bind(&address.into())?;
         if protocol == Protocol::Tcp {
             socket.listen(1)?;
         }
-        let inode = nix::sys::stat::fstat(&socket)?.st_ino;
         Ok(Inert { socket, inode })
     }
 
