@@ -222,7 +222,7 @@ fn changed(old: &ServiceSettings, new: &ServiceSettings) -> Option<Changed> {
     // How one that runs is known to be ready was begun with it; its pipes are read as they were opened.
     compare!(keys, ServiceSettings, old, new,
         Processes: [command, directory, environment_files, user, ready, watchdog, log, interactive, terminal, debugged],
-        Care: [after, on_failure, start_timeout, extend_while_progressing, on_timeout, stop_signal, stop_timeout, reload_signal, drain_timeout, pprof,
+        Care: [after, on_failure, start_timeout, extend_while_progressing, on_timeout, stop_signal, stop_timeout, send_hup, reload_signal, drain_timeout, pprof,
                require_timeout, required_environment, signals, restart, on_stop],
         apart: [name, environment, process, notify, ports, requirements, files, watch]);
     variables(&mut keys, &old.environment, &new.environment);

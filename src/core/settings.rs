@@ -141,6 +141,8 @@ pub struct ServiceSettings {
     pub stop_signal: Signal,
     /// How long it may take to stop before it is killed.
     pub stop_timeout: Duration,
+    /// Whether its stop signal is followed by HUP; when absent, as [`ServiceSettings::hang_up`] says.
+    pub send_hup: Option<bool>,
     /// What is done when it has come to rest.
     pub on_stop: Option<OnStop>,
     /// The signal by which it is asked to read its configuration again.
@@ -177,6 +179,28 @@ pub struct ServiceSettings {
     pub watch: WatchSettings,
     /// That it is run under a debugger (`--debug`): its command is that.
     pub debugged: Option<Debugged>,
+}
+
+impl ServiceSettings {
+    /// When the stop signal is followed by HUP. Interactive shells ignore TERM, and end when their terminal goes away.
+    pub fn hang_up(&self) -> HangUp {
+        match self.send_hup {
+            Some(true) => HangUp::Always,
+            None if self.terminal || self.interactive => HangUp::IfIgnored,
+            Some(false) | None => HangUp::Never,
+        }
+    }
+}
+
+/// When a stop signal is followed by HUP, as systemd's `SendSIGHUP=` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangUp {
+    /// Never.
+    Never,
+    /// When the main process ignores the stop signal, so that it says nothing to it.
+    IfIgnored,
+    /// Always.
+    Always,
 }
 
 /// What happens when the start deadline is missed.

@@ -127,6 +127,11 @@ pub fn caught_signals(pid: i32) -> Option<SignalSet> {
     u64::from_str_radix(&status_field(pid, "SigCgt")?, 16).ok().map(SignalSet)
 }
 
+/// The signals that it ignores (`SigIgn:`).
+pub fn ignored_signals(pid: i32) -> Option<SignalSet> {
+    u64::from_str_radix(&status_field(pid, "SigIgn")?, 16).ok().map(SignalSet)
+}
+
 /// Its effective user.
 pub fn effective_user(pid: i32) -> Option<u32> {
     status_field(pid, "Uid")?.split_ascii_whitespace().nth(1)?.parse().ok()

@@ -207,6 +207,29 @@ fn input_that_is_no_terminal_is_typed_to_its_end() {
     run.out("read two");
 }
 
+/// As `echo save-all | launcher attach game` wants it.
+#[test]
+fn an_answer_to_input_that_is_no_terminal_is_seen() {
+    let steps = r#"["CHILD", "read-line", "print the answer", "exit 3"]"#;
+    let run = service_of(steps, "restart = { policy = \"never\" }");
+    let words = ["attach", "--linger", "1h", "api"];
+    let mut attach = run.command_as(env!("CARGO_BIN_EXE_launcher"), &words);
+    let mut process = attach.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(b"question\n").unwrap();
+    let output = process.wait_with_output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("read question") && shown.contains("the answer"), "{shown}");
+    assert_eq!(output.status.code(), Some(3), "it has ended before: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_linger_that_is_no_duration_is_refused() {
+    let run = service_of(r#"["CHILD", "wait"]"#, "");
+    let output = run.command_as(env!("CARGO_BIN_EXE_launcher"), &["attach", "--linger", "5", "api"]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && err.contains("--linger 5: a duration needs a unit"), "{err}");
+}
+
 #[test]
 fn who_looks_at_nothing_holds_up_nobody() {
     // 4 MB in all: more than any buffer in between.
@@ -288,6 +311,37 @@ fn nothing_is_left_of_a_shell_with_jobs() {
     run.signal(Signal::SIGTERM);
     run.ended();
     run.leaves_nothing();
+}
+
+/// Interactive shells ignore TERM: they are told that their terminal goes away.
+#[test]
+fn a_shell_stops_when_it_is_asked_to() {
+    let mut run = service_of(r#"["bash", "--norc", "--noediting", "-i"]"#, "stop_timeout = \"1h\"");
+    let mut person = at_keys(&run);
+    // The quotes tell what is printed from what is typed.
+    person.input("PS1=; sleep 1000 & echo he''re\r");
+    person.out("here");
+    person.input("\x10\x11");
+    person.ends_with(0);
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
+/// A program that does something on TERM is given the time for it.
+#[test]
+fn who_hears_the_stop_signal_is_not_hung_up_on_unless_asked_for() {
+    for (more, hung_up) in [("", false), ("send_hup = true", true)] {
+        let steps = r#"["CHILD", "on TERM print got TERM", "on HUP print got HUP", "print up", "read-line"]"#;
+        let mut run = service_of(steps, more);
+        run.out("up");
+        let mut person = at_keys(&run);
+        run.signal(Signal::SIGTERM);
+        run.outs(if hung_up { &["got TERM", "got HUP"] } else { &["got TERM"] });
+        person.input("\r");
+        let ended = run.ends_with(0);
+        assert_eq!(ended.out.iter().any(|line| line.contains("got HUP")), hung_up, "{:?}", ended.out);
+    }
 }
 
 #[test]

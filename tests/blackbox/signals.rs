@@ -336,6 +336,18 @@ fn an_interactive_shell_has_job_control() {
     run.leaves_nothing();
 }
 
+/// It ignores TERM, and is told that its terminal goes away.
+#[test]
+fn an_interactive_shell_stops_when_it_is_asked_to() {
+    let flags = ["-i", "--stop-timeout", "1h", "--stop-budget", "2h"];
+    let mut run = launcher().flags(flags).on_terminal().command(["bash", "--norc", "--noediting", "-i"]);
+    run.input("PS1=; echo he''re\n");
+    run.out("here");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
 #[test]
 fn a_launcher_in_the_background_does_not_take_the_terminal() {
     let script = r#"$LAUNCH -- "$0" "$@" & read -r line; echo shell read $line; kill %1; wait %1; echo code $?"#;

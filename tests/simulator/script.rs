@@ -124,6 +124,7 @@ pub fn settings(random: &mut Random, name: String, after: Vec<After>) -> Service
         on_timeout: random.pick(&[OnTimeout::Restart, OnTimeout::Restart, OnTimeout::Exit]),
         stop_signal: random.pick(&[Signal::TERM, Signal::TERM, Signal::QUIT]),
         stop_timeout: random.pick(&[ms(0), ms(500), ms(3000)]),
+        send_hup: random.pick(&[None, None, Some(true)]),
         on_stop: random.pick(&[false, true]).then(|| OnStop::new(FAREWELL.clone())),
         reload_signal: Signal::HUP,
         pprof: None,

@@ -170,6 +170,7 @@ fn generation(action: &Action) -> Option<Generation> {
         | Action::ReleasePorts(of)
         | Action::Signal(of, _)
         | Action::Stop(of, _)
+        | Action::HangUp(of, _)
         | Action::FollowMain(of, _)
         | Action::ForgetDescriptors(of, _)
         | Action::SignalRest(of, _)

@@ -260,7 +260,9 @@ impl Watch {
             Action::ReleasePorts(_) => {
                 require(!std::mem::replace(&mut live.ports_released, true), "ports are released once")?;
             }
-            Action::Signal(..) | Action::Stop(..) => require(live.runs() && !live.killed, "there is no main process")?,
+            Action::Signal(..) | Action::Stop(..) | Action::HangUp(..) => {
+                require(live.runs() && !live.killed, "there is no main process")?
+            }
             Action::FollowMain(_, pid) => require(live.runs() && step.names_main(*pid), "no such main process")?,
             Action::SignalRest(..) => require(live.exited && !live.killed, "the main process is there")?,
             Action::Kill(_) => {

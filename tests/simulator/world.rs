@@ -362,6 +362,9 @@ impl<S: Subject> World<S> {
             Action::Signal(generation, signal) | Action::Stop(generation, signal) => {
                 self.signal(index, generation, signal)
             }
+            // None of them ignores anything.
+            Action::HangUp(generation, None) => self.signal(index, generation, Signal::HUP),
+            Action::HangUp(_, Some(_)) => {}
             Action::SignalRest(generation, _) => self.signal_rest(index, generation),
             Action::Kill(generation) => {
                 let Some(processes) = self.processes.get_mut(&(index, generation)) else { return Ok(()) };

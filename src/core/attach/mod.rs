@@ -2,14 +2,17 @@
 //!
 //! - `frame`: what goes over the connection, in both directions;
 //! - `keys`: the keys by which a person leaves;
+//! - `linger`: how long an answer is waited for behind the input;
 //! - `shown`: what the terminal has shown, for those who look at it.
 
 pub mod frame;
 pub mod keys;
+pub mod linger;
 pub mod shown;
 
 pub use frame::{Frame, Frames};
 pub use keys::DetachKeys;
+pub use linger::Linger;
 pub use shown::{Cursor, Piece, Shown};
 
 /// What the connection is called once it is no HTTP any more (`Upgrade:`).

@@ -54,6 +54,7 @@ impl ServiceSettings {
             on_timeout: OnTimeout::Restart,
             stop_signal: Signal::TERM,
             stop_timeout: Duration::from_secs(8),
+            send_hup: None,
             on_stop: None,
             reload_signal: Signal::HUP,
             drain_timeout: Duration::from_secs(30),

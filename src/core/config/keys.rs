@@ -44,6 +44,7 @@ pub const SERVICE: &[&str] = &[
     "on_timeout",
     "stop_signal",
     "stop_timeout",
+    "send_hup",
     "on_stop",
     "reload_signal",
     "drain_timeout",

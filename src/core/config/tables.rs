@@ -118,6 +118,7 @@ pub(super) fn service<'t>(
     fill(&mut service.on_timeout, walk.parsed(&table, "on_timeout", value::on_timeout));
     fill(&mut service.stop_signal, walk.parsed(&table, "stop_signal", value::signal));
     fill(&mut service.stop_timeout, walk.duration(&table, "stop_timeout", value::duration));
+    service.send_hup = walk.boolean(&table, "send_hup");
     service.on_stop = on_stop::key(walk, &table);
     fill(&mut service.reload_signal, walk.parsed(&table, "reload_signal", value::signal));
     fill(&mut service.drain_timeout, walk.duration(&table, "drain_timeout", value::duration));

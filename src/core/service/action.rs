@@ -51,6 +51,9 @@ pub enum Action {
     /// Ask the main process to stop by this signal. One that is stopped by another (SIGSTOP, a terminal) is let go on, as
     /// are all processes of the generation: it could not end otherwise.
     Stop(Generation, Signal),
+    /// Send the main process HUP with a stop signal, as a terminal that goes away does. With a signal only when it ignores
+    /// that one.
+    HangUp(Generation, Option<Signal>),
     /// The main process is this one from now on (MAINPID=).
     FollowMain(Generation, i32),
     /// Keep the descriptors that came with the message for the next generation.

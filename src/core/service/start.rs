@@ -114,8 +114,7 @@ impl Service {
         match live.course {
             // The stop came first: now there is somebody to tell.
             Course::Stopping(signal) => {
-                live.stop_signals = live.stop_signals.with(signal);
-                turn.act(Action::Stop(generation, signal));
+                self.stop_main(turn, signal);
             }
             Course::Up if said_ready || (self.criteria.started && proof.is_none()) => self.become_ready(turn),
             Course::Up => {

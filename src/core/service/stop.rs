@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::facts::Occasion;
+use crate::core::settings::HangUp;
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
 
@@ -80,13 +81,10 @@ impl Service {
         live.stop_began = turn.now;
         let generation = live.generation;
         let main = live.main;
-        if main == Main::Running {
-            live.stop_signals = live.stop_signals.with(signal);
-        }
         self.deadlines.set(Deadline::Stop, live.budget.map_or(until, |budget| until.min(budget.stop)));
         self.go(turn, State::Stopping);
         match main {
-            Main::Running => turn.act(Action::Stop(generation, signal)),
+            Main::Running => self.stop_main(turn, signal),
             Main::Gone => turn.act(Action::SignalRest(generation, signal)),
             Main::Absent | Main::Spawning => {}
         }
@@ -185,9 +183,28 @@ impl Service {
     /// A second stop request by a signal reaches a program that may hurry on it.
     fn pass_on_stop(&mut self, turn: &mut Turn, cause: StopCause) {
         let signal = self.stop_signal(cause);
-        let Some(live) = self.live.as_mut().filter(|_| matches!(cause, StopCause::Signal(_))) else { return };
+        if matches!(cause, StopCause::Signal(_)) {
+            self.stop_main(turn, signal);
+        }
+    }
+
+    /// Asks the main process to stop by this signal, and by HUP where it may not hear that.
+    pub(super) fn stop_main(&mut self, turn: &mut Turn, signal: Signal) {
+        let hang_up = if signal == Signal::HUP { HangUp::Never } else { self.settings.hang_up() };
+        let Some(live) = &mut self.live else { return };
         live.stop_signals = live.stop_signals.with(signal);
+        if hang_up != HangUp::Never {
+            // Ended by it, it was obeyed as well.
+            live.stop_signals = live.stop_signals.with(Signal::HUP);
+        }
+        // What it ignores is looked at before: a handler may begin with that.
+        if hang_up == HangUp::IfIgnored {
+            turn.act(Action::HangUp(live.generation, Some(signal)));
+        }
         turn.act(Action::Stop(live.generation, signal));
+        if hang_up == HangUp::Always {
+            turn.act(Action::HangUp(live.generation, None));
+        }
     }
 
     /// What is sent to stop it. A rewritten signal is sent as it was rewritten; a configured stop signal (any but TERM)

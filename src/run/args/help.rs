@@ -106,7 +106,8 @@ Examples:
 pub(super) const ATTACH_HELP: &str = "\
 For a service with terminal = true in launcher.toml. What you type is for the service, Ctrl-C too; Ctrl-P Ctrl-Q leaves it,
 and it goes on. Several may be attached at a time; the size is that of whoever came last. When the service is restarted you
-stay. Input that is no terminal is typed to its end, then it is left.
+stay. Input that is no terminal is typed to its end; what comes of it is shown until nothing has come for half a second
+(--linger), or for ten times that where it never is quiet.
 
 Exit codes: 0 you have left, or it was stopped; 2 wrong command line; 71 no such launcher or service, or it has no terminal;
 125 launcher was killed; else the code with which the service ended for good; 128+n signal n has ended launcher attach

@@ -75,6 +75,9 @@ pub struct AttachArgs {
     /// Typed one after the other they leave it [default: ctrl-p,ctrl-q]
     #[arg(long, value_name = "KEYS")]
     pub detach_keys: Option<String>,
+    /// Behind input that is no terminal, leave when nothing has come for so long [default: 500ms]
+    #[arg(long, value_name = "DURATION")]
+    pub linger: Option<String>,
     /// Which launcher.
     #[command(flatten)]
     pub which: WhichArgs,

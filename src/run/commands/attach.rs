@@ -4,16 +4,19 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::core::attach::{DetachKeys, End, Frame, Frames, PROTOCOL, Size};
+use crate::core::attach::{DetachKeys, End, Frame, Frames, Linger, PROTOCOL, Size, linger};
+use crate::core::config::value;
 use crate::core::exit::code;
 use crate::core::report::text;
 use crate::core::signal::Signal;
 use crate::run::args::{AttachArgs, UsageError};
 use crate::run::control::client::{self, Answered};
 use crate::run::control::find;
+use crate::sys::clock;
 use crate::sys::signals::Signals;
 use crate::sys::terminal::{self, Modes};
 
@@ -24,14 +27,21 @@ const MOST_TYPED: usize = 64 * 1024;
 /// Attaches, and returns the exit code.
 pub fn attach(args: &AttachArgs, signals: &Signals) -> i32 {
     let keys = args.detach_keys.as_deref().map_or(Ok(DetachKeys::default()), DetachKeys::parse);
-    let keys = match keys {
-        Ok(keys) => keys,
+    let quiet = args.linger.as_deref().map_or(Ok(linger::QUIET), |text| {
+        let named = |error: value::ValueError| value::ValueError {
+            message: format!("--linger {text}: {}", error.message),
+            ..error
+        };
+        value::duration(text).map_err(named)
+    });
+    let (keys, quiet) = match keys.and_then(|keys| Ok((keys, quiet?))) {
+        Ok(both) => both,
         Err(error) => {
             eprint!("{}", UsageError::new(error.message, error.hint).of("attach"));
             return code::USAGE;
         }
     };
-    let end = connect(args).and_then(|stream| Attached::begin(args, keys, stream, signals)?.stay());
+    let end = connect(args).and_then(|stream| Attached::begin(args, keys, quiet, stream, signals)?.stay());
     match end {
         Ok(End { code, text }) => {
             eprintln!("launcher: {text}");
@@ -74,6 +84,9 @@ struct Attached<'a> {
     out: Vec<u8>,
     /// Nothing more is read from stdin.
     input_over: bool,
+    /// How long it has to be quiet behind the input, and since when that is waited for.
+    quiet: Duration,
+    linger: Option<Linger>,
     /// How the terminal was.
     terminal: Option<Restored>,
     /// Whether what was shown last has not ended its line.
@@ -118,6 +131,7 @@ impl<'a> Attached<'a> {
     fn begin(
         args: &'a AttachArgs,
         keys: DetachKeys,
+        quiet: Duration,
         (stream, begin): (UnixStream, Vec<u8>),
         signals: &'a Signals,
     ) -> Result<Attached<'a>, String> {
@@ -129,8 +143,9 @@ impl<'a> Attached<'a> {
         eprintln!("launcher: attached to {service}; {leave}");
         let terminal = Restored::make_raw();
         let (frames, out) = (Frames::default(), Vec::new());
-        let (input_over, unended) = (false, false);
-        let mut attached = Attached { service, keys, stream, signals, frames, out, input_over, terminal, unended };
+        let (input_over, unended, linger) = (false, false, None);
+        let mut attached =
+            Attached { service, keys, stream, signals, frames, out, input_over, quiet, linger, terminal, unended };
         attached.frames.push(&begin);
         attached.send_size();
         Ok(attached)
@@ -171,8 +186,20 @@ impl<'a> Attached<'a> {
         if come && !self.read_stream()? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        if self.linger.is_some_and(|linger| linger.end() <= clock::now()) {
+            self.linger = None;
+            Frame::InputEnded.write(&mut self.out);
+        }
         self.send()?;
         Ok(None)
+    }
+
+    /// How long is waited at most.
+    fn patience(&self) -> PollTimeout {
+        let Some(linger) = self.linger else { return PollTimeout::NONE };
+        // Rounded up: it would ask again and again within the last millisecond.
+        let millis = linger.end().since(clock::now()).as_millis() + 1;
+        i32::try_from(millis).ok().and_then(|millis| PollTimeout::try_from(millis).ok()).unwrap_or(PollTimeout::MAX)
     }
 
     /// Waits for a signal, input, and what the launcher says.
@@ -187,7 +214,7 @@ impl<'a> Attached<'a> {
         if reads {
             polled.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
         }
-        match poll(&mut polled, PollTimeout::NONE) {
+        match poll(&mut polled, self.patience()) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -203,6 +230,7 @@ impl<'a> Attached<'a> {
         match frame {
             Frame::Bytes(bytes) => {
                 self.unended = bytes.last().is_some_and(|last| *last != b'\n');
+                self.linger.iter_mut().for_each(|linger| linger.heard(clock::now()));
                 // A reader that is gone ends it, as it would end any program.
                 let mut out = io::stdout().lock();
                 if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
@@ -262,7 +290,7 @@ impl<'a> Attached<'a> {
             (_, true) => return Ok(Some(self.left(128 + Signal::HUP.number()))),
             (_, false) => {
                 self.input_over = true;
-                Frame::InputEnded.write(&mut self.out);
+                self.linger = Some(Linger::begin(clock::now(), self.quiet));
             }
         }
         Ok(None)

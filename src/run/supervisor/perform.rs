@@ -14,7 +14,7 @@ use crate::core::share::Plan;
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
 use crate::run::{log, require};
-use crate::sys::sock_diag;
+use crate::sys::{procfs, sock_diag};
 
 use super::explain::Case;
 use super::inbox::{Happening, Task};
@@ -61,6 +61,7 @@ impl Supervisor {
                 self.signal(now, id, generation, signal);
                 self.with_live(id, generation, |live| warn_of(live.keeper.resume()));
             }
+            Action::HangUp(generation, ignored) => self.hang_up(now, id, generation, ignored),
             Action::FollowMain(generation, pid) => self.follow_main(now, id, generation, pid),
             Action::StoreDescriptors { generation, name, watched } => self.store(id, generation, &name, watched),
             Action::ForgetDescriptors(_, name) => self.slots[id.0].store.forget(&name),
@@ -161,6 +162,16 @@ impl Supervisor {
     pub(super) fn signal(&mut self, now: Moment, id: ServiceId, generation: Generation, signal: Signal) {
         self.slots[id.0].note(now, generation, format!("sent {signal}"));
         self.with_live(id, generation, |live| warn_of(live.keeper.signal_main(signal)));
+    }
+
+    /// Sends HUP, unless it is only for one that ignores a signal and does not. A shell that is setting up its line editor at
+    /// this very moment has a handler for TERM, and then is given its `stop_timeout`.
+    fn hang_up(&mut self, now: Moment, id: ServiceId, generation: Generation, ignored: Option<Signal>) {
+        let main = self.slots[id.0].live(generation).and_then(|live| live.main);
+        let ignores = |signal| main.and_then(procfs::ignored_signals).is_some_and(|set| set.contains(signal));
+        if ignored.is_none_or(ignores) {
+            self.signal(now, id, generation, Signal::HUP);
+        }
     }
 
     fn follow_main(&mut self, now: Moment, id: ServiceId, generation: Generation, pid: i32) {

@@ -88,6 +88,7 @@ fn every_key_reaches_its_setting() {
         start_timeout: Duration::from_secs(90),
         extend_while_progressing: Some(Duration::from_secs(600)),
         on_timeout: OnTimeout::Exit,
+        send_hup: Some(true),
         stop_signal: Signal::QUIT,
         stop_timeout: Duration::from_secs(3),
         on_stop: None,

@@ -19,6 +19,27 @@ fn a_service_that_ends_on_the_stop_signal_gives_0() {
 }
 
 #[test]
+fn a_stop_signal_is_followed_by_hup_where_it_may_not_be_heard() {
+    let stop = || Action::Stop(G1, Signal::TERM);
+    let if_ignored = || vec![Action::HangUp(G1, Some(Signal::TERM)), stop()];
+    let cases: [(Change<'_>, Vec<Action>, i32); 5] = [
+        (&|_| {}, vec![stop()], 129),
+        (&|service| service.terminal = true, if_ignored(), 0),
+        (&|service| service.interactive = true, if_ignored(), 0),
+        (&|service| service.send_hup = Some(true), vec![stop(), Action::HangUp(G1, None)], 0),
+        (&|service| (service.terminal, service.send_hup) = (true, Some(false)), vec![stop()], 129),
+    ];
+    for (change, actions, code) in cases {
+        let mut bench = Bench::ready(change);
+        assert_eq!(bench.act(Event::StopRequested(TERM)), actions);
+        bench.end(G1, Ending::Signal(Signal::HUP));
+        assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(code)), "{actions:?}");
+    }
+    let mut bench = Bench::ready(|service| (service.stop_signal, service.send_hup) = (Signal::HUP, Some(true)));
+    assert_eq!(bench.act(Event::StopRequested(TERM)), [Action::Stop(G1, Signal::HUP)], "once is enough");
+}
+
+#[test]
 fn a_stopped_service_gives_its_own_code_and_another_signals_number() {
     for (ending, code) in [
         (Ending::Code(0), 0),
