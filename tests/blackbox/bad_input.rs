@@ -105,6 +105,11 @@ fn files_that_are_no_configuration_give_78() {
     let file = setup.home().join("launcher.toml");
     std::fs::write(&file, b"[service.a]\ncommand = [\"\xff\xfe\"]\n").unwrap();
     no_panic(&setup.verb(["run", "-c", &file.display().to_string()]).ends_with(78));
+    let setup = launcher();
+    let folder = setup.home().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let ended = setup.verb(["run", "-c", &folder.display().to_string()]).ends_with(78);
+    assert!(ended.complains("it is a folder, not a file"), "{:?}", ended.err);
     let ended = launcher().verb(["run", "-c", "/no/such/launcher.toml"]).ends_with(78);
     assert!(ended.complains("/no/such/launcher.toml"), "{:?}", ended.err);
 }

@@ -117,7 +117,15 @@ fn code_made_at_run_time_is_crossed_by_its_frame_pointers() {
             let mut victim = start(&[optimisation], &[shape]);
             assert_eq!(victim.line(), "ready");
             until(|| shape == "jit-busy" || blocked_threads(victim.pid()) == 1);
-            let process = dumped(victim.pid());
+            let mut process = dumped(victim.pid());
+            // One that works may not have come back yet from having said so.
+            until(|| {
+                let there = functions(&process.threads[0]).contains(&inner);
+                if shape == "jit-busy" && !there {
+                    process = dumped(victim.pid());
+                }
+                shape != "jit-busy" || there
+            });
             let thread = &process.threads[0];
             let names = functions(thread);
             let at = |name: &str| names.iter().position(|other| *other == name);

@@ -151,6 +151,9 @@ fn missing(args: &RunArgs, file: &str) -> UsageError {
 /// The bytes of a file, if it is of a reasonable size.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    if path.is_dir() {
+        return Err(io::Error::other("it is a folder, not a file"));
+    }
     open_written(path, PATIENCE)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > LARGEST_FILE {
         true => Err(io::Error::other("it has more than 4 MiB, which no launcher.toml has")),

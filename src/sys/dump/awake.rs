@@ -23,6 +23,12 @@ const THREADS: usize = 64;
 /// Each thread, and how often it was switched: who has the same number later has slept in between.
 type Sleepers = Vec<(i32, i32, u64)>;
 
+/// Whether any of these has ended since it was looked at: a program that was the pause of a loop, say.
+pub fn any_ended(drafts: &[Draft]) -> bool {
+    let ended = |pid: i32| Stat::of(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'));
+    drafts.iter().any(|draft| !draft.facts.zombie && ended(draft.facts.pid))
+}
+
 /// Whether any of these was awake when it was looked at.
 pub fn any(drafts: &[Draft]) -> bool {
     let threads = |draft: &Draft| {
@@ -122,6 +128,17 @@ mod tests {
     fn one_that_never_sleeps_is_not_waited_for() {
         let shell = shell("while :; do :; done");
         assert_eq!(until_asleep(&[shell.0.id() as i32]), None);
+    }
+
+    #[test]
+    fn who_has_ended_is_told_until_it_is_known() {
+        let mut draft = Draft::default();
+        draft.facts.pid = std::process::id() as i32;
+        assert!(!any_ended(std::slice::from_ref(&draft)));
+        draft.facts.pid = -1;
+        assert!(any_ended(std::slice::from_ref(&draft)));
+        draft.facts.zombie = true;
+        assert!(!any_ended(&[draft]));
     }
 
     #[test]

@@ -119,19 +119,10 @@ pub fn dump(pids: &[i32], options: &Options) -> Vec<ProcessFacts> {
 fn run(pids: &[i32], options: &Options, deadline: Instant, so_far: &SoFar) -> Vec<ProcessFacts> {
     let symbols = options.symbolise.then(Symbols::start);
     let mut shared = Shared { sampling: options.second_sample_after.is_some(), symbols, ..Shared::default() };
-    let begun = Instant::now();
-    let mut drafts = look(pids, &mut shared, deadline, so_far);
-    for _ in 0..AGAIN {
-        // One that was there and is gone has been awake, too.
-        let awake = awake::any(&drafts) || drafts.len() < pids.len();
-        let time = begun.elapsed() * 2 < deadline.saturating_duration_since(Instant::now());
-        if options.follow_sleepers.is_none() || !awake || !time {
-            break;
-        }
-        let Some(asleep) = awake::until_asleep(pids) else { break };
-        (shared.sockets, shared.clocks) = Default::default();
-        drafts = look(&asleep, &mut shared, deadline, so_far);
-    }
+    let mut drafts = match options.follow_sleepers {
+        Some(_) => look_as_they_sleep(pids, &mut shared, deadline, so_far),
+        None => look(pids, &mut shared, deadline, so_far),
+    };
     let followed = options.follow_sleepers.map(|longest| tries::follow(&drafts, longest, options.insist, deadline));
     let looked_up = shared.symbols.take().map(|symbols| symbols.finish(symbols_deadline(options, deadline)));
     let (names, complete) = looked_up.unwrap_or((Names::new(), true));
@@ -192,6 +183,29 @@ fn look(pids: &[i32], shared: &mut Shared, deadline: Instant, so_far: &SoFar) ->
         let tasks = std::mem::take(&mut draft.facts.tasks);
         so_far.note(ProcessFacts { tasks, ..unnamed(&draft, shared) });
         drafts.push(draft);
+    }
+    drafts
+}
+
+/// The same, and again when one was awake that sleeps most of the time.
+fn look_as_they_sleep(pids: &[i32], shared: &mut Shared, deadline: Instant, so_far: &SoFar) -> Vec<Draft> {
+    let begun = Instant::now();
+    let mut drafts = look(pids, shared, deadline, so_far);
+    for _ in 0..AGAIN {
+        // One that was there and is gone has been awake, too.
+        let awake = awake::any(&drafts) || drafts.len() < pids.len() || awake::any_ended(&drafts);
+        let time = begun.elapsed() * 2 < deadline.saturating_duration_since(Instant::now());
+        if !awake || !time {
+            break;
+        }
+        let Some(asleep) = awake::until_asleep(pids) else { break };
+        (shared.sockets, shared.clocks) = Default::default();
+        let again = look(&asleep, shared, deadline, so_far);
+        // What is known of one that has ended itself meanwhile is not given away.
+        if drafts.first().is_some_and(|main| again.first().is_none_or(|again| again.facts.pid != main.facts.pid)) {
+            break;
+        }
+        drafts = again;
     }
     drafts
 }
