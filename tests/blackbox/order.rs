@@ -207,5 +207,5 @@ fn what_the_first_of_many_say_is_heard_before_the_last_one_starts() {
     let with = |event: &str| format!("\"event\":\"{event}\"");
     let first_ready = ended.err.iter().position(|line| line.contains(&with("ready")));
     let last_start = ended.err.iter().rposition(|line| line.contains(&with("starting")));
-    assert!(first_ready < last_start, "{first_ready:?}, {last_start:?} of {:#?}", ended.err);
+    assert!(first_ready.is_some() && first_ready < last_start, "{first_ready:?}, {last_start:?} of {:#?}", ended.err);
 }

@@ -295,14 +295,14 @@ fn passed_and_shared_ports_are_kept_below_a_filter() {
             let ask = || machine.run(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3; cat <&3"));
             assert!(ask().contains("generation 1"), "{name}");
             // It may be there only after the service.
-            machine.run(&format!("until [ -S /run/{name}/control ]; do :; done"));
+            machine.run(&format!("timeout 60 sh -c 'until [ -S /run/{name}/control ]; do sleep 0.05; done'"));
             if mode == "share" {
                 machine.run(&format!("/tb/launcher restart --canary 50% {control}"));
                 machine.run(&format!("/tb/launcher promote {control}"));
             } else {
                 machine.run(&format!("/tb/launcher restart {control}"));
             }
-            machine.run(&format!("until journalctl -u {name} | grep -q 'generation 1 of api has stopped'; do :; done"));
+            machine.run(&format!("timeout 60 sh -c 'until journalctl -u {name} | grep -q \"generation 1 of api has stopped\"; do sleep 0.05; done'"));
             assert!(ask().contains("generation 2"), "{name}");
             machine.systemctl(&format!("stop {name}"));
             let journal = machine.journal(&name);

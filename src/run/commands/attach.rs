@@ -87,6 +87,8 @@ struct Attached<'a> {
     /// How long it has to be quiet behind the input, and since when that is waited for.
     quiet: Duration,
     linger: Option<Linger>,
+    /// Whether that has begun.
+    lingered: bool,
     /// How the terminal was.
     terminal: Option<Restored>,
     /// Whether what was shown last has not ended its line.
@@ -143,9 +145,21 @@ impl<'a> Attached<'a> {
         eprintln!("launcher: attached to {service}; {leave}");
         let terminal = Restored::make_raw();
         let (frames, out) = (Frames::default(), Vec::new());
-        let (input_over, unended, linger) = (false, false, None);
-        let mut attached =
-            Attached { service, keys, stream, signals, frames, out, input_over, quiet, linger, terminal, unended };
+        let (input_over, unended, linger, lingered) = (false, false, None, false);
+        let mut attached = Attached {
+            service,
+            keys,
+            stream,
+            signals,
+            frames,
+            out,
+            input_over,
+            quiet,
+            linger,
+            lingered,
+            terminal,
+            unended,
+        };
         attached.frames.push(&begin);
         attached.send_size();
         Ok(attached)
@@ -191,6 +205,11 @@ impl<'a> Attached<'a> {
             Frame::InputEnded.write(&mut self.out);
         }
         self.send()?;
+        // Not before all was sent: a service that reads slowly has it still to come.
+        if self.input_over && self.out.is_empty() && !self.lingered {
+            self.lingered = true;
+            self.linger = Some(Linger::begin(clock::now(), self.quiet));
+        }
         Ok(None)
     }
 
@@ -290,7 +309,6 @@ impl<'a> Attached<'a> {
             (_, true) => return Ok(Some(self.left(128 + Signal::HUP.number()))),
             (_, false) => {
                 self.input_over = true;
-                self.linger = Some(Linger::begin(clock::now(), self.quiet));
             }
         }
         Ok(None)

@@ -30,11 +30,17 @@ pub struct Check {
 /// signal, before the last of them starts.
 const IN_ONE_TURN: usize = 8;
 
+/// What is put off has a turn when so much has happened before it, as services that talk all the time would keep others from
+/// starting.
+const PASSED_BY: usize = 16;
+
 /// The checks that the loop itself makes.
 #[derive(Default)]
 pub struct Checks {
     /// How many were begun in this turn.
     begun: usize,
+    /// How many things have happened since these had a turn.
+    passed_by: usize,
     /// Those for which the next turns are.
     put_off: VecDeque<(ServiceId, Generation)>,
 }
@@ -43,6 +49,12 @@ impl Checks {
     /// Something has happened: another turn of the loop begins.
     pub(super) fn begin_turn(&mut self) {
         self.begun = 0;
+    }
+
+    /// Something has happened before they had their turn: whether they have one now all the same.
+    pub(super) fn are_overdue(&mut self) -> bool {
+        self.passed_by = if self.are_put_off() { self.passed_by + 1 } else { 0 };
+        self.passed_by >= PASSED_BY
     }
 
     /// Whether there are some for which another turn is.
@@ -88,6 +100,7 @@ impl Supervisor {
     /// Those come now that were put off, as many as one turn takes.
     pub(super) fn check_those_put_off(&mut self) {
         self.checks.begin_turn();
+        self.checks.passed_by = 0;
         while self.checks.may_begin()
             && let Some((id, generation)) = self.checks.put_off.pop_front()
         {

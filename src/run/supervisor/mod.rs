@@ -71,16 +71,18 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// When nothing has happened for so long, the launcher makes itself small: most likely nothing will for much longer.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// So long it is left as large as it is by what comes often: a word of a service each second, or a question.
+/// So long it is left as large as it is by what comes often, as questions do.
 const OFTEN: Duration = Duration::from_secs(10);
 
-/// When the launcher makes itself small, after something happened that is rare or is not.
-fn small_at(before: Option<Instant>, is_rare: bool) -> Instant {
+/// When the launcher makes itself small, after something happened. One that is small stays so for a word of a service: to
+/// wake up once more for it would cost more than the pages that it touched.
+fn small_at(before: Option<Instant>, happening: &Happening) -> Option<Instant> {
     let soon = Instant::now() + QUIET;
     match before {
-        _ if is_rare => soon,
-        Some(at) => at.max(soon),
-        None => soon + OFTEN,
+        _ if happening.is_rare() => Some(soon),
+        Some(at) => Some(at.max(soon)),
+        None if matches!(happening, Happening::NotifyReadable(..)) => None,
+        None => Some(soon + OFTEN),
     }
 }
 
@@ -221,8 +223,11 @@ impl Supervisor {
             };
             match happening {
                 Some(happening) => {
-                    quiet = Some(small_at(quiet, happening.is_rare()));
+                    quiet = small_at(quiet, &happening);
                     self.handle(happening);
+                    if self.checks.are_overdue() {
+                        self.check_those_put_off();
+                    }
                 }
                 None => return code::INTERNAL,
             }

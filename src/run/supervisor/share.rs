@@ -129,7 +129,7 @@ impl Shared {
             let own = Inert::join(protocol, self.address, self.v6only, self.uid).map_err(|problem| reason(&problem))?;
             if self.own.is_empty() && self.aimed.is_none() {
                 // Should it fail, it does so again below.
-                let _ = own.aim(&seen);
+                self.aimed = own.aim(&seen).is_ok().then(|| seen.clone());
             }
             self.own.push(own);
         }

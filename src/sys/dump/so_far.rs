@@ -15,10 +15,11 @@ const GRACE: Duration = Duration::from_millis(200);
 pub struct SoFar(Arc<Mutex<Vec<ProcessFacts>>>);
 
 impl SoFar {
-    /// Notes what is known of a process by now.
+    /// Notes what is known of a process by now. One that is looked at again is as it was until more is known.
     pub fn note(&self, facts: ProcessFacts) {
         let Ok(mut noted) = self.0.lock() else { return };
         match noted.iter_mut().find(|known| known.pid == facts.pid) {
+            Some(known) if facts.threads.is_empty() && !known.threads.is_empty() => {}
             Some(known) => *known = facts,
             None => noted.push(facts),
         }

@@ -10,7 +10,7 @@ use std::ptr;
 
 use super::raw::{self, PathBuffer};
 
-/// No page is larger where this matters; what shares a page of this size with something in use is kept.
+/// No page is smaller than this; what shares a page with something in use is kept.
 const PAGE: usize = 4096;
 
 /// So much below the frame that forgets is in use by what it calls.
@@ -106,8 +106,11 @@ fn forget_variables(start: usize) {
 /// # Safety
 /// Nothing in them is used any more.
 unsafe fn drop_pages(range: Range<usize>) {
-    let start = range.start.next_multiple_of(PAGE);
-    let end = range.end / PAGE * PAGE;
+    // SAFETY: only a value is asked for, which libc has from the program's start.
+    let page = PAGE.max(unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize);
+    let start = range.start.next_multiple_of(page);
+    // The kernel would take the whole of the last page.
+    let end = range.end / page * page;
     if start < end {
         // SAFETY: the caller's promise; a place where nothing is mapped is an error, not a fault.
         unsafe { libc::madvise(ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED) };
