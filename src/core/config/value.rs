@@ -26,6 +26,12 @@ impl ValueError {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> ValueError {
         ValueError { message: message.into(), hint: hint.into() }
     }
+
+    /// The same, of what was named to the person: a flag with its text, or a file.
+    #[must_use]
+    pub fn about(self, what: &str) -> ValueError {
+        ValueError { message: format!("{what}: {}", self.message), ..self }
+    }
 }
 
 impl From<units::UnitError> for ValueError {

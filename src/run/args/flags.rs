@@ -19,8 +19,7 @@ struct Problems(Vec<ValueError>);
 impl Problems {
     /// Keeps the error with the flag it is about, if there is one, and gives the value, if there is one.
     fn of<T>(&mut self, flag: &str, text: &str, result: Result<T, ValueError>) -> Option<T> {
-        let named = |error: ValueError| ValueError { message: format!("{flag} {text}: {}", error.message), ..error };
-        result.map_err(|error| self.0.push(named(error))).ok()
+        result.map_err(|error| self.0.push(error.about(&format!("{flag} {text}")))).ok()
     }
 
     /// Puts the text of a flag, if it was given, through a parser, and sets the target.

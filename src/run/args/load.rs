@@ -126,8 +126,8 @@ pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
     let name = named.as_ref().ok().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
     let context = Context { folder, name: name.as_deref().unwrap_or("launcher") };
     let settings = config::parse_bytes(&shown, &bytes, context).map_err(LoadError::Config)?;
-    let mut settings = config::select(settings, &args.services)
-        .map_err(|error| UsageError::new(format!("{shown}: {}", error.message), error.hint).of("run"))?;
+    let mut settings =
+        config::select(settings, &args.services).map_err(|error| UsageError::from(error.about(&shown)).of("run"))?;
     flags_over_file(args, &mut settings.launcher)?;
     settings.launcher.folder = named.ok();
     debugger::put_under(&mut settings, &args.debug)?;

@@ -15,7 +15,7 @@ pub struct UsageError {
 impl UsageError {
     /// One thing that is wrong, and what to do about it.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> UsageError {
-        UsageError { problems: vec![ValueError::new(message, hint)], command: None }
+        ValueError::new(message, hint).into()
     }
 
     /// The same, with a pointer to the help of this command.
@@ -31,6 +31,12 @@ impl UsageError {
             true => Ok(()),
             false => Err(UsageError { problems, command: Some("run") }),
         }
+    }
+}
+
+impl From<ValueError> for UsageError {
+    fn from(error: ValueError) -> UsageError {
+        UsageError { problems: vec![error], command: None }
     }
 }
 

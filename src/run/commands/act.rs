@@ -63,7 +63,7 @@ pub fn restart(args: &RestartArgs) -> i32 {
     let percent = match value::percent(part) {
         Ok(percent) => percent.get(),
         Err(error) => {
-            eprint!("{}", UsageError::new(error.message, error.hint).of("restart"));
+            eprint!("{}", UsageError::from(error).of("restart"));
             return code::USAGE;
         }
     };
@@ -94,7 +94,7 @@ pub fn signal(args: &SignalArgs) -> i32 {
     let signal = match value::signal(&args.signal) {
         Ok(signal) => signal,
         Err(error) => {
-            eprint!("{}", UsageError::new(error.message, error.hint).of("signal"));
+            eprint!("{}", UsageError::from(error).of("signal"));
             return code::USAGE;
         }
     };

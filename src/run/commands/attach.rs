@@ -28,16 +28,12 @@ const MOST_TYPED: usize = 64 * 1024;
 pub fn attach(args: &AttachArgs, signals: &Signals) -> i32 {
     let keys = args.detach_keys.as_deref().map_or(Ok(DetachKeys::default()), DetachKeys::parse);
     let quiet = args.linger.as_deref().map_or(Ok(linger::QUIET), |text| {
-        let named = |error: value::ValueError| value::ValueError {
-            message: format!("--linger {text}: {}", error.message),
-            ..error
-        };
-        value::duration(text).map_err(named)
+        value::duration(text).map_err(|error| error.about(&format!("--linger {text}")))
     });
     let (keys, quiet) = match keys.and_then(|keys| Ok((keys, quiet?))) {
         Ok(both) => both,
         Err(error) => {
-            eprint!("{}", UsageError::new(error.message, error.hint).of("attach"));
+            eprint!("{}", UsageError::from(error).of("attach"));
             return code::USAGE;
         }
     };

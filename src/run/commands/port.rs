@@ -48,7 +48,7 @@ pub fn port(address: &str, json: bool) -> Result<String, UsageError> {
 /// Looks at each address that the question may mean. The first that is taken is the answer; when none is, the first
 /// that could be bound; and when none could, the first there is.
 fn ask(address: &str) -> Result<Answer, UsageError> {
-    let listens = parse_question(address).map_err(|error| UsageError::new(error.message, error.hint).of("port"))?;
+    let listens = parse_question(address).map_err(|error| UsageError::from(error).of("port"))?;
     let mut answers: Vec<Answer> = listens.iter().map(look).collect();
     let chosen = answers
         .iter()

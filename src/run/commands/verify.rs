@@ -64,7 +64,7 @@ struct Asked {
 impl Asked {
     fn of(args: &VerifyArgs) -> Result<Asked, UsageError> {
         let wrong = |flag: &str, text: &str, error: value::ValueError| {
-            UsageError::new(format!("{flag} {text}: {}", error.message), error.hint).of("verify")
+            UsageError::from(error.about(&format!("{flag} {text}"))).of("verify")
         };
         let hold = args.hold.as_deref().map(|text| value::duration(text).map_err(|error| wrong("--for", text, error)));
         let parsed = |text: &String| expectation(text).map_err(|error| wrong("--expect", text, error));
@@ -187,7 +187,7 @@ fn resolved(asked: &Asked, supervisor: &Supervisor, moves: &[Move]) -> Result<Ve
     let ports = supervisor.port_numbers();
     let resolve = |expectation: &Expectation| {
         let resolved = expectation.resolve(&ports, moves);
-        resolved.map_err(|error| UsageError::new(format!("--expect: {}", error.message), error.hint).of("verify"))
+        resolved.map_err(|error| UsageError::from(error.about("--expect")).of("verify"))
     };
     asked.expectations.iter().map(resolve).collect()
 }

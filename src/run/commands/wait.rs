@@ -56,7 +56,7 @@ fn settings(args: &WaitArgs) -> Result<Vec<RequirementSettings>, UsageError> {
         }
     }
     match problems.into_iter().next() {
-        Some(error) => Err(UsageError::new(error.message, error.hint).of("wait")),
+        Some(error) => Err(UsageError::from(error).of("wait")),
         None => Ok(settings),
     }
 }
