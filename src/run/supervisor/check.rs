@@ -46,7 +46,7 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Something has happened: another turn of the loop begins.
+    /// Another turn of the loop begins.
     pub(super) fn begin_turn(&mut self) {
         self.begun = 0;
     }
@@ -84,10 +84,18 @@ impl Supervisor {
     pub(super) fn check(&mut self, now: Moment, id: ServiceId, generation: Generation) {
         let slot = &mut self.slots[id.0];
         slot.begin(now, generation, Check::new(None));
-        let settings = slot.settings_of(generation).clone();
-        let files = match preflight::answer_at_once(&settings) {
-            true if !self.checks.may_begin() => return self.checks.put_off.push_back((id, generation)),
-            true => preflight::files(&settings),
+        let at_once = preflight::answer_at_once(slot.settings_of(generation));
+        if at_once && !self.checks.may_begin() {
+            self.checks.put_off.push_back((id, generation));
+        } else {
+            self.look(id, generation, at_once);
+        }
+    }
+
+    /// Looks at the files, itself where nobody is to be waited for, and says what came of it.
+    fn look(&mut self, id: ServiceId, generation: Generation, at_once: bool) {
+        let files = match at_once {
+            true => preflight::files(self.slots[id.0].settings_of(generation)),
             false => match self.look_on_a_thread(id, generation) {
                 Ok(()) => return,
                 Err(failure) => Err(Box::new(Refusal::Exec(failure))),
@@ -105,10 +113,11 @@ impl Supervisor {
             && let Some((id, generation)) = self.checks.put_off.pop_front()
         {
             // One that was stopped meanwhile is not waited for any more.
-            if self.slots[id.0].course_mut(generation).is_some_and(|course| course.check.is_some()) {
-                let files = preflight::files(self.slots[id.0].settings_of(generation));
-                let event = self.checked(id, generation, files);
-                self.pending.extend(event);
+            let slot = &mut self.slots[id.0];
+            if slot.course_mut(generation).is_some_and(|course| course.check.is_some()) {
+                // A file system may have stopped answering since it was put off.
+                let at_once = preflight::answer_at_once(slot.settings_of(generation));
+                self.look(id, generation, at_once);
             }
         }
         self.feed_pending();

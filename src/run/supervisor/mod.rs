@@ -199,6 +199,7 @@ impl Supervisor {
         self.open_keys();
         let mut quiet = Some(Instant::now() + QUIET);
         loop {
+            self.checks.begin_turn();
             let code = self.fleet.exit_code();
             if let Some(code) = code
                 && self.may_leave()
@@ -271,7 +272,6 @@ impl Supervisor {
     /// Tells the core what happened and performs what it answers, until it has nothing more to say. Reports are begun
     /// last: the next generation, where it need not wait for them, is on its way by then.
     fn feed(&mut self, event: FleetEvent) {
-        self.checks.begin_turn();
         self.pending.push_back(event);
         self.feed_pending();
     }
