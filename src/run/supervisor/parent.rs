@@ -29,8 +29,7 @@ impl Supervisor {
         let watched = Parent::of_this_process().and_then(|parent| match parent {
             Parent::There(process) => self.watched(process).map(Some),
             Parent::Ended(pid) => {
-                info!(event = "parent-ended", pid, "the process that started launcher (pid {pid}) has ended: stopping");
-                self.stop_for_parent();
+                self.stop_for_parent(pid, None);
                 Ok(None)
             }
             Parent::Unseen => {
@@ -61,20 +60,19 @@ impl Supervisor {
 
     /// The parent has ended.
     pub(super) fn parent_ended(&mut self) {
-        let Some(Watched { pid, name, .. }) = self.parent.take() else { return };
-        let name = name.map(|name| format!(", {name}")).unwrap_or_default();
-        if self.fleet.is_going_down() {
-            debug!(event = "parent-ended", pid, "the process that started launcher (pid {pid}{name}) has ended, too");
-        } else {
-            info!(
-                event = "parent-ended",
-                pid, "the process that started launcher (pid {pid}{name}) has ended: stopping"
-            );
+        if let Some(Watched { pid, name, .. }) = self.parent.take() {
+            self.stop_for_parent(pid, name);
         }
-        self.stop_for_parent();
     }
 
-    fn stop_for_parent(&mut self) {
+    fn stop_for_parent(&mut self, pid: i32, name: Option<String>) {
+        let name = name.map(|name| format!(", {name}")).unwrap_or_default();
+        let told = format!("the process that started launcher (pid {pid}{name}) has ended");
+        if self.fleet.is_going_down() {
+            debug!(event = "parent-ended", pid, "{told}, too");
+        } else {
+            info!(event = "parent-ended", pid, "{told}: stopping");
+        }
         self.trial_interrupted(Signal::TERM);
         self.feed(FleetEvent::ParentEnded);
     }
