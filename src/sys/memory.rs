@@ -57,8 +57,9 @@ pub fn forget_stack() {
     }
     let here = 0_u8;
     let end = ((&raw const here).addr() - CALL) / SMALLEST_PAGE * SMALLEST_PAGE;
-    // SAFETY: nothing that is called from here on reaches so far down, and what was there before has returned. Where nothing
-    // is mapped that is an error, after the rest was done.
+    // SAFETY: nothing there is alive: what was called has returned, and the call that is made here lies above it. What is
+    // called later finds zeroes, as on a stack that has not been used yet. Where nothing is mapped that is an error, after
+    // the rest was done.
     unsafe { libc::madvise((end - DEPTH) as *mut libc::c_void, DEPTH, libc::MADV_DONTNEED) };
 }
 
