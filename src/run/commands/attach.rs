@@ -78,17 +78,25 @@ struct Attached<'a> {
     frames: Frames,
     /// Frames that are to be sent.
     out: Vec<u8>,
-    /// Nothing more is read from stdin.
-    input_over: bool,
-    /// How long it has to be quiet behind the input, and since when that is waited for.
+    input: Input,
+    /// How long it has to be quiet behind the input.
     quiet: Duration,
-    linger: Option<Linger>,
-    /// Whether that has begun.
-    lingered: bool,
     /// How the terminal was.
     terminal: Option<Restored>,
     /// Whether what was shown last has not ended its line.
     unended: bool,
+}
+
+/// How far stdin is.
+enum Input {
+    /// It is read.
+    Open,
+    /// It has ended, and not all of it was sent.
+    Ended,
+    /// All of it was sent: what comes of it is waited for.
+    Sent(Linger),
+    /// The launcher knows that nothing more comes.
+    Told,
 }
 
 /// How the terminal was, for whoever restores it.
@@ -140,22 +148,8 @@ impl<'a> Attached<'a> {
             if typed { format!("{keys} leaves it, Ctrl-C is for {service}") } else { "Ctrl-C leaves it".into() };
         eprintln!("launcher: attached to {service}; {leave}");
         let terminal = Restored::make_raw();
-        let (frames, out) = (Frames::default(), Vec::new());
-        let (input_over, unended, linger, lingered) = (false, false, None, false);
-        let mut attached = Attached {
-            service,
-            keys,
-            stream,
-            signals,
-            frames,
-            out,
-            input_over,
-            quiet,
-            linger,
-            lingered,
-            terminal,
-            unended,
-        };
+        let (frames, out, input, unended) = (Frames::default(), Vec::new(), Input::Open, false);
+        let mut attached = Attached { service, keys, stream, signals, frames, out, input, quiet, terminal, unended };
         attached.frames.push(&begin);
         attached.send_size();
         Ok(attached)
@@ -196,22 +190,21 @@ impl<'a> Attached<'a> {
         if come && !self.read_stream()? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if self.linger.is_some_and(|linger| linger.end() <= clock::now()) {
-            self.linger = None;
+        if matches!(&self.input, Input::Sent(linger) if linger.end() <= clock::now()) {
+            self.input = Input::Told;
             Frame::InputEnded.write(&mut self.out);
         }
         self.send()?;
         // Not before all was sent: a service that reads slowly has it still to come.
-        if self.input_over && self.out.is_empty() && !self.lingered {
-            self.lingered = true;
-            self.linger = Some(Linger::begin(clock::now(), self.quiet));
+        if matches!(self.input, Input::Ended) && self.out.is_empty() {
+            self.input = Input::Sent(Linger::begin(clock::now(), self.quiet));
         }
         Ok(None)
     }
 
     /// How long is waited at most.
     fn patience(&self) -> PollTimeout {
-        let Some(linger) = self.linger else { return PollTimeout::NONE };
+        let Input::Sent(linger) = &self.input else { return PollTimeout::NONE };
         // Rounded up: it would ask again and again within the last millisecond.
         let millis = linger.end().since(clock::now()).as_millis() + 1;
         i32::try_from(millis).ok().and_then(|millis| PollTimeout::try_from(millis).ok()).unwrap_or(PollTimeout::MAX)
@@ -220,7 +213,7 @@ impl<'a> Attached<'a> {
     /// Waits for a signal, input, and what the launcher says.
     fn wait(&self) -> io::Result<(bool, bool, bool)> {
         let stdin = io::stdin();
-        let reads = !self.input_over && (self.terminal.is_some() || self.out.len() < MOST_TYPED);
+        let reads = matches!(self.input, Input::Open) && (self.terminal.is_some() || self.out.len() < MOST_TYPED);
         let to_send = if self.out.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
         let mut polled = vec![
             PollFd::new(self.signals.fd(), PollFlags::POLLIN),
@@ -245,7 +238,9 @@ impl<'a> Attached<'a> {
         match frame {
             Frame::Bytes(bytes) => {
                 self.unended = bytes.last().is_some_and(|last| *last != b'\n');
-                self.linger.iter_mut().for_each(|linger| linger.heard(clock::now()));
+                if let Input::Sent(linger) = &mut self.input {
+                    linger.heard(clock::now());
+                }
                 // A reader that is gone ends it, as it would end any program.
                 let mut out = io::stdout().lock();
                 if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
@@ -303,9 +298,7 @@ impl<'a> Attached<'a> {
             (Ok(length), false) if length > 0 => Frame::Bytes(piece[..length].to_vec()).write(&mut self.out),
             // The terminal is gone.
             (_, true) => return Ok(Some(self.left(128 + Signal::HUP.number()))),
-            (_, false) => {
-                self.input_over = true;
-            }
+            (_, false) => self.input = Input::Ended,
         }
         Ok(None)
     }
