@@ -133,7 +133,7 @@ fn a_level_can_be_chosen() {
 fn a_file_is_found_in_the_folder() {
     let setup = launcher();
     let text = "[service.a]\ncommand = [\"CHILD\", \"say found\", \"exit 0\"]\nready = \"exited\"\n";
-    setup.home().write("launcher.toml", &text.replace("CHILD", &child().display().to_string()));
+    setup.home().write("launcher.toml", &setup.home().settings(text));
     let mut run = setup.verb(["run"]);
     run.said("found");
 }

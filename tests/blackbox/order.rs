@@ -163,10 +163,7 @@ fn a_cycle_is_named_in_full_before_anything_starts() {
 
 #[test]
 fn a_service_that_is_named_starts_with_what_it_needs_and_they_stop_in_reverse() {
-    let setup = launcher();
-    let text = r#"[launcher]
-        report_dir = "reports"
-        [service.web]
+    let text = r#"[service.web]
         command = ["CHILD", "say web up", "wait"]
         ready = "started"
         after = ["api"]
@@ -180,8 +177,7 @@ fn a_service_that_is_named_starts_with_what_it_needs_and_they_stop_in_reverse() 
         command = ["CHILD", "notify READY=1", "wait"]
         ready = "notify"
         "#;
-    std::fs::write(setup.home().join("launcher.toml"), text.replace("CHILD", &child().display().to_string())).unwrap();
-    let mut run = setup.verb(["run", "web"]);
+    let mut run = launcher().services_of(text, &["web"]);
     run.said("web up");
     run.signal(Signal::SIGTERM);
     let ended = run.ends_with(0);

@@ -440,9 +440,7 @@ fn a_new_generation_does_not_make_the_old_ones_socket_block() {
 
 /// The same service of the file, set otherwise.
 fn write(run: &Running, text: &str) {
-    let text = text.replace("CHILD", &child().display().to_string());
-    let text = format!("[launcher]\nreport_dir = {:?}\n{text}", run.home().join("reports"));
-    run.home().write("launcher.toml", &text);
+    run.home().write("launcher.toml", &run.home().settings(text));
 }
 
 /// The scriptable child of this generation answers.

@@ -509,7 +509,6 @@ fn the_lines_of_several_services_have_their_names_before_them() {
 
 #[test]
 fn only_the_named_services_and_what_they_need_are_started() {
-    let setup = launcher();
     let text = r#"[service.a]
         command = ["CHILD", "say a up", "wait"]
         ready = "started"
@@ -521,8 +520,7 @@ fn only_the_named_services_and_what_they_need_are_started() {
         command = ["CHILD", "say c up", "wait"]
         ready = "started"
         "#;
-    let file = setup.home().write("launcher.toml", &text.replace("CHILD", &child().display().to_string()));
-    let mut run = setup.verb(["run", "-c", &file.display().to_string(), "b"]);
+    let mut run = launcher().services_of(text, &["b"]);
     // Each is ready as it is started, whichever has its say first.
     run.saids(&["a up", "b up"]);
     assert!(!run.says_within("c up", QUIET));

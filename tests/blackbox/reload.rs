@@ -12,8 +12,7 @@ fn running(services: &str) -> Running {
 
 /// Writes the file anew, whole at once as editors do.
 fn write(run: &Running, text: &str) {
-    let text = text.replace("CHILD", &child().display().to_string());
-    let text = format!("[launcher]\nreport_dir = {:?}\nlog_level = \"debug\"\n{text}", run.home().join("reports"));
+    let text = run.home().settings(&format!("log_level = \"debug\"\n{text}"));
     run.home().write("launcher.toml.new", &text);
     std::fs::rename(run.home().join("launcher.toml.new"), run.home().join("launcher.toml")).unwrap();
 }

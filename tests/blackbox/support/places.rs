@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::subject::child;
 use launcher::sys::sock_diag::{Filter, Protocol, State, inet_sockets};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -49,6 +50,12 @@ impl Home {
         let path = self.join(name);
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// The text of a launcher.toml whose reports are kept in it; `CHILD` stands for the scriptable child.
+    pub fn settings(&self, text: &str) -> String {
+        let text = text.replace("CHILD", &child().display().to_string());
+        format!("[launcher]\nreport_dir = {:?}\n{text}", self.join("reports"))
     }
 
     /// Writes an executable file in it and says where it is.

@@ -198,12 +198,15 @@ impl Setup {
     }
 
     /// `launcher run -c launcher.toml`; `CHILD` in the text stands for the scriptable child.
-    pub fn file(mut self, text: &str) -> Running {
-        let text = text.replace("CHILD", &child().display().to_string());
-        let text = format!("[launcher]\nreport_dir = {:?}\n{text}", self.home.join("reports"));
-        let file = self.home.write("launcher.toml", &text);
-        self.verb = Some(vec!["run".into(), "-c".into(), file.into()]);
-        self.start()
+    pub fn file(self, text: &str) -> Running {
+        self.services_of(text, &[])
+    }
+
+    /// The same with the services that are named, and what they need.
+    pub fn services_of(self, text: &str, names: &[&str]) -> Running {
+        let file = self.home.write("launcher.toml", &self.home.settings(text));
+        let words = ["run".into(), "-c".into(), file.into_os_string()];
+        self.verb(words.into_iter().chain(names.iter().map(OsString::from)))
     }
 
     /// Another command of the launcher: `check`, `port` and so on, with all its arguments.
