@@ -177,6 +177,12 @@ impl Machine {
         written
     }
 
+    /// Waits until a command succeeds inside, which is written without single quotes.
+    #[track_caller]
+    pub fn comes_about(&self, command: &str) {
+        self.run(&format!("timeout {} sh -c 'until {command}; do sleep 0.05; done'", PATIENCE.as_secs()));
+    }
+
     /// Runs systemctl, which must succeed.
     #[track_caller]
     pub fn systemctl(&self, words: &str) {

@@ -137,20 +137,14 @@ fn sockets_of_a_socket_unit_are_passed_by_name_and_kept_over_restarts() {
 #[test]
 fn a_reload_lasts_until_the_service_is_done() {
     let machine = booted!();
-    machine.write(
-        "reloads.sh",
-        r#"tell() { /tb/launcher notify "$@"; }
-        trap 'tell RELOADING=1 MONOTONIC_USEC=$(($(cut -d. -f1 /proc/uptime) * 1000000)); touch /run/reloading; sleep 1.2; touch /run/reloaded; tell READY=1' HUP
-        tell READY=1
-        while :; do sleep 60 & wait $!; done"#,
-    );
+    machine.write("reloads.sh", &units::reloading("touch /run/reloading; sleep 1.2; touch /run/reloaded"));
     machine.add(
         "reloads.service",
         &unit("--ready notify -- /bin/sh /tb/units/reloads.sh", "ExecReload=/bin/kill -HUP $MAINPID"),
     );
     machine.systemctl("start reloads");
     machine.systemctl("reload reloads");
-    machine.run("until test -e /run/reloading; do sleep 0.05; done");
+    machine.comes_about("test -e /run/reloading");
     let state = machine.property("reloads", "SubState");
     assert!(state == "reload" || machine.exists("/run/reloaded"), "{state}");
     machine.until("reloads", "SubState", "running");
@@ -164,13 +158,7 @@ fn a_reload_lasts_until_the_service_is_done() {
 #[test]
 fn a_unit_of_type_notify_reload_is_reloaded_when_its_service_is() {
     let machine = booted!(newer_machine);
-    machine.write(
-        "renews.sh",
-        r#"tell() { /tb/launcher notify "$@"; }
-        trap 'tell RELOADING=1 MONOTONIC_USEC=$(($(cut -d. -f1 /proc/uptime) * 1000000)); sleep 0.7; echo done >>/run/renewed; tell READY=1' HUP
-        tell READY=1
-        while :; do sleep 60 & wait $!; done"#,
-    );
+    machine.write("renews.sh", &units::reloading("sleep 0.7; echo done >>/run/renewed"));
     let text = unit("--ready notify -- /bin/sh /tb/units/renews.sh", "").replace("Type=notify", "Type=notify-reload");
     machine.add("renews.service", &text);
     machine.systemctl("start renews");
@@ -295,14 +283,14 @@ fn passed_and_shared_ports_are_kept_below_a_filter() {
             let ask = || machine.run(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3; cat <&3"));
             assert!(ask().contains("generation 1"), "{name}");
             // It may be there only after the service.
-            machine.run(&format!("timeout 60 sh -c 'until [ -S /run/{name}/control ]; do sleep 0.05; done'"));
+            machine.comes_about(&format!("test -S /run/{name}/control"));
             if mode == "share" {
                 machine.run(&format!("/tb/launcher restart --canary 50% {control}"));
                 machine.run(&format!("/tb/launcher promote {control}"));
             } else {
                 machine.run(&format!("/tb/launcher restart {control}"));
             }
-            machine.run(&format!("timeout 60 sh -c 'until journalctl -u {name} | grep -q \"generation 1 of api has stopped\"; do sleep 0.05; done'"));
+            machine.comes_about(&format!("journalctl -u {name} | grep -q \"generation 1 of api has stopped\""));
             assert!(ask().contains("generation 2"), "{name}");
             machine.systemctl(&format!("stop {name}"));
             let journal = machine.journal(&name);

@@ -13,3 +13,14 @@ pub fn file(path: &str, options: &str) -> String {
 fn service(command: &str, options: &str) -> String {
     format!("[Service]\nType=notify\nNotifyAccess=main\nKillMode=mixed\nExecStart={command}\n{options}\n")
 }
+
+/// A shell that tells of its reloads itself, and does this meanwhile: written without single quotes.
+pub fn reloading(meanwhile: &str) -> String {
+    format!(
+        r#"tell() {{ /tb/launcher notify "$@"; }}
+        now() {{ echo $(($(cut -d. -f1 /proc/uptime) * 1000000)); }}
+        trap 'tell RELOADING=1 MONOTONIC_USEC=$(now); {meanwhile}; tell READY=1' HUP
+        tell READY=1
+        while :; do sleep 60 & wait $!; done"#
+    )
+}
