@@ -309,8 +309,25 @@ pub struct SignalSettings {
     pub hold_until: SignalHoldUntil,
     /// How long a stop request waits at most.
     pub hold_limit: Duration,
-    /// What is sent instead of a signal that arrived.
-    pub rewrite: BTreeMap<Signal, Signal>,
+    /// What is sent instead of a signal that arrived; nothing when there is none. A stop request has one.
+    pub rewrite: BTreeMap<Signal, Option<Signal>>,
+    /// To whom signals for the service are sent.
+    pub to: SignalTarget,
+}
+
+/// To whom signals for a service are sent, those that ask it to stop included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignalTarget {
+    /// To the main process.
+    #[default]
+    Main,
+    /// To the process group of the main process, as a terminal does.
+    Group,
+}
+
+impl SignalTarget {
+    /// The words for it.
+    pub const NAMES: [(&str, SignalTarget); 2] = [("main", SignalTarget::Main), ("group", SignalTarget::Group)];
 }
 
 /// Until when signals are kept back.

@@ -165,6 +165,12 @@ pub struct RunArgs {
     /// The signal that asks it to stop [default: TERM]
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
+    /// A signal, and what it is sent in place of that: TERM=QUIT, or HUP=none for nothing; repeatable
+    #[arg(long, value_name = "FROM=TO")]
+    pub rewrite: Vec<String>,
+    /// Who is sent signals, to stop as well: the main process, or its process group [default: main]
+    #[arg(long, value_name = "main|group")]
+    pub signals_to: Option<String>,
     /// How long it may take to stop before it is killed [default: 8s]
     #[arg(long, value_name = "DURATION")]
     pub stop_timeout: Option<String>,

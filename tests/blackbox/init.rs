@@ -116,13 +116,23 @@ for_subjects!(a_signal_that_ends_the_child_is_no_stop_request: launcher, tini, d
 });
 
 // tini's own: the child ignores the signal, its child does not; the signal goes to the whole group.
-for_subjects!(a_whole_group_is_signalled_where_asked_for: tini_group, dumb_init; |subject| {
+for_subjects!(a_whole_group_is_signalled_where_asked_for: launcher_group, tini_group, dumb_init; |subject| {
     let steps = ["fork", "print up", "wait", "end", "on USR1 ignore", "print first", "wait-child", "exit 4"];
     let mut run = subject.run().child(steps);
     run.outs(&["first", "up"]);
     run.signal(Signal::SIGUSR1);
     run.out("child ended by 10");
     run.ends_with(4);
+});
+
+for_subjects!(a_whole_group_is_asked_to_stop_where_asked_for: launcher_group, tini_group; |subject| {
+    let one = ["fork", "on TERM exit 3", "print one", "wait", "end"];
+    let apart = ["fork", "setpgid", "on TERM both 0 got it apart", "print other", "wait", "end"];
+    let mut run = subject.run().child([&one[..], &apart, &["on TERM ignore", "print main", "wait-child"]].concat());
+    run.outs(&["one", "other", "main"]);
+    run.signal(Signal::SIGTERM);
+    let seen = run.out_until("child ended with 3");
+    assert!(!seen.iter().any(|line| line.contains("apart")), "{seen:?}");
 });
 
 for_subjects!(only_the_child_is_signalled_otherwise: launcher, tini, dumb_init_single; |subject| {

@@ -184,6 +184,67 @@ fn signals_are_rewritten() {
     run.said("got HUP");
 }
 
+/// The flags by which a subject sends one signal, by its number, in place of another; 0 is none.
+fn rewriting(subject: Subject, pairs: &[(i32, i32)]) -> Vec<String> {
+    let words = |(from, to): &(i32, i32)| match (subject, to) {
+        (Subject::DumbInit, _) => ["--rewrite".to_owned(), format!("{from}:{to}")],
+        (_, 0) => ["--rewrite".to_owned(), format!("{from}=none")],
+        _ => ["--rewrite".to_owned(), format!("{from}={to}")],
+    };
+    pairs.iter().flat_map(words).collect()
+}
+
+for_subjects!(each_signal_is_sent_as_any_other: launcher, dumb_init; |subject| {
+    let numbers = [1, 10, 12, 14, 18, 24, 28];
+    let shifted = numbers.iter().cycle().skip(1);
+    let pairs: Vec<(i32, i32)> = numbers.iter().zip(shifted).map(|(from, to)| (*from, *to)).collect();
+    let steps = numbers.iter().map(|number| format!("on {number} print got {number}."));
+    let steps: Vec<String> = steps.chain(["print up".into(), "wait".into()]).collect();
+    let mut run = subject.run().flags(rewriting(subject, &pairs)).child(steps);
+    run.out("up");
+    for (from, to) in pairs {
+        run.signal_number(from);
+        run.out(&format!("got {to}."));
+    }
+});
+
+for_subjects!(a_stop_request_is_sent_as_another: launcher, dumb_init; |subject| {
+    let flags = rewriting(subject, &[(15, 3)]);
+    let mut run = subject.run().flags(flags).child(["on QUIT both 4 got QUIT", "print up", "wait"]);
+    run.out("up");
+    run.signal(Signal::SIGTERM);
+    run.out("got QUIT");
+    run.ends_with(4);
+});
+
+for_subjects!(a_signal_is_dropped_where_asked_for: launcher, dumb_init; |subject| {
+    let flags = rewriting(subject, &[(1, 0), (10, 0)]);
+    let steps = ["on HUP both 5 got HUP", "on USR1 both 5 got USR1", "on USR2 print got USR2", "print up", "wait"];
+    let mut run = subject.run().flags(flags).child(steps);
+    run.out("up");
+    run.signal(Signal::SIGHUP);
+    run.signal(Signal::SIGUSR1);
+    run.signal(Signal::SIGUSR2);
+    run.out("got USR2");
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.ends_with(subject.code_when_stopped_by(15)).out, ["up", "got USR2"]);
+});
+
+for_subjects!(what_is_no_signal_is_not_rewritten: launcher, dumb_init; |subject| {
+    for words in ["", "TERM", "=", "TERM=", "TREM=QUIT", "KILL=TERM", "15:", "66:6"] {
+        let ended = subject.run().flags(["--rewrite", words]).child(["print started"]).ended();
+        assert!(ended.code != Some(0) && ended.out.is_empty() && !ended.err.is_empty(), "{words:?}: {ended:?}");
+    }
+});
+
+#[test]
+fn a_stop_request_cannot_be_dropped() {
+    for words in ["TERM=none", "INT=none", "QUIT=none"] {
+        let ended = launcher().flags(["--rewrite", words]).child(["print started"]).ends_with(2);
+        assert!(ended.complains("asks launcher to stop") && ended.out.is_empty(), "{ended:?}");
+    }
+}
+
 #[test]
 fn a_signal_can_be_held_until_it_is_handled() {
     let setup = launcher();

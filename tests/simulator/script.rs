@@ -40,12 +40,18 @@ fn ready(random: &mut Random) -> Ready {
 
 fn signals(random: &mut Random) -> SignalSettings {
     let usual = vec![Signal::HUP, Signal::INT, Signal::TERM, Signal::QUIT, Signal::USR1, Signal::USR2];
-    let pairs = [(Signal::TERM, Signal::QUIT), (Signal::HUP, Signal::USR2), (Signal::WINCH, Signal::USR1)];
+    let pairs = [
+        (Signal::TERM, Some(Signal::QUIT)),
+        (Signal::HUP, Some(Signal::USR2)),
+        (Signal::WINCH, Some(Signal::USR1)),
+        (Signal::HUP, None),
+    ];
     SignalSettings {
         hold: if random.percent(70) { usual } else { vec![Signal::HUP, Signal::USR1] },
         hold_until: random.pick(&[SignalHoldUntil::Ready, SignalHoldUntil::Ready, SignalHoldUntil::Handled]),
         hold_limit: random.pick(&[ms(0), ms(500), ms(5000)]),
         rewrite: if random.percent(30) { BTreeMap::from([random.pick(&pairs)]) } else { BTreeMap::new() },
+        to: SignalTarget::Main,
     }
 }
 

@@ -17,7 +17,10 @@ impl Watch {
         }
         let Some(Event::SignalReceived(arrived)) = step.event else { return Ok(()) };
         let signals = &self.settings.signals;
-        let sent = *signals.rewrite.get(arrived).unwrap_or(arrived);
+        let Some(sent) = signals.rewrite.get(arrived).copied().unwrap_or(Some(*arrived)) else {
+            let sent = step.has(|action| matches!(action, Action::Signal(..)));
+            return require(!sent, "a signal that is rewritten to nothing is not sent");
+        };
         let listed = signals.hold.contains(arrived) || signals.hold.contains(&sent);
         let ready = self.live.as_ref().is_some_and(|live| live.ready);
         let waits = !matches!(step.before, State::Failed | State::Stopped | State::Stopping | State::Ready);

@@ -184,6 +184,25 @@ fn a_followed_orphan_is_the_main_process() {
     gone(&keeper);
 }
 
+/// What is sent to the group goes to the one of a daemon that is followed, and of no other.
+#[test]
+fn the_group_of_a_followed_orphan_is_signalled() {
+    let (keeper, _output, main, followed, _answer) =
+        follow("setsid sh -c 'sleep 1000 & echo $$; exec sleep 1000' & wait");
+    // SAFETY: no memory is involved; the process is a child of the keeper, which has not told of its end.
+    unsafe { libc::kill(main, libc::SIGKILL) };
+    let keeper_pid = keeper.pid().unwrap().to_string();
+    let until = Instant::now() + LIMIT;
+    while status_field(followed, "PPid") != Some(keeper_pid.clone()) {
+        assert!(Instant::now() < until, "the daemon is no orphan within {LIMIT:?}");
+        std::thread::yield_now();
+    }
+    keeper.signal_group(Signal::TERM).unwrap();
+    assert_eq!(next(&keeper), Message::Exited { pid: followed, ending: Some(Ending::Signal(Signal::TERM)) });
+    // Nothing is left: what it had started was in its group.
+    gone(&keeper);
+}
+
 #[test]
 fn a_followed_process_with_another_reaper_is_the_main_process() {
     let (keeper, mut output, main, followed, mut answer) = follow(

@@ -9,7 +9,7 @@ use crate::core::settings::{
     Backoff, BreakerSettings, ControlPlace, HoldUntil, Jitter, LauncherSettings, Listen, LogFormat, LogLevel,
     LogSettings, NotifySettings, OnFailure, OnOpen, OnTimeout, PortMode, PortSettings, ProcessSettings, Ready,
     RequirementBreaker, RequirementSettings, RestartPolicy, RestartSettings, ServiceSettings, SignalHoldUntil,
-    SignalSettings, TakeOver, WatchSettings,
+    SignalSettings, SignalTarget, TakeOver, WatchSettings,
 };
 use crate::core::signal::Signal;
 
@@ -119,6 +119,7 @@ impl Default for SignalSettings {
             hold_until: SignalHoldUntil::Ready,
             hold_limit: Duration::from_secs(5),
             rewrite: BTreeMap::new(),
+            to: SignalTarget::Main,
         }
     }
 }

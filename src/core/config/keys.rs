@@ -102,7 +102,7 @@ pub const FILE: &[&str] = &["path", "format", "required", "schema", "placeholder
 pub const REQUIRED_VARIABLE: &[&str] = &["meaning", "type"];
 
 /// `[service.NAME.signals]`.
-pub const SIGNALS: &[&str] = &["hold", "hold_until", "hold_limit", "rewrite"];
+pub const SIGNALS: &[&str] = &["hold", "hold_until", "hold_limit", "rewrite", "to"];
 
 /// `[service.NAME.restart]`.
 pub const RESTART: &[&str] = &["policy", "backoff", "reset_after", "success_codes", "breaker", "max_failures"];

@@ -292,13 +292,14 @@ fn signals(walk: &mut Walk, service: &Table<'_>, title: &str, settings: &mut Sig
     }
     fill(&mut settings.hold_until, walk.parsed(&table, "hold_until", value::hold_until));
     fill(&mut settings.hold_limit, walk.duration(&table, "hold_limit", value::duration));
+    fill(&mut settings.to, walk.parsed(&table, "to", value::signal_target));
     let Some(value) = table.get("rewrite") else { return };
     let DeValue::Table(pairs) = value.get_ref() else {
         return walk.wrong_type(value, "a table", "write rewrite = { TERM = \"QUIT\" }");
     };
     for (key, value) in in_order(pairs) {
         let from = walk.value(key.span.clone(), value::caught_signal(key.value));
-        let to = walk.text(value).and_then(|text| walk.value(value.span(), value::signal(text)));
+        let to = walk.text(value).and_then(|text| walk.value(value.span(), value::rewritten(from, text)));
         if let (Some(from), Some(to)) = (from, to)
             && settings.rewrite.insert(from, to).is_some()
         {

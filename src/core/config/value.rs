@@ -7,7 +7,7 @@ use super::suggest;
 use crate::core::fleet::Percent;
 use crate::core::settings::{
     Backoff, ControlPlace, HoldUntil, Jitter, Listen, LogFormat, LogLevel, NotifyAccess, NotifyPlace, OnFailure,
-    OnOpen, OnTimeout, PortMode, RestartPolicy, SignalHoldUntil, TakeOver, Until,
+    OnOpen, OnTimeout, PortMode, RestartPolicy, SignalHoldUntil, SignalTarget, TakeOver, Until,
 };
 use crate::core::signal::Signal;
 use crate::core::units;
@@ -170,6 +170,32 @@ pub fn take_over(text: &str) -> Result<TakeOver, ValueError> {
 /// Until when signals are kept back.
 pub fn hold_until(text: &str) -> Result<SignalHoldUntil, ValueError> {
     choice("moment", text, [("ready", SignalHoldUntil::Ready), ("handled", SignalHoldUntil::Handled)])
+}
+
+/// What is sent in place of a signal: another, or nothing for `none`. A stop request is none of those that can be dropped.
+pub fn rewritten(from: Option<Signal>, text: &str) -> Result<Option<Signal>, ValueError> {
+    match (text, from) {
+        ("none", Some(from)) if from.is_stop_request() => Err(ValueError::new(
+            format!("{from} asks launcher to stop, so the service has to hear of it"),
+            "write the signal by which it is to stop; only what is no stop request can be dropped",
+        )),
+        ("none", _) => Ok(None),
+        _ => signal(text).map(Some),
+    }
+}
+
+/// `TERM=QUIT`, a signal that arrives and what is sent in its place.
+pub fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), ValueError> {
+    let hint = "write FROM=TO: TERM=QUIT, or HUP=none to drop one";
+    let pair = text.split_once('=');
+    let (from, to) = pair.ok_or_else(|| ValueError::new(format!("{text:?} are not two signals"), hint))?;
+    let from = caught_signal(from)?;
+    Ok((from, rewritten(Some(from), to)?))
+}
+
+/// To whom signals are sent.
+pub fn signal_target(text: &str) -> Result<SignalTarget, ValueError> {
+    choice("target", text, SignalTarget::NAMES)
 }
 
 /// Until when another service is waited for.

@@ -11,12 +11,13 @@ impl Service {
     /// The launcher was sent a signal that is for the service.
     ///
     /// One in `hold` is kept until the service is ready: by this generation, or by the next one when this one fails.
-    /// Any other goes to a main process that runs or is about to. While it is asked to stop nothing more is kept.
+    /// Any other goes to a main process that runs or is about to. While it is asked to stop nothing more is kept. One that
+    /// is rewritten to nothing is dropped.
     pub(super) fn on_signal_received(&mut self, turn: &mut Turn, arrived: Signal) {
         if self.state.is_at_rest() {
             return;
         }
-        let sent = rewritten(&self.settings.signals, arrived);
+        let Some(sent) = rewritten(&self.settings.signals, arrived) else { return };
         let live = self.live.as_ref();
         let (main, ready) = live.map_or((Main::Absent, false), |live| (live.main, live.ready));
         let hears = main == Main::Running && live.is_some_and(|live| live.course != Course::Killed);

@@ -92,9 +92,9 @@ impl SignalTable {
     }
 }
 
-/// What is sent instead of a signal that arrived.
-pub(super) fn rewritten(settings: &SignalSettings, arrived: Signal) -> Signal {
-    settings.rewrite.get(&arrived).copied().unwrap_or(arrived)
+/// What is sent for a signal that arrived, if anything is.
+pub(super) fn rewritten(settings: &SignalSettings, arrived: Signal) -> Option<Signal> {
+    settings.rewrite.get(&arrived).copied().unwrap_or(Some(arrived))
 }
 
 #[cfg(test)]
@@ -103,13 +103,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::core::settings::SignalTarget;
 
     fn settings(hold: &[Signal], hold_until: SignalHoldUntil) -> SignalSettings {
         SignalSettings {
             hold: hold.to_vec(),
             hold_until,
             hold_limit: Duration::from_secs(5),
-            rewrite: BTreeMap::from([(Signal::HUP, Signal::USR1)]),
+            rewrite: BTreeMap::from([(Signal::HUP, Some(Signal::USR1))]),
+            to: SignalTarget::Main,
         }
     }
 
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn a_rewritten_signal_is_held_when_either_is_in_hold() {
         let table = SignalTable::default();
-        let sent = rewritten(&settings(&[], SignalHoldUntil::Ready), Signal::HUP);
+        let sent = rewritten(&settings(&[], SignalHoldUntil::Ready), Signal::HUP).unwrap();
         assert_eq!(sent, Signal::USR1);
         for (hold, held) in [([Signal::HUP], true), ([Signal::USR1], true), ([Signal::INT], false)] {
             assert_eq!(table.is_held(&settings(&hold, SignalHoldUntil::Ready), Signal::HUP, sent), held, "{hold:?}");

@@ -213,7 +213,8 @@ impl Service {
         let configured = self.settings.stop_signal;
         match cause {
             StopCause::Signal(arrived) if self.settings.signals.rewrite.contains_key(&arrived) => {
-                rewritten(&self.settings.signals, arrived)
+                // A terminal that goes away stops a service that is not to hear HUP as well.
+                rewritten(&self.settings.signals, arrived).unwrap_or(configured)
             }
             StopCause::Signal(arrived) if configured == Signal::TERM && arrived.is_stop_request() => arrived,
             StopCause::Signal(_) | StopCause::Request => configured,

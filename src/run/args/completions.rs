@@ -7,13 +7,14 @@ use clap_complete::Shell;
 /// Writes the completion script of a shell.
 pub fn completions(shell: Shell, out: &mut dyn io::Write) {
     // The words a flag takes are checked by the core; a shell is told them here.
-    let words: [(&str, &[&'static str]); 6] = [
+    let words: [(&str, &[&'static str]); 7] = [
         ("ready", &["auto", "notify", "listen", "started", "exited", "fd"]),
         ("on_timeout", &["restart", "exit"]),
         ("restart", &["never", "on-failure", "always"]),
         ("log_format", &["auto", "text", "json"]),
         ("log_level", &["error", "warn", "info", "debug", "trace"]),
         ("stop_signal", &["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "KILL"]),
+        ("signals_to", &["main", "group"]),
     ];
     let mut command = super::described();
     for name in ["run", "check", "verify"] {

@@ -87,7 +87,7 @@ pub fn flags_over_file(args: &RunArgs, launcher: &mut LauncherSettings) -> Resul
 }
 
 /// The flags that are about the one service of `run -- COMMAND`, and whether they were given.
-fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 16] {
+fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 18] {
     [
         ("--port", !args.ports.is_empty()),
         ("--take-over", args.take_over.is_some()),
@@ -95,6 +95,8 @@ fn only_for_command(args: &RunArgs) -> [(&'static str, bool); 16] {
         ("--start-timeout", args.start_timeout.is_some()),
         ("--on-timeout", args.on_timeout.is_some()),
         ("--stop-signal", args.stop_signal.is_some()),
+        ("--rewrite", !args.rewrite.is_empty()),
+        ("--signals-to", args.signals_to.is_some()),
         ("--stop-timeout", args.stop_timeout.is_some()),
         ("--restart", args.restart.is_some()),
         ("--backoff", args.backoff.is_some()),
@@ -133,6 +135,10 @@ fn service_flags(args: &RunArgs, service: &mut ServiceSettings, problems: &mut P
     problems.fill(&mut service.start_timeout, "--start-timeout", start_timeout, value::positive_duration);
     problems.fill(&mut service.on_timeout, "--on-timeout", args.on_timeout.as_ref(), value::on_timeout);
     problems.fill(&mut service.stop_signal, "--stop-signal", args.stop_signal.as_ref(), value::signal);
+    for text in &args.rewrite {
+        service.signals.rewrite.extend(problems.of("--rewrite", text, value::rewrite(text)));
+    }
+    problems.fill(&mut service.signals.to, "--signals-to", args.signals_to.as_ref(), value::signal_target);
     problems.fill(&mut service.stop_timeout, "--stop-timeout", args.stop_timeout.as_ref(), value::duration);
     if let Some(user) = &args.user {
         service.user = problems.of("--user", user, value::not_empty(user));

@@ -51,6 +51,8 @@ const SAME: &[(&[&str], &str, &str)] = &[
     (&["--start-timeout", "1m30s"], "", "start_timeout = '90s'"),
     (&["--on-timeout", "exit"], "", "on_timeout = 'exit'"),
     (&["--stop-signal", "SIGQUIT"], "", "stop_signal = 'QUIT'"),
+    (&["--rewrite", "TERM=QUIT", "--rewrite", "1=none"], "", "signals = { rewrite = { TERM = 'QUIT', HUP = 'none' } }"),
+    (&["--signals-to", "group"], "", "signals = { to = 'group' }"),
     (&["--stop-timeout", "0s"], "", "stop_timeout = '0s'"),
     (&["--stop-budget", "1s"], "stop_budget = '1s'", ""),
     (&["--stop-with-parent"], "stop_with_parent = true", ""),

@@ -9,7 +9,7 @@ use crate::core::fleet::{FleetEvent, Part, ServiceId};
 use crate::core::report::Meta;
 use crate::core::requirement::{News, words as requirement_words};
 use crate::core::service::{Action, Event, Generation, Outlook, State, Transition};
-use crate::core::settings::{Listen, Ready};
+use crate::core::settings::{Listen, Ready, SignalTarget};
 use crate::core::share::Plan;
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
@@ -161,7 +161,13 @@ impl Supervisor {
 
     pub(super) fn signal(&mut self, now: Moment, id: ServiceId, generation: Generation, signal: Signal) {
         self.slots[id.0].note(now, generation, format!("sent {signal}"));
-        self.with_live(id, generation, |live| warn_of(live.keeper.signal_main(signal)));
+        let to = self.slots[id.0].settings_of(generation).signals.to;
+        self.with_live(id, generation, |live| {
+            warn_of(match to {
+                SignalTarget::Main => live.keeper.signal_main(signal),
+                SignalTarget::Group => live.keeper.signal_group(signal),
+            });
+        });
     }
 
     /// Sends HUP, unless it is only for one that ignores a signal and does not. A shell that is setting up its line editor at

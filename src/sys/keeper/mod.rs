@@ -278,8 +278,8 @@ impl Keeper {
         }
     }
 
-    /// Sends a signal to the process group that the first main process made, while that is not reaped: a terminal's
-    /// job.
+    /// Sends a signal to the process group of the main process, as a terminal does to a job. A main process that is in a
+    /// group of somebody else's is sent it alone. Nothing happens when it has ended.
     ///
     /// # Errors
     /// `EAGAIN` when the keeper takes no commands.

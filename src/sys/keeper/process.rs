@@ -206,7 +206,7 @@ impl Keeper {
     /// Ends everything below, and this process with it when that is done. An end of the main process is told all the
     /// same.
     fn sweep(&mut self) -> ! {
-        self.signal_group(libc::SIGKILL);
+        self.kill_group();
         // Stops are of this process's own making from here on.
         self.wait_options = 0;
         self.below().run(|| {
@@ -320,10 +320,30 @@ impl Keeper {
     }
 
     /// The group's number cannot be given away while the process that made it is not reaped.
-    fn signal_group(&self, signal: i32) {
+    fn kill_group(&self) {
         if let Some(group) = self.group {
-            raw::kill(-group, signal);
+            raw::kill(-group, libc::SIGKILL);
         }
+    }
+
+    /// A main process that has gone into a group of somebody else's is signalled alone.
+    fn signal_group(&self, signal: i32) {
+        match self.group_of_main() {
+            Some(group) => {
+                raw::kill(-group, signal);
+            }
+            None => self.signal_main(signal),
+        }
+    }
+
+    /// The group of the main process, if it is the one made for the first, or the main process's own and its number
+    /// cannot be given away meanwhile.
+    fn group_of_main(&self) -> Option<i32> {
+        let main = self.main?;
+        // SAFETY: no memory is involved.
+        let group = unsafe { libc::getpgid(main.pid) };
+        let own = group == main.pid && raw::is_child(main.pid);
+        (own || self.group == Some(group)).then_some(group)
     }
 
     fn has_untold(&self) -> bool {

@@ -14,6 +14,8 @@ use super::streams::{Source, Streams};
 pub enum Subject {
     /// The launcher of this repository.
     Launcher,
+    /// The launcher that sends signals to the whole process group.
+    LauncherGroup,
     /// tini as a subreaper.
     Tini,
     /// tini that sends signals to the whole process group.
@@ -29,6 +31,10 @@ pub enum Subject {
 impl Subject {
     pub fn launcher() -> Subject {
         Subject::Launcher
+    }
+
+    pub fn launcher_group() -> Subject {
+        Subject::LauncherGroup
     }
 
     pub fn tini() -> Subject {
@@ -62,10 +68,16 @@ impl Subject {
         there
     }
 
+    /// Whether it is the launcher, however it is told to treat signals.
+    fn is_launcher(self) -> bool {
+        matches!(self, Subject::Launcher | Subject::LauncherGroup)
+    }
+
     /// The program and what comes before its command.
     fn words(self) -> &'static [&'static str] {
         match self {
             Subject::Launcher => &[env!("CARGO_BIN_EXE_launcher"), "run"],
+            Subject::LauncherGroup => &[env!("CARGO_BIN_EXE_launcher"), "run", "--signals-to", "group"],
             Subject::Tini => &["tini", "-s"],
             Subject::TiniGroup => &["tini", "-s", "-g"],
             Subject::DumbInit => &["dumb-init"],
@@ -77,7 +89,7 @@ impl Subject {
     /// With which code it ends when it was asked to stop and its child ended by that signal: the launcher was obeyed,
     /// so it ends with 0 (DESIGN §2).
     pub fn code_when_stopped_by(self, signal: i32) -> i32 {
-        if self == Subject::Launcher { 0 } else { 128 + signal }
+        if self.is_launcher() { 0 } else { 128 + signal }
     }
 
     /// Begins to set up a run of it.
@@ -225,7 +237,7 @@ impl Setup {
             return words;
         }
         words.extend(subject[1..].iter().map(OsString::from));
-        if self.subject == Subject::Launcher {
+        if self.subject.is_launcher() {
             words.extend(["--report-dir".into(), self.home.join("reports").into()]);
         }
         words.extend(self.flags.iter().cloned());

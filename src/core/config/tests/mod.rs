@@ -129,7 +129,8 @@ fn every_key_reaches_its_setting() {
             hold: vec![Signal::HUP],
             hold_until: SignalHoldUntil::Handled,
             hold_limit: Duration::ZERO,
-            rewrite: BTreeMap::from([(Signal::TERM, Signal::QUIT)]),
+            rewrite: BTreeMap::from([(Signal::TERM, Some(Signal::QUIT))]),
+            to: SignalTarget::Group,
         },
         restart: RestartSettings {
             policy: RestartPolicy::Always,
@@ -252,6 +253,18 @@ fn services_that_contradict_each_other() {
     assert_eq!(two("after = [\"a\"]", ""), ["3:10 service \"a\" cannot wait for itself"]);
     assert_eq!(two("after = [\"b\", \"b\"]", ""), ["3:15 \"b\" is here a second time"]);
     assert!(both("127.0.0.1:80", "127.0.0.1:81", "pass").is_ok());
+}
+
+#[test]
+fn signals_are_rewritten_to_others_or_to_nothing() {
+    let text = |pairs: &str| format!("[service.a]\ncommand = [\"a\"]\nsignals.rewrite = {{ {pairs} }}\n");
+    let rewrite = |pairs: &str| places(&text(pairs));
+    let good = good(&text("HUP = \"none\", WINCH = \"QUIT\""));
+    let pairs = BTreeMap::from([(Signal::HUP, None), (Signal::WINCH, Some(Signal::QUIT))]);
+    assert_eq!(good.services[0].signals.rewrite, pairs);
+    let refused = rewrite("TERM = \"none\"");
+    assert_eq!(refused, ["3:28 SIGTERM asks launcher to stop, so the service has to hear of it"]);
+    assert_eq!(rewrite("HUP = \"non\""), ["3:27 unknown signal \"non\""]);
 }
 
 #[test]

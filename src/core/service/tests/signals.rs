@@ -57,12 +57,22 @@ fn a_held_signal_is_dropped_when_the_stop_begins() {
 #[test]
 fn what_is_rewritten_is_sent_rewritten() {
     let mut bench = Bench::spawned(|settings| {
-        settings.signals.rewrite = BTreeMap::from([(Signal::HUP, Signal::USR1)]);
+        settings.signals.rewrite = BTreeMap::from([(Signal::HUP, Some(Signal::USR1))]);
     });
     let held = Transition::SignalHeld { signal: Signal::USR1, limit: None };
     assert_eq!(bench.told(Event::SignalReceived(Signal::HUP)), [held]);
     assert_eq!(bench.act(says_ready(G1))[1..], [Action::Signal(G1, Signal::USR1)]);
     assert_eq!(bench.act(Event::SignalReceived(Signal::HUP)), [Action::Signal(G1, Signal::USR1)]);
+}
+
+#[test]
+fn what_is_rewritten_to_nothing_is_neither_held_nor_sent() {
+    let mut bench = Bench::spawned(|settings| {
+        settings.signals.rewrite = BTreeMap::from([(Signal::HUP, None)]);
+    });
+    assert_eq!(bench.send(Event::SignalReceived(Signal::HUP)), []);
+    assert_eq!(bench.act(says_ready(G1)), [Action::ReleasePorts(G1)]);
+    assert_eq!(bench.send(Event::SignalReceived(Signal::HUP)), []);
 }
 
 #[test]

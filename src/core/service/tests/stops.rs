@@ -100,10 +100,11 @@ fn a_generation_that_was_reported_on_is_killed_without_another_report() {
 fn what_is_sent_to_stop_it() {
     let quit = |settings: &mut ServiceSettings| settings.stop_signal = Signal::QUIT;
     let rewrite = |settings: &mut ServiceSettings| {
-        settings.signals.rewrite = BTreeMap::from([(Signal::TERM, Signal::USR2)]);
+        settings.signals.rewrite = BTreeMap::from([(Signal::TERM, Some(Signal::USR2))]);
     };
+    let deaf = |settings: &mut ServiceSettings| settings.signals.rewrite = BTreeMap::from([(Signal::HUP, None)]);
     let as_it_is = |_: &mut ServiceSettings| {};
-    let cases: [(Change, StopCause, Signal); 9] = [
+    let cases: [(Change, StopCause, Signal); 10] = [
         (&as_it_is, TERM, Signal::TERM),
         (&as_it_is, INT, Signal::INT),
         (&as_it_is, StopCause::Request, Signal::TERM),
@@ -113,6 +114,7 @@ fn what_is_sent_to_stop_it() {
         (&rewrite, TERM, Signal::USR2),
         (&rewrite, INT, Signal::INT),
         (&rewrite, StopCause::Request, Signal::TERM),
+        (&deaf, StopCause::Signal(Signal::HUP), Signal::TERM),
     ];
     for (index, (change, cause, sent)) in cases.into_iter().enumerate() {
         let mut bench = Bench::ready(change);
