@@ -28,7 +28,7 @@ pub struct Seats {
 struct Share<'a> {
     seat: Seat,
     actions: Vec<&'a Action>,
-    event: Option<Event>,
+    event: Option<&'a Event>,
 }
 
 impl Seats {
@@ -54,13 +54,18 @@ impl Seats {
         after: (&Service, Option<&Service>),
         coverage: &mut Coverage,
     ) -> Result<Seats, String> {
+        if event.is_none() && actions.is_empty() && self.beside.is_none() && after.1.is_none() {
+            // It happened to others, but time passes for this one, too.
+            self.main.watch.observe(now, None, genuine, &[], Some(after.0), true, coverage)?;
+            return Ok(self);
+        }
         // What one of the two has said can have the fleet do something to the other.
         let number = self.beside.as_ref().map(|seat| seat.number);
         let of = event.and_then(Event::generation);
         let for_main = event.filter(|_| of.is_none() || of != number);
         let for_beside = event.filter(|event| is_for_both(event) && (of.is_none() || of == number));
-        let mut main = Share { seat: self.main, actions: vec![], event: for_main.cloned() };
-        let mut beside = self.beside.map(|seat| Share { seat, actions: vec![], event: for_beside.cloned() });
+        let mut main = Share { seat: self.main, actions: vec![], event: for_main };
+        let mut beside = self.beside.map(|seat| Share { seat, actions: vec![], event: for_beside });
         let mut gone = vec![];
         for action in actions {
             match action {
@@ -126,7 +131,7 @@ impl Share<'_> {
         sole: bool,
         coverage: &mut Coverage,
     ) -> Result<(), String> {
-        self.seat.watch.observe(now, self.event.as_ref(), genuine, &self.actions, after, sole, coverage)
+        self.seat.watch.observe(now, self.event, genuine, &self.actions, after, sole, coverage)
     }
 }
 

@@ -84,49 +84,51 @@ impl Several {
         }
     }
 
-    /// What launcher.toml says after such a change; nothing where it makes none. Nobody takes away what another one needs.
-    fn changed_file(&self, stimulus: &Stimulus) -> Option<Settings> {
-        let mut file = self.file.clone();
+    /// Whether this changes launcher.toml: nobody takes away what another one needs.
+    fn changes_file(&self, stimulus: &Stimulus) -> bool {
+        let mut services = self.file.services.iter();
         match stimulus {
-            Stimulus::Changed(index, settings) if !self.removed[*index] => {
-                *file.services.iter_mut().find(|service| service.name == settings.name)? = (**settings).clone();
+            Stimulus::Changed(index, _) => !self.removed[*index],
+            Stimulus::Added(index, settings) => {
+                let there = |after: &After| services.clone().any(|service| service.name == after.service);
+                self.removed[*index] && settings.after.iter().all(there)
             }
-            Stimulus::Added(index, settings) if self.removed[*index] => {
-                let there = |after: &After| file.services.iter().any(|service| service.name == after.service);
-                settings.after.iter().all(there).then_some(())?;
-                file.services.push((**settings).clone());
-            }
-            Stimulus::Removed(index) if !self.removed[*index] => {
+            Stimulus::Removed(index) => {
                 let name = format!("s{index}");
-                file.services.retain(|service| service.name != name);
                 let needs = |service: &ServiceSettings| service.after.iter().any(|after| after.service == name);
-                (!file.services.iter().any(needs)).then_some(())?;
+                !self.removed[*index] && !services.any(needs)
             }
-            _ => return None,
+            _ => false,
         }
-        Some(file)
     }
 
     /// Takes in what launcher.toml says now.
     fn take_in(&mut self, stimulus: &Stimulus) -> Option<FleetEvent> {
-        let (anew, file) = (self.takes_in(stimulus), self.changed_file(stimulus)?);
-        self.fleet.take_in(&file, 1).unwrap();
-        self.file = file;
+        if !self.changes_file(stimulus) {
+            return None;
+        }
+        let anew = self.takes_in(stimulus);
+        let services = &mut self.file.services;
         let renewal = match stimulus {
             Stimulus::Changed(index, settings) => {
-                let settings = Arc::clone(settings);
-                (*index, Renewal::Changed { settings, anew: anew? })
+                *services.iter_mut().find(|service| service.name == settings.name)? = (**settings).clone();
+                anew.map(|anew| (*index, Renewal::Changed { settings: Arc::clone(settings), anew }))
             }
             Stimulus::Added(index, settings) => {
+                services.push((**settings).clone());
                 self.removed[*index] = false;
-                (*index, Renewal::Added(Arc::clone(settings)))
+                Some((*index, Renewal::Added(Arc::clone(settings))))
             }
             Stimulus::Removed(index) => {
+                let name = format!("s{index}");
+                services.retain(|service| service.name != name);
                 self.removed[*index] = true;
-                (*index, Renewal::Removed)
+                Some((*index, Renewal::Removed))
             }
-            _ => return None,
+            _ => None,
         };
+        self.fleet.take_in(&self.file, 1).unwrap();
+        let renewal = renewal?;
         Some(FleetEvent::Renewed(vec![(ServiceId(renewal.0), renewal.1)]))
     }
 
@@ -287,9 +289,9 @@ impl Subject for Several {
         match stimulus {
             Stimulus::Service(of, event @ (Event::StartRequested | Event::RestartRequested)) => {
                 // A service is started with all that it needs, unless all go down.
-                let event = if *of == index { event.clone() } else { Event::StartRequested };
                 let there = !self.removed[*of] && !self.fleet.is_going_down();
-                Some(event).filter(|_| self.needs(*of, index) && there)
+                let reached = self.needs(*of, index) && there;
+                reached.then(|| if *of == index { event.clone() } else { Event::StartRequested })
             }
             // Whether that reaches the service now is up to those that come after it.
             Stimulus::Service(_, Event::StopRequested(_)) | Stimulus::Stop(_) => None,
@@ -297,7 +299,7 @@ impl Subject for Several {
                 let selected = self.only.is_none_or(|only| self.needs(only, index));
                 Some(Event::StartRequested).filter(|_| selected && !self.fleet.is_going_down())
             }
-            Stimulus::Service(of, event) => Some(event.clone()).filter(|_| *of == index),
+            Stimulus::Service(of, event) => (*of == index).then(|| event.clone()),
             Stimulus::Signal(signal) => Some(Event::SignalReceived(*signal)),
             Stimulus::TimePassed => Some(Event::TimePassed),
             Stimulus::Canary(of, part) => {
@@ -306,7 +308,7 @@ impl Subject for Several {
             }
             Stimulus::Promote(_) | Stimulus::RollBack(_) | Stimulus::NotKept(_) => None,
             Stimulus::Added(of, _) => {
-                let added = self.changed_file(stimulus).is_some() && !self.fleet.is_going_down();
+                let added = self.changes_file(stimulus) && !self.fleet.is_going_down();
                 Some(Event::StartRequested).filter(|_| added && self.needs(*of, index))
             }
             // Whether it is restarted for that is up to how it stands.
@@ -321,7 +323,7 @@ impl Subject for Several {
                 let difference = Difference::between(&file(vec![before.clone()]), &file(vec![(**settings).clone()]));
                 difference.of(&settings.name).map(|changed| changed.anew)
             }
-            Stimulus::Added(..) => self.changed_file(stimulus).map(|_| true),
+            Stimulus::Added(..) => self.changes_file(stimulus).then_some(true),
             _ => None,
         }
     }
@@ -331,6 +333,6 @@ impl Subject for Several {
     }
 
     fn has_expired(&self) -> bool {
-        self.is_over() && self.fleet.services().any(|(_, service)| !service.state().is_at_rest())
+        self.fleet.is_out_of_time() && self.fleet.services().any(|(_, service)| !service.state().is_at_rest())
     }
 }

@@ -45,7 +45,8 @@ impl Watch {
             require(count < 3 || killed, "a third stop request kills")?;
         }
         let Some(live) = &self.live else { return Ok(()) };
-        if let Some(by) = live.required_by(&self.settings).filter(|_| live.gone.is_none() && !live.spawn) {
+        let requires = live.gone.is_none() && !live.spawn;
+        if let Some(by) = requires.then(|| live.required_by(&self.settings)).flatten() {
             require(now <= by + SLACK, "a requirement is waited for no longer than its deadline")?;
         }
         if live.gone.is_some() {

@@ -94,6 +94,8 @@ pub struct World<S> {
     occurrences: Vec<Option<Occurrence>>,
     pub processes: BTreeMap<(usize, Generation), Processes>,
     seats: Vec<Option<Seats>>,
+    /// What the subject waits for since its last step.
+    deadline: Option<Moment>,
     /// The deadline that is waited for, and when the timer goes off: a little late at times.
     timer: Option<(Moment, Moment)>,
     /// How often in a row time has passed and a deadline was left behind.
@@ -115,6 +117,7 @@ impl<S: Subject> World<S> {
             occurrences: Vec::new(),
             processes: BTreeMap::new(),
             seats,
+            deadline: None,
             timer: None,
             left_behind: 0,
             coverage: Coverage::default(),
@@ -164,7 +167,7 @@ impl<S: Subject> World<S> {
 
     /// The next thing that happens. False when there is none.
     fn go_on(&mut self) -> Result<bool, String> {
-        let deadline = self.subject.next_deadline();
+        let deadline = self.deadline;
         if self.timer.map(|(deadline, _)| deadline) != deadline {
             let late = self.random.maybe(20, |random| random.delay(ms(3))).unwrap_or_default();
             self.timer = deadline.map(|deadline| (deadline, deadline.max(self.now) + late));
@@ -185,7 +188,7 @@ impl<S: Subject> World<S> {
 
     /// After time has passed every deadline lies ahead, but for those that services have set for each other.
     fn judge_deadlines(&mut self) -> Result<(), String> {
-        let left = self.subject.next_deadline().is_some_and(|deadline| deadline <= self.now);
+        let left = self.deadline.is_some_and(|deadline| deadline <= self.now);
         self.left_behind = if left { self.left_behind + 1 } else { 0 };
         if self.left_behind >= self.subject.count() {
             return Err("a deadline is left behind".to_owned());
@@ -288,6 +291,7 @@ impl<S: Subject> World<S> {
         }
         let events: Vec<_> = (0..self.seats.len()).map(|index| self.subject.event_for(index, &stimulus)).collect();
         self.subject.step(self.now, stimulus.clone(), &mut actions);
+        self.deadline = self.subject.next_deadline();
         if self.trace {
             actions.iter().for_each(|(index, action)| eprintln!("      {index}: {action:?}"));
         }

@@ -92,7 +92,13 @@ impl Deadlines {
 
     /// When the earliest one comes.
     pub(super) fn next(&self) -> Option<Moment> {
-        self.0.iter().fold(None, |first, at| Moment::first(first, *at))
+        let mut first = None;
+        for at in &self.0 {
+            if at.is_some() && (first.is_none() || *at < first) {
+                first = *at;
+            }
+        }
+        first
     }
 
     /// When the last one comes.
