@@ -27,7 +27,8 @@ pub fn parse_question(text: &str) -> Result<Vec<Listen>, ValueError> {
     Ok(vec![first, second])
 }
 
-fn with_ip(listen: &Listen, ip: Ipv6Addr) -> Listen {
+/// The same port at another IP address; a Unix socket stays as it is.
+pub fn with_ip(listen: &Listen, ip: impl Into<IpAddr>) -> Listen {
     let mut other = listen.clone();
     match &mut other {
         Listen::Tcp(address) | Listen::Udp(address) => address.set_ip(ip.into()),

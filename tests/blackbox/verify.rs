@@ -46,6 +46,24 @@ fn what_starts_becomes_ready_and_stops_passes() {
 }
 
 #[test]
+fn a_program_that_ignores_where_its_port_is_tried_is_not_waited_for() {
+    let address = Address::new().to_string();
+    let port = format!("http={address}");
+    // Nobody would wait for this test if it went on until the deadline.
+    let words = ["--json", "--ports", "auto", "--port", &port, "--start-timeout", "1h"];
+    let ended = verify(&words, &[&format!("listen {address}"), "serve"]);
+    let record = record(&ended);
+    assert_eq!((ended.code, &record["failed_phase"]), (Some(124), &"ready".into()), "{ended:#?}");
+    let failure = &record["phases"][4]["failures"][0];
+    assert_eq!((&failure["cause"], &failure["confidence"]), (&"listening-elsewhere".into(), &"certain".into()));
+    let summary = failure["summary"].as_str().unwrap();
+    let tried = record["moved_ports"][0]["tried"].as_str().unwrap();
+    assert!(summary.contains(&format!("listens on tcp://{address}, where its port http is declared")), "{summary}");
+    assert!(summary.contains(&format!("not on {tried}, where --ports auto has put it")), "{summary}");
+    assert!(ended.complains("PORT_HTTP"), "{ended:#?}");
+}
+
+#[test]
 fn a_start_that_hangs_fails_the_phase_with_its_verdict() {
     let setup = launcher();
     let fifo = setup.home().fifo("input").display().to_string();

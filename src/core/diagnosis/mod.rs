@@ -15,6 +15,8 @@ mod tests;
 mod view;
 pub(crate) mod words;
 
+pub use view::covers;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::facts::{Facts, Frame, Occasion, WaitingOn};

@@ -10,6 +10,7 @@ use crate::core::time::Moment;
 use crate::core::units::{exact_duration, human_duration};
 
 use super::Told;
+use super::moved::Move;
 use super::phase::{Clocks, Phase};
 use super::record::Failure;
 
@@ -17,6 +18,8 @@ use super::record::Failure;
 #[derive(Debug)]
 pub struct Member {
     pub name: String,
+    /// Its ports that are elsewhere, and without which it is not ready.
+    pub moves: Vec<Move>,
     pub policy: RestartPolicy,
     /// It has something by which it is known to be ready.
     pub shows_ready: bool,
@@ -43,6 +46,7 @@ impl Member {
         };
         Member {
             name: service.name.clone(),
+            moves: Vec::new(),
             policy: service.restart.policy,
             shows_ready: !silent,
             ends: service.ready == Ready::Exited,

@@ -10,6 +10,7 @@ mod member;
 pub mod moved;
 mod phase;
 mod record;
+mod stayed;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use expect::{Expectation, expectation};
 pub use junit::junit;
 pub use phase::Phase;
 pub use record::{Failure, MovedPort, PhaseRecord, Record, ServiceRecord, Status};
+pub use stayed::GRACE;
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ impl Move {
     }
 
     /// The number that stands for the port of this TCP address, if that reaches the declared one.
-    fn number_for(&self, asked: SocketAddr) -> Option<u16> {
+    pub(super) fn number_for(&self, asked: SocketAddr) -> Option<u16> {
         match &self.declared {
             Listen::Tcp(declared) if reaches(*declared, false, asked) => self.tried.port(),
             _ => None,
@@ -69,17 +69,30 @@ pub fn follow(service: &mut ServiceSettings, moves: &[Move]) {
 pub fn follow_target(target: &mut Target, moves: &[Move], text: &str) -> String {
     let unchanged = text.to_owned();
     let What::Stream(Stream { place: Place::Host(host, port), .. }) = &mut target.what else { return unchanged };
-    let ip = match host.as_str() {
-        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        host => host.parse().ok(),
-    };
-    let Some(asked) = ip.map(|ip| SocketAddr::new(ip, *port)) else { return unchanged };
+    let Some(asked) = address(host, *port) else { return unchanged };
     let Some(number) = moves.iter().find_map(|moved| moved.number_for(asked)) else { return unchanged };
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let (with_port, instead) = (format!("{host}:{port}"), format!("{host}:{number}"));
     let written = if text.contains(&with_port) { &with_port } else { &host };
     *port = number;
     text.replacen(written.as_str(), &instead, 1)
+}
+
+/// The address of a host of this name, if it is known without asking for it.
+fn address(host: &str, port: u16) -> Option<SocketAddr> {
+    let ip = match host {
+        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        host => host.parse().ok(),
+    };
+    ip.map(|ip| SocketAddr::new(ip, port))
+}
+
+/// The address that a URL names.
+pub(super) fn address_of(url: &str) -> Option<SocketAddr> {
+    match Target::parse(url).ok()?.what {
+        What::Stream(Stream { place: Place::Host(host, port), .. }) => address(&host, port),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

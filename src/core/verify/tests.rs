@@ -1,9 +1,9 @@
 use super::*;
 use crate::core::exit::Ending;
-use crate::core::facts::{RequirementFacts, RequirementProblem};
+use crate::core::facts::{ListeningFacts, RequirementFacts, RequirementProblem};
 use crate::core::fleet::FleetEvent;
 use crate::core::service::{Action, Event, Generation, StopCause};
-use crate::core::settings::{LauncherSettings, Ready, ServiceSettings};
+use crate::core::settings::{HttpProbe, LauncherSettings, PortSettings, Ready, ServiceSettings};
 
 const G1: Generation = Generation(1);
 
@@ -263,4 +263,60 @@ fn what_was_not_reached_is_skipped() {
     let record = bench.finish();
     assert_eq!((record.exit_code, record.failed_phase), (127, Some(Phase::Preflight)));
     assert_eq!(statuses(&record), [Passed, Failed, Skipped, Skipped, Skipped, Skipped]);
+}
+
+/// A trial whose port is declared on 8080 and tried on 40000.
+fn moved_bench(ready: Ready, declared: &str) -> Bench {
+    let listen = |text: &str| crate::core::config::listen::listen(text).unwrap();
+    let mut bench = Bench::new(&[("a", probed())], plan(None, false));
+    let mut service = ServiceSettings::new("a".to_owned(), vec!["program".into()]);
+    (service.ready, service.ports) = (ready, vec![PortSettings::new("http".to_owned(), listen(declared))]);
+    let launcher = LauncherSettings::new("shop".to_owned());
+    let file = Settings { launcher, services: vec![service], single_command: false };
+    let tried = listen("127.0.0.1:40000");
+    let moved = moved::Move { service: "a".into(), port: "http".into(), declared: listen(declared), tried };
+    bench.trial = Trial::new(Moment::ZERO, &file, plan(None, false), ms(3)).with_moves(&file, &[moved]);
+    bench
+}
+
+fn listens_on(places: &[&str]) -> Vec<ListeningFacts> {
+    let listen = |place: &&str| crate::core::config::listen::listen(place).unwrap();
+    places.iter().map(|place| ListeningFacts { listen: listen(place), pid: 10 }).collect()
+}
+
+#[test]
+fn a_service_that_keeps_to_its_declared_port_is_not_waited_for() {
+    let mut bench = moved_bench(Ready::Listen, "0.0.0.0:8080");
+    let places = bench.trial.declared_places(ServiceId(0));
+    let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+    assert_eq!(places, ["tcp://0.0.0.0:8080", "tcp://127.0.0.1:8080", "tcp://[::1]:8080"]);
+    bench.spawn(0);
+    for other in [&["127.0.0.1:9000"][..], &["127.0.0.1:8080", "0.0.0.0:40000"], &["udp://127.0.0.1:8080"], &[]] {
+        assert_eq!(bench.trial.stayed(bench.now, ServiceId(0), &listens_on(other)), None, "{other:?}");
+    }
+    let order = bench.trial.stayed(bench.now, ServiceId(0), &listens_on(&["127.0.0.1:8080"]));
+    assert_eq!(order, Some(Order::Stop));
+    bench.obey(order);
+    bench.end(0, Ending::Signal(Signal::TERM));
+    let record = bench.finish();
+    assert_eq!((record.exit_code, record.failed_phase), (124, Some(Phase::Ready)));
+    let failure = &record.phases[Phase::Ready as usize].failures[0];
+    assert_eq!((failure.cause.as_str(), failure.confidence), ("listening-elsewhere", Some("certain")));
+    let summary = "a (pid 10) listens on tcp://127.0.0.1:8080, where its port http is declared, and not on \
+                   tcp://127.0.0.1:40000, where --ports auto has put it";
+    assert_eq!(failure.summary, summary);
+}
+
+#[test]
+fn a_service_that_is_ready_by_something_else_may_keep_to_its_port() {
+    let places = |ready: Ready| moved_bench(ready, "127.0.0.1:8080").trial.declared_places(ServiceId(0)).len();
+    let http = |url: &str| Ready::Http(Box::new(HttpProbe::new(url.to_owned())));
+    let tcp = |address: &str| Ready::Tcp(address.parse().unwrap());
+    for awaited in [Ready::Auto, Ready::Listen, probed(), http("http://localhost:8080/"), http("http://h:{port.http}/")]
+    {
+        assert_eq!(places(awaited.clone()), 1, "{awaited:?}");
+    }
+    for other in [Ready::Notify, Ready::Started, tcp("127.0.0.1:9000"), http("http://localhost:9000/")] {
+        assert_eq!(places(other.clone()), 0, "{other:?}");
+    }
 }

@@ -169,7 +169,7 @@ fn try_out(mut settings: Settings, asked: Asked, outlet: Outlet, signals: Signal
                 return code::USAGE;
             }
         };
-        let trial = Trial::new(clock::now(), &declared, asked.plan, began.elapsed());
+        let trial = Trial::new(clock::now(), &declared, asked.plan, began.elapsed()).with_moves(&declared, &moves);
         supervisor.try_out(trial, expectations);
         let exit = supervisor.run().await;
         let Some(mut record) = supervisor.judge_trial(exit) else { return exit };

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-use crate::core::facts::{Refusal, RequirementFacts, Trouble};
+use crate::core::facts::{ListeningFacts, Refusal, RequirementFacts, Trouble};
 use crate::core::fleet::ServiceId;
 use crate::core::reload::Wrong;
 use crate::core::report::Report;
@@ -69,6 +69,8 @@ pub enum Happening {
     CommandEnded(ServiceId, Result<(), Trouble>),
     /// A failed generation was looked at, and its report is written.
     Explained(ServiceId, Generation, Box<Explained>),
+    /// A service that is tried listens where its port is declared, and that port is elsewhere; with all that it listens on.
+    Stayed(ServiceId, Generation, Vec<ListeningFacts>),
     /// What a trial expects was tried until it came true, or for as long as that may take.
     Expected(Vec<RequirementFacts>),
 }

@@ -64,6 +64,7 @@ impl Supervisor {
             Happening::WatchTrouble(why) => super::watch::watch_trouble(&why),
             Happening::CommandEnded(id, outcome) => self.command_ended(id, outcome),
             Happening::Explained(id, generation, explained) => self.explained(id, generation, *explained),
+            Happening::Stayed(id, generation, listening) => self.trial_stayed(id, generation, &listening),
             Happening::Expected(facts) => self.expected(&facts),
         }
     }

@@ -147,6 +147,7 @@ impl Supervisor {
             }
             let _ = outbox.send(Happening::ProbeSucceeded(id, generation));
         }));
+        self.watch_declared_ports(id, generation);
     }
 
     fn watch_handlers(&mut self, id: ServiceId, generation: Generation) {

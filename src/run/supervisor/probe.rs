@@ -178,6 +178,15 @@ pub async fn listening(keeper: Rc<Keeper>, listens: Vec<Listen>) {
     .await;
 }
 
+/// Waits until a process below the keeper listens on one of the addresses.
+pub async fn listening_anywhere(keeper: Rc<Keeper>, listens: Vec<Listen>) {
+    until(|| {
+        let any = sock_diag::listening(&listens, || keeper.members()).into_iter().any(|listening| listening);
+        std::future::ready(any)
+    })
+    .await;
+}
+
 /// Waits until a TCP connection to the address succeeds.
 pub async fn connected(address: SocketAddr) {
     until(|| async move { matches!(timeout(CONNECT, TcpStream::connect(address)).await, Ok(Ok(_))) }).await;

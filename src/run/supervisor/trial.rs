@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::core::facts::RequirementFacts;
+use tokio::time::sleep;
+
+use crate::core::facts::{ListeningFacts, RequirementFacts};
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::report::text;
 use crate::core::service::{Generation, StopCause};
@@ -10,12 +12,12 @@ use crate::core::settings::{Listen, PortSettings, RequirementSettings};
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
 use crate::core::verify::moved::{self, Move};
-use crate::core::verify::{Order, Record, Told, Trial};
+use crate::core::verify::{GRACE, Order, Record, Told, Trial};
 use crate::run::require::patience;
-use crate::sys::clock;
+use crate::sys::{clock, sock_diag};
 
 use super::inbox::{Explained, Happening, Task};
-use super::{Supervisor, above};
+use super::{Supervisor, above, probe};
 
 /// A trial with what it needs of the world.
 pub struct Watched {
@@ -119,6 +121,30 @@ impl Supervisor {
         if let Some(watched) = &mut self.trial {
             watched.trial.spawned(now, id);
         }
+    }
+
+    /// Looks whether a service comes to listen where its ports are declared, though they are elsewhere.
+    pub(super) fn watch_declared_ports(&mut self, id: ServiceId, generation: Generation) {
+        let Some(watched) = &self.trial else { return };
+        let places = watched.trial.declared_places(id);
+        let outbox = self.outbox.clone();
+        let Some(live) = self.slots[id.0].live_mut(generation).filter(|_| !places.is_empty()) else { return };
+        let keeper = live.keeper.clone();
+        live.probes.push(Task::start(async move {
+            probe::listening_anywhere(keeper.clone(), places).await;
+            sleep(GRACE).await;
+            let listening = sock_diag::all_listening_of(&keeper.members());
+            let _ = outbox.send(Happening::Stayed(id, generation, listening));
+        }));
+    }
+
+    pub(super) fn trial_stayed(&mut self, id: ServiceId, generation: Generation, listening: &[ListeningFacts]) {
+        // One that is ready or stopping is not looked at any more.
+        let looked_at = self.slots[id.0].live(generation).is_some_and(|live| !live.probes.is_empty());
+        let Some(watched) = self.trial.as_mut().filter(|_| looked_at) else { return };
+        let order = watched.trial.stayed(clock::now(), id, listening);
+        self.obey_trial(order);
+        self.feed_pending();
     }
 
     pub(super) fn trial_explained(&mut self, id: ServiceId, explained: &Explained) {
