@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-for_subjects!(every_code_of_the_child_is_passed_on: launcher, tini, dumb_init, bare; |subject| {
+for_subjects!(every_code_of_the_child_is_passed_on: launcher, tini, dumb_init, bare, catatonit; |subject| {
     for code in 0..=255 {
         subject.run().child([format!("exit {code}")]).ends_with(code);
     }
@@ -57,7 +57,7 @@ fn a_code_is_mapped_to_any_other_and_launchers_own_never() {
     launcher().file(text).ends_with(70);
 }
 
-for_subjects!(a_child_ended_by_a_signal_gives_128_and_its_number: launcher, tini, dumb_init; |subject| {
+for_subjects!(a_child_ended_by_a_signal_gives_128_and_its_number: launcher, tini, dumb_init, catatonit; |subject| {
     for number in (1..=31).chain([34, 50, 64]) {
         // These do not end a program by default, or only stop it.
         if ![17, 18, 19, 20, 21, 22, 23, 28].contains(&number) {
@@ -107,7 +107,7 @@ fn a_launcher_without_processes_gives_125() {
     }
 }
 
-for_subjects!(output_and_input_pass_untouched: launcher, tini, dumb_init; |subject| {
+for_subjects!(output_and_input_pass_untouched: launcher, tini, dumb_init, catatonit; |subject| {
     let mut run = subject.run().child(["print to out", "eprint to err", "read-line", "read-line", "exit 5"]);
     run.out("to out");
     run.err("to err");

@@ -24,13 +24,13 @@ fn between(subject: Subject) -> usize {
     usize::from(subject == Subject::Launcher)
 }
 
-for_subjects!(orphans_are_reaped_while_the_child_runs: launcher, tini; |subject| {
+for_subjects!(orphans_are_reaped_while_the_child_runs: launcher, tini, catatonit; |subject| {
     let mut run = subject.run().child(["orphans 100", "print left", "wait"]);
     run.out("left");
     has_descendants(&run, between(subject) + 1);
 });
 
-for_subjects!(orphans_are_reaped_as_pid_1: launcher, tini, dumb_init; |subject| {
+for_subjects!(orphans_are_reaped_as_pid_1: launcher, tini, dumb_init, catatonit; |subject| {
     let mut run = subject.run().being_pid_1().child(["orphans 100", "print left {ppid}", "read-line", "exit 8"]);
     run.out("left");
     // Below `unshare`: the subject, what it puts between, the child.
@@ -39,7 +39,7 @@ for_subjects!(orphans_are_reaped_as_pid_1: launcher, tini, dumb_init; |subject| 
     run.ends_with(8);
 });
 
-for_subjects!(as_pid_1_codes_and_signals_pass_too: launcher, tini, dumb_init; |subject| {
+for_subjects!(as_pid_1_codes_and_signals_pass_too: launcher, tini, dumb_init, catatonit; |subject| {
     subject.run().being_pid_1().child(["exit 42"]).ends_with(42);
     subject.run().being_pid_1().child(["die KILL"]).ends_with(137);
     let mut run = subject.run().being_pid_1().child(["on TERM both 9 got TERM", "print up", "wait"]);
@@ -61,7 +61,7 @@ fn a_start_makes_no_process_that_it_does_not_need() {
     run.ends_with(0);
 }
 
-for_subjects!(an_orphan_that_ends_with_a_code_does_not_change_ours: launcher, tini, dumb_init; |subject| {
+for_subjects!(an_orphan_that_ends_with_a_code_does_not_change_ours: launcher, tini, dumb_init, catatonit; |subject| {
     let steps = ["double-fork", "say orphan", "exit 77", "end", "read-line", "exit 3"];
     let mut run = subject.run().child(steps);
     run.said("orphan");
@@ -69,7 +69,18 @@ for_subjects!(an_orphan_that_ends_with_a_code_does_not_change_ours: launcher, ti
     run.ends_with(3);
 });
 
-for_subjects!(every_signal_is_forwarded: launcher, tini, dumb_init, dumb_init_single; |subject| {
+for_subjects!(what_is_left_of_the_group_is_asked_to_stop_at_the_childs_end: launcher, dumb_init; |subject| {
+    let setup = subject.run();
+    let gate = setup.home().fifo("gate");
+    let below = ["fork", "on TERM both 0 tidied up", "print below", "wait", "end"];
+    let mut run = setup.child([&below[..], &["gate gate", "exit 3"]].concat());
+    run.out("below");
+    std::fs::write(gate, "").unwrap();
+    run.out("tidied up");
+    run.ends_with(3);
+});
+
+for_subjects!(every_signal_is_forwarded: launcher, tini, dumb_init, dumb_init_single, catatonit; |subject| {
     // Not those that end the child, that the subject has a use of its own for, or that cannot be caught.
     let numbers = [1, 10, 12, 14, 18, 23, 24, 25, 26, 27, 28, 29, 30];
     let mut steps: Vec<String> = numbers.iter().map(|number| format!("on {number} print got {number}.")).collect();
@@ -82,7 +93,7 @@ for_subjects!(every_signal_is_forwarded: launcher, tini, dumb_init, dumb_init_si
     }
 });
 
-for_subjects!(real_time_signals_are_forwarded: launcher, tini; |subject| {
+for_subjects!(real_time_signals_are_forwarded: launcher, tini, catatonit; |subject| {
     let mut run = subject.run().child(["on 34 print got 34.", "on 50 print got 50.", "print up", "wait"]);
     run.out("up");
     for number in [34, 50] {
@@ -91,7 +102,7 @@ for_subjects!(real_time_signals_are_forwarded: launcher, tini; |subject| {
     }
 });
 
-for_subjects!(a_stop_request_reaches_the_child_and_its_code_is_ours: launcher, tini, dumb_init; |subject| {
+for_subjects!(a_stop_request_reaches_the_child_and_its_code_is_ours: launcher, tini, dumb_init, catatonit; |subject| {
     let mut run = subject.run().child(["on TERM both 7 got TERM", "print up", "wait"]);
     run.out("up");
     run.signal(Signal::SIGTERM);
@@ -99,14 +110,14 @@ for_subjects!(a_stop_request_reaches_the_child_and_its_code_is_ours: launcher, t
     run.ends_with(7);
 });
 
-for_subjects!(a_child_without_a_handler_ends_on_the_stop_request: launcher, tini, dumb_init; |subject| {
+for_subjects!(a_child_without_a_handler_ends_on_the_stop_request: launcher, tini, dumb_init, catatonit; |subject| {
     let mut run = subject.run().child(["print up", "wait"]);
     run.out("up");
     run.signal(Signal::SIGTERM);
     run.ends_with(subject.code_when_stopped_by(15));
 });
 
-for_subjects!(a_signal_that_ends_the_child_is_no_stop_request: launcher, tini, dumb_init; |subject| {
+for_subjects!(a_signal_that_ends_the_child_is_no_stop_request: launcher, tini, dumb_init, catatonit; |subject| {
     for (signal, number) in [(Signal::SIGUSR1, 10), (Signal::SIGUSR2, 12), (Signal::SIGHUP, 1)] {
         let mut run = subject.run().child(["print up", "wait"]);
         run.out("up");
@@ -116,7 +127,7 @@ for_subjects!(a_signal_that_ends_the_child_is_no_stop_request: launcher, tini, d
 });
 
 // tini's own: the child ignores the signal, its child does not; the signal goes to the whole group.
-for_subjects!(a_whole_group_is_signalled_where_asked_for: launcher_group, tini_group, dumb_init; |subject| {
+for_subjects!(a_whole_group_is_signalled_where_asked_for: launcher_group, tini_group, dumb_init, catatonit_group; |subject| {
     let steps = ["fork", "print up", "wait", "end", "on USR1 ignore", "print first", "wait-child", "exit 4"];
     let mut run = subject.run().child(steps);
     run.outs(&["first", "up"]);
@@ -125,7 +136,7 @@ for_subjects!(a_whole_group_is_signalled_where_asked_for: launcher_group, tini_g
     run.ends_with(4);
 });
 
-for_subjects!(a_whole_group_is_asked_to_stop_where_asked_for: launcher_group, tini_group; |subject| {
+for_subjects!(a_whole_group_is_asked_to_stop_where_asked_for: launcher_group, tini_group, catatonit_group; |subject| {
     let one = ["fork", "on TERM exit 3", "print one", "wait", "end"];
     let apart = ["fork", "setpgid", "on TERM both 0 got it apart", "print other", "wait", "end"];
     let mut run = subject.run().child([&one[..], &apart, &["on TERM ignore", "print main", "wait-child"]].concat());
@@ -135,7 +146,7 @@ for_subjects!(a_whole_group_is_asked_to_stop_where_asked_for: launcher_group, ti
     assert!(!seen.iter().any(|line| line.contains("apart")), "{seen:?}");
 });
 
-for_subjects!(only_the_child_is_signalled_otherwise: launcher, tini, dumb_init_single; |subject| {
+for_subjects!(only_the_child_is_signalled_otherwise: launcher, tini, dumb_init_single, catatonit; |subject| {
     let steps = [
         "fork", "on USR1 print grandchild got it", "print up", "wait", "end", "gate ready", "on USR1 print child got it",
         "print first", "wait",
@@ -153,7 +164,7 @@ for_subjects!(only_the_child_is_signalled_otherwise: launcher, tini, dumb_init_s
     assert!(!seen.iter().any(|line| line.contains("grandchild got it")), "{seen:?}");
 });
 
-for_subjects!(the_child_has_a_group_of_its_own: launcher, tini, dumb_init; |subject| {
+for_subjects!(the_child_has_a_group_of_its_own: launcher, tini, dumb_init, catatonit; |subject| {
     let mut run = subject.run().child(["print {pid} {pgid}"]);
     let ended = run.ends_with(0);
     let numbers: Vec<&str> = ended.out[0].split(' ').collect();
@@ -183,7 +194,7 @@ for_subjects!(the_death_of_the_parent_is_a_stop_request_where_asked_for: launche
     assert!(subject == Subject::Tini || ended.complains(&told), "{:?}", ended.err);
 });
 
-for_subjects!(the_death_of_the_parent_is_nothing_otherwise: launcher, tini; |subject| {
+for_subjects!(the_death_of_the_parent_is_nothing_otherwise: launcher, tini, catatonit; |subject| {
     let mut run = parent_of(subject, &[]).child(["say up", "read-line", "print is there"]);
     run.said("up");
     run.signal(Signal::SIGKILL);
@@ -236,7 +247,7 @@ fn the_death_of_the_parent_ends_a_launcher_below_a_launcher() {
     run.leaves_nothing();
 }
 
-for_subjects!(a_fast_child_is_never_missed: launcher, tini, dumb_init; |subject| {
+for_subjects!(a_fast_child_is_never_missed: launcher, tini, dumb_init, catatonit; |subject| {
     for _ in 0..100 {
         subject.run().command(["true"]).ends_with(0);
         subject.run().command(["false"]).ends_with(1);

@@ -43,6 +43,7 @@ mod signals;
 mod start_up;
 mod stop;
 mod take_over;
+mod terminal;
 mod verdicts;
 mod verify;
 mod watch;

@@ -180,6 +180,39 @@ fn ready_by_a_line_on_a_descriptor() {
     run.said("api starts");
 }
 
+/// A server of s6's own, which says on the descriptor for it when it listens, below s6 and below launcher.
+#[test]
+fn a_server_of_s6_is_ready_below_launcher_as_below_s6() {
+    if !needs(&["s6-supervise", "s6-svstat", "s6-svwait", "s6-ipcserver"]) {
+        return;
+    }
+    let script = "echo up; read -r line < gate; exec s6-ipcserver -1 socket cat 1>&3 3>&-";
+    let setup = Subject::Bare.run();
+    let folder = setup.home().join("server");
+    std::fs::create_dir(&folder).unwrap();
+    let gate = setup.home().fifo("server/gate");
+    setup.home().write("server/notification-fd", "3\n");
+    setup.home().write_program("server/run", &format!("#!/bin/sh\n{script}\n"));
+    let mut run = setup.command(["s6-supervise".as_ref(), folder.as_os_str()]);
+    run.out("up");
+    let tells = |words: &[&str]| {
+        let told = std::process::Command::new(words[0]).args(&words[1..]).arg(&folder).output().unwrap();
+        String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(tells(&["s6-svstat", "-o", "up,ready"]), "true false");
+    std::fs::write(gate, "\n").unwrap();
+    tells(&["s6-svwait", "-U", "-t", "30000"]);
+    assert_eq!(tells(&["s6-svstat", "-o", "up,ready"]), "true true");
+
+    let setup = launcher().flags(["--ready", "fd"]);
+    let gate = setup.home().fifo("gate");
+    let mut run = setup.command(["sh", "-c", script]);
+    run.out("up");
+    assert!(!run.errs_within("is ready", QUIET));
+    std::fs::write(gate, "\n").unwrap();
+    run.is_ready("sh");
+}
+
 #[test]
 fn a_descriptor_may_have_any_number_and_is_the_only_one_more() {
     let mut run =

@@ -476,7 +476,7 @@ fn a_child_that_ends_is_no_signal_for_its_parents_child() {
     assert!(!ended.out.iter().any(|line| line.contains("CHLD")), "{:?}", ended.out);
 }
 
-for_subjects!(an_early_stop_request_is_not_lost: launcher, tini; |subject| {
+for_subjects!(an_early_stop_request_is_not_lost: launcher, tini, catatonit; |subject| {
     for round in 0..100_u32 {
         let mut run = subject.run().child(["wait"]);
         let until = Instant::now() + Duration::from_micros(u64::from(round) * 40);

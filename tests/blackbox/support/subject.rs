@@ -24,6 +24,10 @@ pub enum Subject {
     DumbInit,
     /// dumb-init that sends signals to its child alone.
     DumbInitSingle,
+    /// catatonit, which is a subreaper where it is not PID 1.
+    Catatonit,
+    /// catatonit that sends signals to the whole process group.
+    CatatonitGroup,
     /// No one in between: shows what a test sees of a bare program.
     Bare,
 }
@@ -51,6 +55,14 @@ impl Subject {
 
     pub fn dumb_init_single() -> Subject {
         Subject::DumbInitSingle
+    }
+
+    pub fn catatonit() -> Subject {
+        Subject::Catatonit
+    }
+
+    pub fn catatonit_group() -> Subject {
+        Subject::CatatonitGroup
     }
 
     pub fn bare() -> Subject {
@@ -82,6 +94,8 @@ impl Subject {
             Subject::TiniGroup => &["tini", "-s", "-g"],
             Subject::DumbInit => &["dumb-init"],
             Subject::DumbInitSingle => &["dumb-init", "-c"],
+            Subject::Catatonit => &["catatonit"],
+            Subject::CatatonitGroup => &["catatonit", "-g"],
             Subject::Bare => &["env"],
         }
     }
