@@ -50,21 +50,24 @@ pub struct Bundle {
 impl Bundle {
     /// One that runs these words, with `/launcher` and `/child` and nothing else in it.
     pub fn new(words: &[&str]) -> Bundle {
+        let launcher = PathBuf::from(env!("CARGO_BIN_EXE_launcher"));
+        let child = launcher.with_file_name("examples").join("child");
+        Bundle::empty(words).add(launcher, "launcher").add(child, "child")
+    }
+
+    /// One that runs these words, with nothing in it.
+    pub fn empty(words: &[&str]) -> Bundle {
         let folder = tempfile::tempdir().unwrap();
         // Other users than root are to reach it.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         for part in ["proc", "dev", "sys/fs/cgroup"] {
             std::fs::create_dir_all(folder.path().join("rootfs").join(part)).unwrap();
         }
-        let launcher = PathBuf::from(env!("CARGO_BIN_EXE_launcher"));
-        let child = launcher.with_file_name("examples").join("child");
-        let bundle = Bundle { folder, config: config(words) };
-        let bundle = bundle.add(launcher.to_str().unwrap(), "launcher").add(child.to_str().unwrap(), "child");
-        bundle.capabilities(&CAPABILITIES)
+        Bundle { folder, config: config(words) }.capabilities(&CAPABILITIES)
     }
 
     /// Adds a program.
-    pub fn add(self, from: &str, name: &str) -> Bundle {
+    pub fn add(self, from: impl AsRef<Path>, name: &str) -> Bundle {
         std::fs::copy(from, self.folder.path().join("rootfs").join(name)).unwrap();
         self
     }

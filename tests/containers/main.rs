@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start processes and look at the clock")]
 
 mod bundle;
+mod image;
 mod running;
 
 use std::time::{Duration, Instant};
