@@ -162,6 +162,18 @@ fn a_missed_watchdog_is_dumped_and_reported() {
     assert!(report.0["verdict"]["summary"].to_string().contains("gate"), "{:#}", report.0["verdict"]);
 }
 
+/// The end of a process may be seen before what it said is read.
+#[test]
+fn what_was_said_just_before_the_end_counts() {
+    for round in 0..30 {
+        let steps = ["notify READY=1\\nSTATUS=last words", "exit 0"];
+        let mut run = launcher().flags(["--ready", "notify"]).child(steps);
+        let ended = run.ends_with(0);
+        assert!(ended.complains("is ready") && ended.complains("last words"), "round {round}: {:#?}", ended.err);
+        assert!(run.reports("child").is_empty(), "round {round}: {:#?}", ended.err);
+    }
+}
+
 #[test]
 fn what_it_says_of_its_trouble_is_told_and_in_the_report() {
     let mut run = launcher().child(["notify ERRNO=2\\nBUSERROR=org.example.Gone\\nEXIT_STATUS=7", "barrier", "exit 7"]);

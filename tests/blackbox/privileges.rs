@@ -52,6 +52,8 @@ fn a_user_has_exactly_the_groups_and_capabilities_that_are_set() {
     let bind = "0000000000000400";
     has(&lines, &["Uid: 65534 65534 65534 65534", "Gid: 1234 1234 1234 1234", "Groups: 29 77 1234"]);
     has(&lines, &[&format!("CapEff: {bind}"), &format!("CapBnd: {bind}"), &format!("CapAmb: {bind}")]);
+    let (lines, _run) = shown("capabilities = [\"CHOWN\", \"NET_BIND_SERVICE\"]");
+    has(&lines, &["Uid: 0 0 0 0", "CapEff: 0000000000000401", "CapBnd: 0000000000000401"]);
     let (lines, _run) = shown("capabilities = []\ngroups = []");
     has(&lines, &["Uid: 0 0 0 0", "Groups: 0", "CapEff: 0000000000000000", "CapBnd: 0000000000000000"]);
 }

@@ -68,17 +68,25 @@ fn a_stop_at_any_moment_of_the_start_is_answered_within_the_budget() {
 
 #[test]
 fn a_stop_in_every_state_is_answered_within_the_budget() {
-    let states: [(&str, &[&str], &[&str]); 4] = [
-        ("ready", &["--stop-timeout", "60s"], &["on TERM ignore", "print up", "wait"]),
-        ("starting", &["--ready", "notify"], &["on TERM ignore", "print up", "wait"]),
-        ("backing off", &["--restart", "always", "--backoff", "60s..60s"], &["print up", "exit 1"]),
-        ("forking", &["--stop-timeout", "60s"], &["on TERM ignore", "fork-storm 20", "print up", "wait"]),
+    type State = (&'static str, &'static [&'static str], &'static [&'static str], &'static str);
+    let states: [State; 6] = [
+        ("ready", &["--stop-timeout", "60s"], &["on TERM ignore", "print up", "wait"], "up"),
+        ("starting", &["--ready", "notify"], &["on TERM ignore", "print up", "wait"], "up"),
+        ("waiting", &["--require", "tcp://127.0.0.1:1"], &["wait"], "127.0.0.1:1"),
+        ("backing off", &["--restart", "always", "--backoff", "60s..60s"], &["exit 1"], "started again"),
+        (
+            "late",
+            &["--ready", "notify", "--start-timeout", "300ms", "--stop-timeout", "60s"],
+            &["on TERM ignore", "wait"],
+            "\"event\":\"report\"",
+        ),
+        ("forking", &["--stop-timeout", "60s"], &["on TERM ignore", "fork-storm 20", "print up", "wait"], "up"),
     ];
-    for (state, flags, steps) in states {
+    for (state, flags, steps, line) in states {
         let words = [&["/launcher", "run", "--stop-budget", "2s"], flags, &["--", "/child"], steps].concat();
         let Some(bundle) = contained(&words) else { return };
         let mut run = bundle.start();
-        run.line("up");
+        run.line(line);
         run.kill(libc::SIGTERM);
         println!("{state}: {:?}", run.ended(Duration::from_secs(2) + running::SLACK));
     }

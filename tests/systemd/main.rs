@@ -323,6 +323,36 @@ fn the_example_unit_works_with_all_its_hardening() {
     assert!(level < 2.0, "{exposure}");
 }
 
+/// What `systemd-analyze security` names beyond the example, as far as a service could still do something: launcher starts,
+/// finds out why one hangs, and stops.
+#[test]
+fn what_else_hardens_a_unit_is_borne() {
+    let machine = booted!();
+    let options = "DynamicUser=yes\nNoNewPrivileges=yes\nCapabilityBoundingSet=\nPrivateUsers=yes\nPrivateNetwork=yes\n\
+                   PrivateDevices=yes\nPrivateIPC=yes\nPrivateTmp=yes\nProtectProc=invisible\nProcSubset=pid\n\
+                   ProtectSystem=strict\nProtectHome=yes\nProtectControlGroups=yes\nProtectKernelTunables=yes\n\
+                   ProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectClock=yes\nProtectHostname=yes\n\
+                   RestrictNamespaces=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nLockPersonality=yes\n\
+                   MemoryDenyWriteExecute=yes\nKeyringMode=private\nRemoveIPC=yes\nIPAddressDeny=any\nUMask=0077\n\
+                   RestrictAddressFamilies=AF_UNIX\nSystemCallArchitectures=native\n\
+                   SystemCallFilter=@system-service\nSystemCallFilter=~@privileged @resources\nSystemCallErrorNumber=EPERM\n";
+    let text = unit("--ready notify -- /tb/child \"notify READY=1\" wait", options);
+    machine.add("borne.service", &text);
+    machine.systemctl("start borne");
+    let exposure = machine.run("systemd-analyze security --no-pager borne.service | tail -1");
+    machine.systemctl("stop borne");
+    assert_eq!(machine.property("borne", "Result"), "success", "{}", machine.journal("borne"));
+    let level: f64 = exposure.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+    assert!(level < 1.0, "{exposure}");
+
+    let text = unit("--ready notify --start-timeout 1s -- /tb/child wait", &format!("{options}StateDirectory=unborne"));
+    machine.add("unborne.service", &text);
+    assert!(machine.try_systemctl("start unborne").is_err());
+    assert_eq!(machine.property("unborne", "ExecMainStatus"), "124", "{}", machine.journal("unborne"));
+    let report = machine.run("cat /var/lib/private/unborne/reports/child/latest.json");
+    assert!(report.contains("wait_for_ever"), "{report}");
+}
+
 /// The lines of several services are entries of their own in the journal, with their service, level and stream.
 #[test]
 fn lines_of_several_services_are_entries_of_the_journal() {
