@@ -53,6 +53,21 @@ fn what_outlives_the_main_process_is_kept_told_apart_and_ended() {
 }
 
 #[test]
+fn a_signal_for_what_is_left_reaches_processes_whose_parents_end_on_it() {
+    // Each is the parent of the next one, in a session of its own.
+    let script = "export SELF='[ $0 = 0 ] && { echo up; exec sleep 1000; }; setsid sh -c \"$SELF\" $(($0 - 1)) & wait'; \
+                  sh -c \"$SELF\" 30 & exit 0";
+    let mut plan = shell(script);
+    let mut output = with_output(&mut plan);
+    let keeper = start(plan);
+    spawned(&keeper);
+    assert_eq!(exited(&keeper), Ending::Code(0));
+    assert_eq!(output.line(), "up");
+    keeper.signal_rest(Signal::TERM).unwrap();
+    gone(&keeper);
+}
+
+#[test]
 fn the_end_of_the_main_process_is_seen_beside_the_keeper() {
     let keeper = start(shell("exit 5"));
     assert!(keeper.main_end().is_none(), "nothing is known of it before it was told of");

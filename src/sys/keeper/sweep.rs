@@ -10,6 +10,8 @@ use super::tree::{self, Walk};
 const ROUNDS_BEFORE_FREEZING: u32 = 3;
 /// So many times everything that still runs is stopped before it is killed all the same.
 const FREEZE_ROUNDS: u32 = 64;
+/// So many times is looked for processes that were not told to go: one that forks all the time is not told for ever.
+const SIGNAL_ROUNDS: u32 = 8;
 /// A round is over when no process has ended for so long.
 const QUIET_MS: i32 = 5;
 /// A round lasts no longer than this while processes go on ending: new ones may be born at the same rate.
@@ -125,11 +127,31 @@ impl Sweep {
     /// Sends a signal to every living process below, once, and lets go on what is stopped; without a usable /proc to
     /// direct children only.
     pub fn signal(&self, signal: i32) {
-        match usable_walk() {
-            Some(mut walk) => self.signal_all(&mut walk, signal),
-            None => signal_children_blindly(self.root, signal, true),
+        match (usable_walk(), usable_walk()) {
+            (Some(mut walk), Some(mut told)) => self.signal_each(&mut walk, &mut told, signal),
+            _ => signal_children_blindly(self.root, signal, true),
         }
         self.resume();
+    }
+
+    /// Whoever gets a new parent as others are looked up may be missed: that is seen by looking again.
+    fn signal_each(&self, walk: &mut Walk, told: &mut Walk, signal: i32) {
+        for _ in 0..SIGNAL_ROUNDS {
+            let mut missed = false;
+            walk.news_below(
+                self.root,
+                |child| !raw::is_child(child),
+                told,
+                |pid, stat| {
+                    if !stat.is_some_and(tree::Stat::is_dead) {
+                        missed |= raw::kill(pid, signal);
+                    }
+                },
+            );
+            if !missed {
+                return;
+            }
+        }
     }
 
     /// Lets every process below go on that is stopped; without a usable /proc direct children only, stopped or not.

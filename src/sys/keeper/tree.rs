@@ -171,6 +171,36 @@ impl Walk {
         }
     }
 
+    /// The process that was found as this one of the last walk, and its parent then.
+    fn entry(&self, index: usize) -> Option<[i32; 2]> {
+        // SAFETY: entries up to `length` were written by `push`.
+        (index < self.length).then(|| unsafe { self.entries.add(index).read() })
+    }
+
+    /// Calls `visit` for each process below `root` that is not among the first `known` of `told`, and adds it there.
+    /// All are found before the first is visited: the children of one that ends by that are found all the same. Parents
+    /// first; for `skip` see [`Walk::below`].
+    pub fn news_below(
+        &mut self,
+        root: i32,
+        skip: impl Fn(i32) -> bool,
+        told: &mut Walk,
+        mut visit: impl FnMut(i32, Option<Stat>),
+    ) {
+        self.below(root, skip, |_, _| {});
+        let known = told.length;
+        let is_known = |told: &Walk, pid| (0..known).any(|index| told.entry(index).is_some_and(|[of, _]| of == pid));
+        let mut index = 0;
+        while let Some([pid, parent]) = self.entry(index) {
+            index += 1;
+            let stat = stat(pid);
+            if belongs(stat, parent, root) && !is_known(told, pid) {
+                told.push(pid, parent);
+                visit(pid, stat);
+            }
+        }
+    }
+
     /// Calls `visit` for each process below `root`, parents first, zombies too. A process is visited before its
     /// children are looked up. Direct children of `root` that `skip` names are left out with all below them.
     pub fn below(&mut self, root: i32, skip: impl Fn(i32) -> bool, mut visit: impl FnMut(i32, Option<Stat>)) {
@@ -182,19 +212,13 @@ impl Walk {
             }
         });
         let mut index = 0;
-        while index < self.length {
-            // SAFETY: entries up to `length` were written by `push`.
-            let [pid, parent] = unsafe { self.entries.add(index).read() };
+        while let Some([pid, parent]) = self.entry(index) {
             index += 1;
             let stat = stat(pid);
-            match stat {
-                // Its number may have been given away since its parent named it: this one is somebody else.
-                Some(stat) if stat.parent != parent && stat.parent != root => continue,
-                // Not readable (hidepid=) or gone. A child of the root cannot have lost its number: the root is its
-                // reaper.
-                None if parent != root => continue,
-                _ => visit(pid, stat),
+            if !belongs(stat, parent, root) {
+                continue;
             }
+            visit(pid, stat);
             if let Some(stat) = stat.filter(|stat| !stat.is_dead()) {
                 children(pid, stat.threads, &mut |child| self.push(child, pid));
             }
@@ -206,6 +230,16 @@ impl Drop for Walk {
     fn drop(&mut self) {
         // SAFETY: the mapping was made with this size in `new`, and nothing refers to it any more.
         unsafe { libc::munmap(self.entries.cast(), Walk::CAPACITY * size_of::<[i32; 2]>()) };
+    }
+}
+
+/// Whether a process that was found as a child of `parent` is still that one.
+fn belongs(stat: Option<Stat>, parent: i32, root: i32) -> bool {
+    match stat {
+        // Its number may have been given away since its parent named it: this one is somebody else.
+        Some(stat) => stat.parent == parent || stat.parent == root,
+        // Not readable (hidepid=) or gone. A child of the root cannot have lost its number: the root is its reaper.
+        None => parent == root,
     }
 }
 
