@@ -18,6 +18,7 @@ mod verify;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -190,7 +191,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "INITIAL..MAX")]
     pub backoff: Option<String>,
     /// Give up after so many failed starts in a row, 0 for never [default: 5]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_failures: Option<String>,
     /// What must answer before it is started: tcp://HOST:PORT, postgres://… (launcher wait --help); repeatable
     #[arg(long = "require", value_name = "URL", value_hint = clap::ValueHint::Url)]
@@ -333,13 +334,22 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         run.dashes = dashes;
         return Ok(Command::Run(Box::new(run)));
     }
-    let mut command = Cli::try_parse_from(&arguments)?.command;
+    let mut command = Cli::try_parse_from(&arguments).map_err(with_program)?.command;
     match &mut command {
         Command::Check(check) => check.run.dashes = dashes,
         Command::Verify(verify) => verify.run.dashes = dashes,
         _ => {}
     }
     Ok(command)
+}
+
+/// What is no command may be meant as the program to start.
+fn with_program(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
+        let tip = format!("to start a program: launcher run -- {word}");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// The whole command line as clap has it, for completions and the manual page.

@@ -19,6 +19,7 @@ pub use view::covers;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::exit::Ending;
 use crate::core::facts::{Facts, Frame, Occasion, WaitingOn};
 
 use candidate::{Candidate, Grip};
@@ -175,8 +176,9 @@ const THREADS: usize = 2000;
 pub fn diagnose(facts: &Facts) -> Diagnosis {
     let view = View::new(facts);
     let line = Line::of(&view);
-    let mut candidates = endings(&view);
-    if facts.ending.is_none() && facts.refusal.is_none() {
+    let outlived = outlived(facts);
+    let mut candidates = if outlived.is_some() { Vec::new() } else { endings(&view) };
+    if (facts.ending.is_none() || outlived.is_some()) && facts.refusal.is_none() {
         candidates.extend(line.as_ref().and_then(|line| on_line(&view, line)));
         candidates.extend(line.as_ref().and_then(|line| waits::child_at(&view, line)));
         beside(&view, line.as_ref(), &mut candidates);
@@ -185,7 +187,10 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     candidates.push(unknown(&view, line.as_ref()));
     let mut diagnosis = choose(candidates);
     asked_for(&view, &mut diagnosis.verdict, line.as_ref());
-    if facts.occasion == Occasion::Requested {
+    if let Some(before) = outlived {
+        diagnosis.verdict.summary = format!("{before}: {}", diagnosis.verdict.summary);
+    }
+    if matches!(facts.occasion, Occasion::Requested | Occasion::StopTimeout) {
         // No start is waited for, and it may be no service at all.
         let of_starts = |advice: &str| {
             ["start_timeout", "EXTEND_TIMEOUT", "extend_while", "--ready"].iter().any(|it| advice.contains(it))
@@ -194,7 +199,26 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
             verdict.advice.retain(|advice| !of_starts(advice));
         }
     }
+    if facts.occasion == Occasion::StopTimeout {
+        diagnosis.verdict.advice.push("if it only takes long to stop, raise stop_timeout (--stop-timeout)".to_owned());
+    }
     diagnosis
+}
+
+/// The main process has ended as it was to, and others of the service go on: what they wait for is what a report on a
+/// stop is about.
+fn outlived(facts: &Facts) -> Option<String> {
+    let ending = facts.ending.filter(|_| facts.occasion == Occasion::StopTimeout)?;
+    let how = match ending {
+        Ending::Code(code) => format!("has exited with code {code}"),
+        Ending::Signal(signal) => format!("has ended on {signal}"),
+    };
+    let name = &facts.service;
+    match facts.processes.iter().filter(|process| !process.zombie).count() {
+        0 => None,
+        1 => Some(format!("{name} {how}, but one of its processes goes on")),
+        count => Some(format!("{name} {how}, but {count} of its processes go on")),
+    }
 }
 
 /// Whether the last lines of output say that something cannot be reached, or is tried again and again.

@@ -341,3 +341,18 @@ fn what_the_page_about_ci_calls_is_there() {
     }
     assert_eq!(commands, 6);
 }
+
+#[test]
+fn a_program_in_the_place_of_a_command_is_told_how_it_is_started() {
+    let (text, code) = refused(&["./api", "--listen"]);
+    assert!(text.contains("unrecognized subcommand './api'") && text.contains("launcher run -- ./api"), "{text}");
+    assert_eq!(code, code::USAGE);
+    // What is nearly a command is not lost by that.
+    assert!(refused(&["stauts"]).0.contains("'status'"), "{}", refused(&["stauts"]).0);
+}
+
+#[test]
+fn a_negative_number_is_a_wrong_value_and_no_flag() {
+    let error = settings(&["--restart", "always", "--max-failures", "-1"]).unwrap_err();
+    assert!(error.contains("--max-failures -1"), "{error}");
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 use crate::core::diagnosis::{Cause, diagnose, speaks_of_retries};
+use crate::core::errno;
 use crate::core::exit::Ending;
 use crate::core::facts::{Facts, Occasion, Refusal};
 use crate::core::fleet::ServiceId;
@@ -104,7 +105,12 @@ impl Supervisor {
             Ok(path) => path.display().to_string(),
             Err(problem) => {
                 let folder = self.store.folder(service);
-                warn!(service, "the report of {service} could not be written to {}: {problem}", folder.display());
+                let folder = folder.display();
+                let why = problem.raw_os_error().map_or_else(|| problem.to_string(), errno::describe);
+                warn!(
+                    service,
+                    "the report of {service} could not be written to {folder}: {why}: give a folder by --report-dir or report_dir"
+                );
                 String::new()
             }
         };

@@ -69,6 +69,8 @@ fn exec_failed(view: &View<'_>, failure: &ExecFailure) -> Candidate {
                 "E2BIG" => format!("the kernel takes no more in arguments and environment (errno {number})"),
                 _ => format!("{} (errno {number})", problem(failure.problem)),
             },
+            // The launcher's own preparation: the summary says what is wrong with it.
+            None if failure.problem == ExecProblem::Stage => "found before it was tried".to_owned(),
             None => format!("found before it was tried: {}", problem(failure.problem)),
         },
     );
@@ -103,7 +105,7 @@ fn port_refused(failure: &PortFailure) -> Candidate {
     let address = failure.listen.to_string();
     let mut candidate = Candidate::new(Cause::PortTaken, Confidence::Certain, Grip::Firm, &failure.summary)
         .target(address)
-        .evidence_all(failure.errno.map(|errno| format!("bind() failed (errno {errno})")))
+        .evidence_all(failure.errno.map(|errno| format!("bind() gives {}", errno::describe(errno))))
         .evidence_all(failure.owner.iter().flat_map(owner_evidence));
     for advice in &failure.advice {
         candidate = candidate.advice(advice);

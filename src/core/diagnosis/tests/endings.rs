@@ -17,6 +17,23 @@ fn a_program_that_cannot_be_executed() {
     says(&found.evidence[0], &["loader is missing (errno 2)"]);
 }
 
+#[test]
+fn what_goes_on_after_the_main_process_has_stopped_is_what_a_stop_waits_for() {
+    let mut facts = Facts::new("api", Occasion::StopTimeout);
+    facts.ending = Some(Ending::Signal(Signal::TERM));
+    facts.processes = vec![process(7, 1, "worker", vec![thread(7, "worker", Some(connecting("10.0.0.5:6379")))])];
+    let found = expect(&facts, Cause::ConnectWait, Confidence::Certain);
+    says(
+        &found.summary,
+        &["api has ended on SIGTERM, but one of its processes goes on: worker (pid 7)", "10.0.0.5:6379"],
+    );
+    says(&found.advice.join("\n"), &["raise stop_timeout"]);
+    assert!(!found.advice.iter().any(|advice| advice.contains("start_timeout")), "{:?}", found.advice);
+    // With nothing left there is only how it ended.
+    facts.processes[0].zombie = true;
+    expect(&facts, Cause::Crashed, Confidence::Certain);
+}
+
 fn owner() -> OwnerFacts {
     let command = vec!["nginx".to_owned(), "-g".to_owned()];
     let holder = HolderFacts {

@@ -81,16 +81,22 @@ pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
     text
 }
 
-/// One line for each process that has not stopped: who it is and what it is doing.
+/// So many processes that have not stopped get a line; the report has all.
+const SURVIVORS: usize = 20;
+
+/// One line for each process that has not stopped: who it is and what it is doing. Where there are very many, one for
+/// those beyond the first.
 pub fn survivors(report: &Report) -> Vec<String> {
-    let alive = report.processes.iter().filter(|process| !process.zombie);
+    let alive: Vec<&ProcessFacts> = report.processes.iter().filter(|process| !process.zombie).collect();
     let line = |process: &ProcessFacts| {
         let main = process.threads.first();
         let call = main.and_then(|thread| thread.syscall.clone());
         let doing = call.map_or_else(|| state_of(main), |call| format!("it is in {call}"));
         clean(&format!("pid {} ({}) still runs: {doing}", process.pid, process.command.join(" ")))
     };
-    alive.map(line).collect()
+    let more = alive.len().saturating_sub(SURVIVORS);
+    let more = (more > 0).then(|| format!("{more} more processes still run: the report has what each of them does"));
+    alive.iter().take(SURVIVORS).map(|process| line(process)).chain(more).collect()
 }
 
 /// What a thread does, as far as its state letter says (`proc_pid_stat(5)`).

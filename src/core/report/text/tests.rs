@@ -256,6 +256,10 @@ fn each_process_that_has_not_stopped_gets_a_line_with_what_it_does() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("pid 4711 (") && lines[0].contains("still runs: it is in connect("), "{}", lines[0]);
     assert!(lines[1].ends_with("still runs: it waits for I/O and cannot be interrupted"), "{}", lines[1]);
+    facts.processes = (0..255).map(|pid| ProcessFacts { pid, ..facts.processes[0].clone() }).collect();
+    let lines = survivors(&report(&facts));
+    assert_eq!(lines.len(), 21);
+    assert_eq!(lines[20], "235 more processes still run: the report has what each of them does");
 }
 
 #[test]
