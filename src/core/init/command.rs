@@ -3,7 +3,8 @@
 use ::core::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use super::{Draft, Port, Service};
+use super::super::config::value::name_from;
+use super::{Draft, Port, Service, inits};
 
 /// Flags after which an address or a port stands that a server listens on.
 const PORT_FLAGS: [&str; 12] = [
@@ -21,16 +22,13 @@ const PORT_FLAGS: [&str; 12] = [
     "server.port",
 ];
 
-/// Small inits, whose work is launcher's.
-const INITS: [&str; 5] = ["tini", "tini-static", "dumb-init", "catatonit", "docker-init"];
-
 /// One service that runs this command.
 pub fn from_command(words: &[String]) -> Draft {
-    let program = words.first().map(String::as_str).unwrap_or_default();
-    let file = Path::new(program).file_name().map_or_else(|| program.into(), |name| name.to_string_lossy());
-    let mut service = Service::named(&file);
-    service.command = words.to_vec();
+    let mut service = Service { command: words.to_vec(), ..Service::default() };
     look_at_command(&mut service);
+    let program = service.command.first().map(String::as_str).unwrap_or_default();
+    let file = Path::new(program).file_name().map_or_else(|| program.into(), |name| name.to_string_lossy());
+    service.name = name_from(&file);
     if service.ports.is_empty() {
         service.notes.push(
             "No port is seen in the command: it counts as ready as soon as it is executed, unless it says READY=1. If it \
@@ -43,29 +41,12 @@ pub fn from_command(words: &[String]) -> Draft {
 
 /// Takes off an init that launcher stands for, and guesses the port from the arguments.
 pub fn look_at_command(service: &mut Service) {
-    if let Some((init, rest)) = without_init(&service.command) {
-        service.command_notes.push(format!("{init} is left out: launcher passes signals on and reaps, as it did."));
-        service.command = rest;
-    }
+    inits::take_off(service);
     if service.ports.is_empty()
         && let Some(port) = port_of(&service.command)
     {
         service.port(port);
     }
-}
-
-/// The command behind an init, and which one that is.
-fn without_init(command: &[String]) -> Option<(String, Vec<String>)> {
-    let name = Path::new(command.first()?).file_name()?.to_string_lossy().into_owned();
-    if !INITS.contains(&name.as_str()) {
-        return None;
-    }
-    let rest = &command[1..];
-    let start = match rest.iter().position(|word| word == "--") {
-        Some(dashes) => dashes + 1,
-        None => rest.iter().position(|word| !word.starts_with('-'))?,
-    };
-    (start < rest.len()).then(|| (name, rest[start..].to_vec()))
 }
 
 /// The port that a flag of the command names.

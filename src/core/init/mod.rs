@@ -4,6 +4,7 @@
 mod command;
 mod compose;
 mod dockerfile;
+mod inits;
 mod procfile;
 mod shell;
 #[cfg(test)]

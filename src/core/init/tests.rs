@@ -2,7 +2,8 @@ use std::path::Path;
 
 use super::*;
 use crate::core::config::{Context, parse_bytes};
-use crate::core::settings::{Ready, RestartPolicy, ServiceSettings};
+use crate::core::settings::{Ready, RestartPolicy, ServiceSettings, SignalTarget};
+use crate::core::signal::Signal;
 
 /// Files by their paths.
 struct Beside(&'static [(&'static str, &'static str)]);
@@ -85,10 +86,46 @@ fn a_dockerfile_is_what_its_last_stage_runs() {
         "#group = \"staff\"",
         "# STOPSIGNAL.",
         "# tini is left out",
+        "signals.to = \"group\"",
         "ready.http = { url = \"http://localhost:8080/healthz\" }",
     ] {
         assert!(written.contains(part), "{part} in {written}");
     }
+}
+
+#[test]
+fn what_an_init_was_told_is_taken_over() {
+    let taken = |line: &str| {
+        let line: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let draft = from_command(&line);
+        let (written, mut services) = services(&draft);
+        assert_eq!(words(&services[0])[..], ["./api".to_owned(), "-g".to_owned()], "{written}");
+        assert_eq!(services[0].name, "api");
+        (services.remove(0).signals, written)
+    };
+    let (main, group) = (SignalTarget::Main, SignalTarget::Group);
+    let quit = (Signal::TERM, Some(Signal::QUIT));
+    for (line, to, rewrite) in [
+        ("tini ./api -g", main, vec![]),
+        ("/sbin/tini -- ./api -g", main, vec![]),
+        ("tini -sg -- ./api -g", group, vec![]),
+        ("docker-init -vvg ./api -g", group, vec![]),
+        ("catatonit ./api -g", main, vec![]),
+        ("catatonit -g -- ./api -g", group, vec![]),
+        ("dumb-init ./api -g", group, vec![]),
+        ("dumb-init -c -- ./api -g", main, vec![]),
+        ("dumb-init --single-child --rewrite 15:3 ./api -g", main, vec![quit]),
+        ("dumb-init -vr 15:2 -r15:3 --rewrite=1:0 -- ./api -g", group, vec![(Signal::HUP, None), quit]),
+    ] {
+        let (signals, written) = taken(line);
+        assert_eq!((signals.to, signals.rewrite), (to, rewrite.into_iter().collect()), "{line}: {written}");
+    }
+    let notes = [("tini -e 143 -p TERM", "map_exit = { 143 = 0 }"), ("tini -pTERM -e143", "stop_with_parent = true")];
+    for (line, note) in notes.into_iter().chain([("dumb-init -c -r 15:0", "--rewrite 15:0 cannot be taken over")]) {
+        let (_, written) = taken(&format!("{line} ./api -g"));
+        assert!(written.contains(note), "{line}: {written}");
+    }
+    assert_eq!(words(&services(&from_command(&["tini".into(), "-g".into()])).1[0]), ["tini", "-g"]);
 }
 
 #[test]

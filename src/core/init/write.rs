@@ -87,7 +87,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A key as TOML: bare where that is possible.
-fn key(text: &str) -> String {
+pub fn key(text: &str) -> String {
     let bare = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     if bare { text.to_owned() } else { quoted_line(text) }
 }
