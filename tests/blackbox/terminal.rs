@@ -35,7 +35,7 @@ for_subjects!(the_hand_over_of_the_terminal_is_no_signal: launcher, tini, dumb_i
 });
 
 for_subjects!(a_stop_of_job_control_stops_both_until_they_go_on: launcher, dumb_init, dumb_init_single; |subject| {
-    let mut run = subject.run().child(["print up {pid}", "wait"]);
+    let mut run = subject.run().being_a_job().child(["print up {pid}", "wait"]);
     let child = run.out_number("up");
     let both = [run.pid(), child];
     let are_stopped = |stopped: bool| {

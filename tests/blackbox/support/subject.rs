@@ -1,6 +1,7 @@
 //! What is tested: the launcher, or a program that does the same in part.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -132,6 +133,7 @@ pub struct Setup {
     command: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
     terminal: bool,
+    job: bool,
     verb: Option<Vec<OsString>>,
     copies: bool,
 }
@@ -151,6 +153,7 @@ impl Setup {
             command: Vec::new(),
             variables: Vec::new(),
             terminal: false,
+            job: false,
             verb: None,
             copies: false,
         }
@@ -206,6 +209,13 @@ impl Setup {
     /// Its standard streams are a terminal, whose foreground it has.
     pub fn on_terminal(mut self) -> Setup {
         self.terminal = true;
+        self
+    }
+
+    /// In a process group of its own, as a job of a shell. One whose processes nobody else of the session has started is
+    /// not stopped by signals of job control: that is what this process may be in.
+    pub fn being_a_job(mut self) -> Setup {
+        self.job = true;
         self
     }
 
@@ -279,6 +289,9 @@ impl Setup {
         command.env(TOKEN, &token).env("LAUNCHER_TEST_SOCKET", &socket).env("XDG_STATE_HOME", self.home.join("state"));
         command.env("XDG_RUNTIME_DIR", self.home.runtime());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if self.job {
+            command.process_group(0);
+        }
 
         let mut streams = Streams::default();
         streams.add(Source::Said, said.into());
