@@ -168,20 +168,74 @@ fn listening_but_not_ready() {
 }
 
 #[test]
+fn nothing_is_guessed_where_nothing_is_shown() {
+    let mut run = launcher().flags(SHORT).flags(["--name", "child"]).command(["sleep", "1000"]);
+    run.ends_with(124);
+    let report = run.report();
+    is(&report, "unknown", "nothing shows what it waits for");
+    assert_eq!(report.text("/verdict/confidence"), "possible");
+}
+
+/// Builds a C program, runs it until its deadline, and gives the report.
+fn hang_of_c(name: &str, code: &str) -> Report {
+    let setup = launcher().flags(SHORT).flags(["--name", "child"]);
+    let source = setup.home().write(&format!("{name}.c"), code);
+    let program = setup.home().join(name);
+    let built = std::process::Command::new("gcc")
+        .args(["-g", "-O0", "-pthread", "-o"])
+        .args([&program, &source])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let mut run = setup.command([program]);
+    run.ends_with(124);
+    run.report()
+}
+
+#[test]
+fn lock_wait_with_the_holder_and_what_that_does() {
+    if needs(&["gcc"]) {
+        let report = hang_of_c("held", HELD);
+        is(&report, "lock-wait", "keeps_the_lock");
+        let line = HELD.lines().position(|line| line.contains("/* waits */")).unwrap() + 1;
+        let frame = &report.0["verdict"]["frame"];
+        assert_eq!((frame["function"].as_str(), frame["line"].as_u64()), (Some("main"), Some(line as u64)), "{frame}");
+        assert!(report.verdict().contains("reads a pipe"), "what the holder does: {:#}", report.0["verdict"]);
+    }
+}
+
+/// A thread keeps a mutex and waits for something else.
+const HELD: &str = r"
+#include <pthread.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_barrier_t both;
+static int ends[2];
+
+static void *keeps_the_lock(void *unused) {
+    char byte;
+    pthread_mutex_lock(&lock);
+    pthread_barrier_wait(&both);
+    read(ends[0], &byte, 1);
+    return unused;
+}
+
+int main(void) {
+    pthread_t holder;
+    pipe(ends);
+    pthread_barrier_init(&both, 0, 2);
+    pthread_create(&holder, 0, keeps_the_lock, 0);
+    pthread_barrier_wait(&both);
+    pthread_mutex_lock(&lock); /* waits */
+    return 0;
+}
+";
+
+#[test]
 fn lock_cycle_with_both_threads_functions_and_lines() {
     if needs(&["gcc"]) {
-        let setup = launcher().flags(SHORT).flags(["--name", "child"]);
-        let source = setup.home().write("cycle.c", CYCLE);
-        let program = setup.home().join("cycle");
-        let built = std::process::Command::new("gcc")
-            .args(["-g", "-O0", "-pthread", "-o"])
-            .args([&program, &source])
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let mut run = setup.command([program]);
-        run.ends_with(124);
-        let report = run.report();
+        let report = hang_of_c("cycle", CYCLE);
         is(&report, "lock-cycle", "first_then_second");
         is(&report, "lock-cycle", "second_then_first");
         let verdict = report.verdict();
