@@ -315,6 +315,13 @@ pub struct SignalSettings {
     pub to: SignalTarget,
 }
 
+impl SignalSettings {
+    /// What is sent for a signal that arrived, if anything is.
+    pub fn sent_for(&self, arrived: Signal) -> Option<Signal> {
+        self.rewrite.get(&arrived).copied().unwrap_or(Some(arrived))
+    }
+}
+
 /// To whom signals for a service are sent, those that ask it to stop included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignalTarget {

@@ -93,6 +93,30 @@ fn a_reload_is_waited_for_where_it_is_told_of() {
     assert!(running.command(&["status", "deaf"]).out.starts_with("deaf: ready"), "it was sent nothing");
 }
 
+/// A command goes by what is sent in the end, and does not say that something was sent which was dropped.
+#[test]
+fn a_signal_that_is_rewritten_is_told_as_it_is_sent() {
+    let service = |name: &str, rewrite: &str| {
+        format!(
+            "[service.{name}]\nready = \"notify\"\nsignals.rewrite = {{ {rewrite} }}\n\
+             command = [\"CHILD\", \"on USR1 print {name} got USR1\", \"notify READY=1\", \"wait\"]\n"
+        )
+    };
+    let text = [service("api", "HUP = \"USR1\""), service("deaf", "HUP = \"none\"")].concat();
+    let mut running = running(&text);
+    running.err_ever("api is ready");
+    running.err_ever("deaf is ready");
+    done(&running.command(&["signal", "HUP", "api"]), "api was sent SIGUSR1\n");
+    running.out("api got USR1");
+    done(&running.command(&["reload", "api"]), "api was sent SIGUSR1; it does not say when it has reloaded\n");
+    running.out("api got USR1");
+    for words in [&["signal", "HUP", "deaf"][..], &["reload", "deaf"]] {
+        let told = running.command(words);
+        assert!(told.code == Some(71) && told.err.contains("deaf is sent nothing for SIGHUP"), "{told:?}");
+    }
+    done(&running.command(&["signal", "USR1", "deaf"]), "deaf was sent SIGUSR1\n");
+}
+
 #[test]
 fn a_signal_reaches_one_service_alone() {
     let mut running = running(

@@ -394,6 +394,21 @@ fn the_main_process_can_be_another_one() {
     run.ends_with(6);
 }
 
+/// As daemons do it: the first process names the one that it has started, and ends at once.
+#[test]
+fn the_last_word_of_a_main_process_may_be_who_follows_it() {
+    let script = r#""$0" "on TERM both 6 daemon got TERM" "say daemon" wait & exec "$0" "notify MAINPID=$!\nREADY=1""#;
+    for _ in 0..20 {
+        let child = child().display().to_string();
+        let mut run = launcher().flags(["--ready", "notify"]).command(["sh", "-c", script, &child]);
+        run.said("daemon");
+        run.is_ready("sh");
+        run.signal(Signal::SIGTERM);
+        run.out("daemon got TERM");
+        run.ends_with(6);
+    }
+}
+
 #[test]
 fn a_child_can_extend_its_start_deadline() {
     let flags = ["--ready", "notify", "--start-timeout", "1500ms"];

@@ -129,9 +129,28 @@ impl Before {
 /// configuration by a restart, where that refuses nobody.
 pub fn meant(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal) -> bool) -> Verb {
     let deaf = fleet.service(id).is_some_and(|service| {
-        service.state() == State::Ready && !catches(service.settings().reload_signal) && fleet.overlaps(id).is_ok()
+        service.state() == State::Ready && is_deaf(service, &catches).is_some() && fleet.overlaps(id).is_ok()
     });
     if verb == Verb::Reload && deaf { Verb::Replace } else { verb }
+}
+
+/// Why a service does not hear that it is to reload, if it does not.
+fn is_deaf(service: &Service, catches: &impl Fn(Signal) -> bool) -> Option<String> {
+    let settings = service.settings();
+    match settings.signals.sent_for(settings.reload_signal) {
+        Some(signal) if catches(signal) => None,
+        Some(signal) => Some(format!("{} has no handler for {signal}, which would end it", settings.name)),
+        None => Some(sent_nothing(service, settings.reload_signal)),
+    }
+}
+
+/// What a service is sent for a signal that it is sent something for.
+fn sent_for(service: &Service, signal: Signal) -> Signal {
+    service.settings().signals.sent_for(signal).unwrap_or(signal)
+}
+
+fn sent_nothing(service: &Service, signal: Signal) -> String {
+    format!("{} is sent nothing for {signal}, by its signals.rewrite", service.settings().name)
 }
 
 /// Why a command makes no sense now; nothing is done then.
@@ -148,13 +167,14 @@ pub fn refuse(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal)
         Verb::Reload if service.state() != State::Ready => {
             refused(format!("{name} is not ready ({}), so there is nothing to reload", service.state().name()))
         }
-        Verb::Reload if !catches(service.settings().reload_signal) => {
-            let signal = service.settings().reload_signal;
+        Verb::Reload => {
+            let deaf = is_deaf(service, &catches)?;
             let why =
                 fleet.overlaps(id).err().map(|why| format!(" (two at once cannot be: {why})")).unwrap_or_default();
-            refused(format!(
-                "{name} has no handler for {signal}, which would end it: set reload_signal, or use launcher restart {name}{why}"
-            ))
+            refused(format!("{deaf}: set reload_signal, or use launcher restart {name}{why}"))
+        }
+        Verb::Signal(signal) if service.settings().signals.sent_for(signal).is_none() => {
+            refused(sent_nothing(service, signal))
         }
         Verb::Canary(_) | Verb::Promote | Verb::Rollback => refused(canary::refuse(fleet, id, verb)?),
         Verb::Dump if !service.may_run() => refused(format!("no process of {name} runs ({})", service.state().name())),
@@ -245,11 +265,15 @@ impl Pending {
                 return Some(outcome(service, self.verb, 0, 200, canary::promoted(service)));
             }
             let took = human_duration(now.since(self.began));
-            let signal = service.settings().reload_signal;
             let text = match self.verb {
                 _ if self.idle => format!("{name} is ready already"),
                 Verb::Replace => {
-                    format!("{name} has no handler for {signal}: it was restarted, and is ready after {took}")
+                    let signal = service.settings().reload_signal;
+                    let why = match service.settings().signals.sent_for(signal) {
+                        Some(signal) => format!("{name} has no handler for {signal}"),
+                        None => sent_nothing(service, signal),
+                    };
+                    format!("{why}: it was restarted, and is ready after {took}")
                 }
                 _ => format!("{name} is ready after {took}"),
             };
@@ -294,7 +318,8 @@ impl Pending {
 
     /// It is to say that it has reloaded, if it speaks of such things.
     fn look_at_reload(&mut self, now: Moment, service: &Service) -> Option<Outcome> {
-        let (name, signal) = (&service.settings().name, service.settings().reload_signal);
+        let name = &service.settings().name;
+        let signal = sent_for(service, service.settings().reload_signal);
         let same = service.generation() == Some(self.target);
         if !same || service.state() != State::Ready {
             let text = format!("{name} ended, or was stopped, when it had been sent {signal}");
@@ -316,6 +341,7 @@ impl Pending {
     /// It was sent, or kept.
     fn look_at_signal(&self, service: &Service, signal: Signal, ledger: &Ledger) -> Outcome {
         let (name, state) = (&service.settings().name, service.state());
+        let signal = sent_for(service, signal);
         let entry = ledger.of(self.id);
         let done = |text| outcome(service, self.verb, 0, 200, text);
         match () {

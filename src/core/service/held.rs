@@ -4,7 +4,7 @@ use crate::core::settings::SignalHoldUntil;
 use crate::core::signal::{Signal, SignalSet};
 
 use super::live::{Course, Main};
-use super::signals::{Until, rewritten};
+use super::signals::Until;
 use super::{Action, Service, State, Transition, Turn, Wish};
 
 impl Service {
@@ -17,7 +17,7 @@ impl Service {
         if self.state.is_at_rest() {
             return;
         }
-        let Some(sent) = rewritten(&self.settings.signals, arrived) else { return };
+        let Some(sent) = self.settings.signals.sent_for(arrived) else { return };
         let live = self.live.as_ref();
         let (main, ready) = live.map_or((Main::Absent, false), |live| (live.main, live.ready));
         let hears = main == Main::Running && live.is_some_and(|live| live.course != Course::Killed);

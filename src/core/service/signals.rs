@@ -92,11 +92,6 @@ impl SignalTable {
     }
 }
 
-/// What is sent for a signal that arrived, if anything is.
-pub(super) fn rewritten(settings: &SignalSettings, arrived: Signal) -> Option<Signal> {
-    settings.rewrite.get(&arrived).copied().unwrap_or(Some(arrived))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -133,7 +128,7 @@ mod tests {
     #[test]
     fn a_rewritten_signal_is_held_when_either_is_in_hold() {
         let table = SignalTable::default();
-        let sent = rewritten(&settings(&[], SignalHoldUntil::Ready), Signal::HUP).unwrap();
+        let sent = settings(&[], SignalHoldUntil::Ready).sent_for(Signal::HUP).unwrap();
         assert_eq!(sent, Signal::USR1);
         for (hold, held) in [([Signal::HUP], true), ([Signal::USR1], true), ([Signal::INT], false)] {
             assert_eq!(table.is_held(&settings(&hold, SignalHoldUntil::Ready), Signal::HUP, sent), held, "{hold:?}");

@@ -9,7 +9,7 @@ use crate::core::time::Moment;
 
 use super::deadlines::Deadline;
 use super::live::{Budget, Course, Main, Report};
-use super::signals::{Until, rewritten};
+use super::signals::Until;
 use super::{Action, Outcome, OutcomeCause, Service, State, StopCause, Transition, Turn, Wish};
 
 /// How long what is left of a generation gets at most after its main process has ended by itself.
@@ -214,7 +214,7 @@ impl Service {
         match cause {
             StopCause::Signal(arrived) if self.settings.signals.rewrite.contains_key(&arrived) => {
                 // A terminal that goes away stops a service that is not to hear HUP as well.
-                rewritten(&self.settings.signals, arrived).unwrap_or(configured)
+                self.settings.signals.sent_for(arrived).unwrap_or(configured)
             }
             StopCause::Signal(arrived) if configured == Signal::TERM && arrived.is_stop_request() => arrived,
             StopCause::Signal(_) | StopCause::Request => configured,
