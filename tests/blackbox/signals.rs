@@ -117,7 +117,8 @@ fn a_third_stop_request_kills() {
     run.signal(Signal::SIGTERM);
     run.said("got TERM");
     run.signal(Signal::SIGTERM);
-    run.ends_with(137);
+    let ended = run.ends_with(137);
+    assert!(ended.complains("it is killed"), "{:?}", ended.err);
     run.leaves_nothing();
 }
 

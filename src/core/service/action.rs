@@ -198,6 +198,8 @@ pub enum Transition {
         /// After how long.
         after: Duration,
     },
+    /// It is not waited for any longer: it is killed now, without a report on it.
+    Killed,
     /// It is given up, with this exit code.
     GivenUp {
         /// After so many failures in a row.

@@ -143,6 +143,9 @@ impl Service {
         if live.over || live.main == Main::Absent {
             self.finish(turn);
         } else {
+            if live.course != Course::Killed {
+                turn.tell(Transition::Killed);
+            }
             self.kill(turn);
         }
     }

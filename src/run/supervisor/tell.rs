@@ -106,6 +106,7 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
                 human_duration(*after)
             );
         }
+        Transition::Killed => warn!(service, event = "killed", "{service} is not waited for any longer: it is killed"),
         Transition::GivenUp { failures, code } => {
             let times =
                 if *failures == 1 { "1 failed start".into() } else { format!("{failures} failed starts in a row") };
