@@ -76,8 +76,10 @@ for_subjects!(what_is_left_of_the_group_is_asked_to_stop_at_the_childs_end: laun
     let mut run = setup.child([&below[..], &["gate gate", "exit 3"]].concat());
     run.out("below");
     std::fs::write(gate, "").unwrap();
-    run.out("tidied up");
     run.ends_with(3);
+    // dumb-init does not wait for what it has asked to stop.
+    run.leaves_nothing();
+    assert_eq!(run.ended().out, ["below", "tidied up"]);
 });
 
 for_subjects!(every_signal_is_forwarded: launcher, tini, dumb_init, dumb_init_single, catatonit; |subject| {
