@@ -51,3 +51,14 @@ for_subjects!(a_stop_of_job_control_stops_both_until_they_go_on: launcher, dumb_
     run.signal(Signal::SIGTERM);
     run.ends_with(subject.code_when_stopped_by(15));
 });
+
+for_subjects!(the_child_is_told_that_the_terminal_has_another_size: launcher, tini, dumb_init, catatonit; |subject| {
+    for setup in [in_the_foreground(subject), subject.run().on_terminal()] {
+        let mut run = setup.child(["on WINCH print got WINCH", "print up", "wait"]);
+        run.out("up");
+        run.resize(90, 30);
+        run.out("got WINCH");
+        run.signal(Signal::SIGTERM);
+        run.ends_with(subject.code_when_stopped_by(15));
+    }
+});
