@@ -52,6 +52,18 @@ for_subjects!(a_stop_of_job_control_stops_both_until_they_go_on: launcher, dumb_
     run.ends_with(subject.code_when_stopped_by(15));
 });
 
+/// Only with `-i` it has the foreground, and the kernel stops what reads in the background.
+#[test]
+fn a_child_that_is_stopped_for_want_of_the_terminal_is_told_of() {
+    let mut run = launcher().on_terminal().child(["print up", "read-line", "exit 3"]);
+    run.out("up");
+    let told = run.out("SIGTTIN");
+    assert!(told.contains("child is stopped by") && told.contains("-i"), "{told}");
+    run.input("\x03");
+    run.ends_with(0);
+    run.leaves_nothing();
+}
+
 for_subjects!(the_child_is_told_that_the_terminal_has_another_size: launcher, tini, dumb_init, catatonit; |subject| {
     for setup in [in_the_foreground(subject), subject.run().on_terminal()] {
         let mut run = setup.child(["on WINCH print got WINCH", "print up", "wait"]);

@@ -297,8 +297,12 @@ impl Supervisor {
     /// The interactive child was stopped from its terminal (Ctrl-Z): so is the launcher, and both go on together. One
     /// that was stopped for using the terminal from the background only needs the foreground, once there is one to give.
     fn child_stopped(&mut self, id: ServiceId, generation: Generation, signal: Signal) {
-        let (Some(live), Some(console)) = (self.slots[id.0].live(generation), &mut self.console) else { return };
         let wants_foreground = matches!(signal, Signal::TTIN | Signal::TTOU);
+        if wants_foreground && !self.slots[id.0].settings.interactive {
+            let service = &self.slots[id.0].settings.name;
+            warn!(service, "{service} is stopped by {signal}: it uses the terminal, which it is given with -i alone");
+        }
+        let (Some(live), Some(console)) = (self.slots[id.0].live(generation), &mut self.console) else { return };
         if !(wants_foreground && console.await_foreground().is_ok()) {
             console.suspend();
             terminal::stop_self();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
@@ -31,6 +31,7 @@ use crate::sys::keeper::{Attributes, Keeper, SpawnPlan, Stage, Stdio, number_of}
 use crate::sys::memory;
 use crate::sys::notify_socket::NotifySocket;
 use crate::sys::seccomp::Filter;
+use crate::sys::terminal::is_terminal;
 use crate::sys::users::Identity;
 
 use super::calls::Calls;
@@ -89,6 +90,8 @@ pub fn start(
         passed: passed.into_iter().map(|(_, fd)| fd).collect(),
         ready_fd,
         foreground: service.interactive,
+        // It is in the background of the terminal that it may read.
+        tells_stops: slot.single && is_terminal(std::io::stdin().as_fd()),
         cgroup: groups.make(&service, limits, generation)?,
         filter,
     };

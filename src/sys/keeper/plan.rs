@@ -57,6 +57,8 @@ pub struct SpawnPlan {
     /// Whether it is a job on the launcher's terminal, if there is one: its stops are told, and its process group takes
     /// the foreground, unless the launcher is in the background itself and has none to give.
     pub foreground: bool,
+    /// Whether stops of the main process are told, as they are of one in the foreground.
+    pub tells_stops: bool,
     /// Whether its descriptor 0 is a terminal of its own: it leads a session that this terminal controls.
     pub own_terminal: bool,
     /// The cgroup it is put in.
@@ -81,6 +83,7 @@ impl SpawnPlan {
             passed: Vec::new(),
             ready_fd: None,
             foreground: false,
+            tells_stops: false,
             own_terminal: false,
             cgroup: None,
             filter: None,
@@ -295,8 +298,8 @@ impl Prepared {
     }
 
     /// Whether stops and continuations of the main process are told.
-    pub fn foreground(&self) -> bool {
-        self.kept.foreground
+    pub fn tells_stops(&self) -> bool {
+        self.kept.foreground || self.kept.tells_stops
     }
 
     /// Writes the service's pid where the environment points to. No allocation.

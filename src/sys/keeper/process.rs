@@ -76,7 +76,7 @@ pub(super) fn run(prepared: &mut Prepared, control: RawFd, launcher: i32) -> ! {
         launcher: -1,
         main: None,
         group: None,
-        wait_options: if prepared.foreground() { libc::WSTOPPED | libc::WCONTINUED } else { 0 },
+        wait_options: if prepared.tells_stops() { libc::WSTOPPED | libc::WCONTINUED } else { 0 },
         cgroup: prepared.cgroup.map(|cgroup| cgroup.path),
         cgroup_kill: -1,
         untold_change: None,
