@@ -43,6 +43,12 @@ impl Seats {
         self.main.watch.renew(now, settings, anew);
     }
 
+    /// Something happened, but not to this service: what time alone can make wrong is judged. False where that is not all.
+    pub fn pass_time(&mut self, now: Moment, after: (&Service, Option<&Service>)) -> Result<bool, String> {
+        let alone = self.beside.is_none() && after.1.is_none();
+        if alone { self.main.watch.pass_time(now, after.0) } else { Ok(false) }
+    }
+
     /// Judges one step. `main` and `beside` are how it stands after it.
     #[allow(clippy::too_many_arguments)]
     pub fn observe(
@@ -54,11 +60,6 @@ impl Seats {
         after: (&Service, Option<&Service>),
         coverage: &mut Coverage,
     ) -> Result<Seats, String> {
-        if event.is_none() && actions.is_empty() && self.beside.is_none() && after.1.is_none() {
-            // It happened to others, but time passes for this one, too.
-            self.main.watch.observe(now, None, genuine, &[], Some(after.0), true, coverage)?;
-            return Ok(self);
-        }
         // What one of the two has said can have the fleet do something to the other.
         let number = self.beside.as_ref().map(|seat| seat.number);
         let of = event.and_then(Event::generation);

@@ -79,6 +79,17 @@ impl Watch {
         self.state.is_at_rest()
     }
 
+    /// Judges a step in which nothing happened to this service. False when it was set otherwise in it: that is more.
+    pub fn pass_time(&mut self, now: Moment, after: &Service) -> Result<bool, String> {
+        if self.renewed {
+            return Ok(false);
+        }
+        self.judge_times(&Step { now, event: None, before: self.state, actions: &[] })?;
+        require(after.state() == self.state, "the state is not what was told")?;
+        require(!self.state.is_at_rest() || after.next_deadline().is_none(), "a deadline is left at rest")?;
+        Ok(true)
+    }
+
     /// Judges one step, event by event and action by action.
     #[allow(clippy::too_many_arguments)]
     pub fn observe(

@@ -296,8 +296,13 @@ impl<S: Subject> World<S> {
             actions.iter().for_each(|(index, action)| eprintln!("      {index}: {action:?}"));
         }
         for (index, (seats, event)) in self.seats.iter_mut().zip(&events).enumerate() {
-            let mine: Vec<&Action> = actions.iter().filter(|(of, _)| *of == index).map(|(_, action)| action).collect();
+            let of_it = |(of, _): &&(usize, Action)| *of == index;
             let after = (self.subject.service(index), self.subject.beside(index));
+            let concerned = event.is_some() || actions.iter().any(|action| of_it(&action));
+            if !concerned && seats.as_mut().ok_or("nobody watches")?.pass_time(self.now, after)? {
+                continue;
+            }
+            let mine: Vec<&Action> = actions.iter().filter(of_it).map(|(_, action)| action).collect();
             let observed = seats.take().ok_or("nobody watches")?;
             let observed = observed.observe(self.now, event.as_ref(), genuine, &mine, after, &mut self.coverage);
             *seats = Some(observed.map_err(|why| format!("service {index}: {why}"))?);
