@@ -9,6 +9,7 @@ use launcher::core::time::Moment;
 
 use crate::coverage::Coverage;
 use crate::watch::Watch;
+use crate::world::{Subject, World};
 
 /// A judge, and the number of the generation it was made for; one that serves may have had others since.
 struct Seat {
@@ -133,6 +134,30 @@ impl Share<'_> {
         coverage: &mut Coverage,
     ) -> Result<(), String> {
         self.seat.watch.observe(now, self.event, genuine, &self.actions, after, sole, coverage)
+    }
+}
+
+impl<S: Subject> World<S> {
+    /// Has each service's judges judge a step: by the event that reached it, and by what is to be done for it.
+    pub fn judge(
+        &mut self,
+        events: &[Option<Event>],
+        genuine: bool,
+        actions: &[(usize, Action)],
+    ) -> Result<(), String> {
+        for (index, (seats, event)) in self.seats.iter_mut().zip(events).enumerate() {
+            let of_it = |(of, _): &&(usize, Action)| *of == index;
+            let after = (self.subject.service(index), self.subject.beside(index));
+            let concerned = event.is_some() || actions.iter().any(|action| of_it(&action));
+            if !concerned && seats.as_mut().ok_or("nobody watches")?.pass_time(self.now, after)? {
+                continue;
+            }
+            let mine: Vec<&Action> = actions.iter().filter(of_it).map(|(_, action)| action).collect();
+            let observed = seats.take().ok_or("nobody watches")?;
+            let observed = observed.observe(self.now, event.as_ref(), genuine, &mine, after, &mut self.coverage);
+            *seats = Some(observed.map_err(|why| format!("service {index}: {why}"))?);
+        }
+        Ok(())
     }
 }
 

@@ -93,7 +93,7 @@ pub struct World<S> {
     queue: BinaryHeap<Reverse<(Moment, u64, usize)>>,
     occurrences: Vec<Option<Occurrence>>,
     pub processes: BTreeMap<(usize, Generation), Processes>,
-    seats: Vec<Option<Seats>>,
+    pub seats: Vec<Option<Seats>>,
     /// What the subject waits for since its last step.
     deadline: Option<Moment>,
     /// The deadline that is waited for, and when the timer goes off: a little late at times.
@@ -295,18 +295,7 @@ impl<S: Subject> World<S> {
         if self.trace {
             actions.iter().for_each(|(index, action)| eprintln!("      {index}: {action:?}"));
         }
-        for (index, (seats, event)) in self.seats.iter_mut().zip(&events).enumerate() {
-            let of_it = |(of, _): &&(usize, Action)| *of == index;
-            let after = (self.subject.service(index), self.subject.beside(index));
-            let concerned = event.is_some() || actions.iter().any(|action| of_it(&action));
-            if !concerned && seats.as_mut().ok_or("nobody watches")?.pass_time(self.now, after)? {
-                continue;
-            }
-            let mine: Vec<&Action> = actions.iter().filter(of_it).map(|(_, action)| action).collect();
-            let observed = seats.take().ok_or("nobody watches")?;
-            let observed = observed.observe(self.now, event.as_ref(), genuine, &mine, after, &mut self.coverage);
-            *seats = Some(observed.map_err(|why| format!("service {index}: {why}"))?);
-        }
+        self.judge(&events, genuine, &actions)?;
         self.subject.check(self.now, &stimulus, &actions)?;
         if let Stimulus::Service(index, event) = &stimulus
             && genuine
