@@ -127,9 +127,9 @@ impl Sweep {
     /// Sends a signal to every living process below, once, and lets go on what is stopped; without a usable /proc to
     /// direct children only.
     pub fn signal(&self, signal: i32) {
-        match (usable_walk(), usable_walk()) {
-            (Some(mut walk), Some(mut told)) => self.signal_each(&mut walk, &mut told, signal),
-            _ => signal_children_blindly(self.root, signal, true),
+        match usable_walk().zip(Walk::new()) {
+            Some((mut walk, mut told)) => self.signal_each(&mut walk, &mut told, signal),
+            None => signal_children_blindly(self.root, signal, true),
         }
         self.resume();
     }
