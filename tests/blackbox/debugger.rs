@@ -146,6 +146,10 @@ fn java_waits_for_jdwp() {
     let mut answer = [0; 14];
     debugger.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, greeting);
+    // The machine suspends itself when it says that it has started (Event.Composite): what is resumed before stays suspended.
+    let mut head = [0; 11];
+    debugger.read_exact(&mut head).unwrap();
+    assert_eq!(head[9..], [64, 100], "{head:?}");
     debugger.write_all(&[0, 0, 0, 11, 0, 0, 0, 1, 0, 1, 9]).unwrap();
     run.out("up a b");
     run.signal(Signal::SIGTERM);
@@ -169,13 +173,13 @@ fn a_program_of_go_waits_in_delve() {
         "[service.api]\ncommand = [\"./api\", \"a b\"]\nenvironment = { LEVEL = \"7\" }\nready = \"exited\"\n";
     let (mut run, line) = debugged(setup, service);
     run.out("API server listening at: ");
-    let mut dlv = Command::new("timeout");
     let init = run.home().write("init", "continue\nexit\n");
-    dlv.args(["60", "dlv", "connect", &place(&line), "--init"]).arg(init).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut dlv = dlv.stderr(Stdio::null()).spawn().unwrap();
+    let mut dlv = Command::new("timeout");
+    dlv.args(["60", "dlv", "connect", &place(&line), "--init"]).arg(init).stdin(Stdio::null());
+    // It ends by itself: the program ends as it goes on, and there is nobody to ask what is to become of the server.
+    let looked = dlv.output().unwrap();
+    assert!(String::from_utf8_lossy(&looked.stdout).contains("has exited with status 0"), "{looked:?}, {}", run.show());
     run.out("up [a b] 7");
-    dlv.kill().unwrap();
-    dlv.wait().unwrap();
     run.signal(Signal::SIGTERM);
     run.ended();
     run.leaves_nothing();
