@@ -230,22 +230,28 @@ pub struct Unreached {
 }
 
 /// What the errors of a connection look like in the output of programs, in small letters.
-const FAILURES: [(&str, &str); 33] = [
+const FAILURES: [(&str, &str); 38] = [
     ("connection refused", "refused"),
     ("connectionrefused", "refused"),
     ("econnrefused", "refused"),
     ("actively refused", "refused"),
     ("connection timed out", "timed out"),
+    // In the words of musl, as on Alpine; so are those below that are like another one.
+    ("operation timed out", "timed out"),
     ("etimedout", "timed out"),
     ("connect timeout", "timed out"),
     ("i/o timeout", "timed out"),
     ("no route to host", "no route"),
     ("ehostunreach", "no route"),
+    ("host is unreachable", "no route"),
     ("network is unreachable", "no route"),
+    ("network unreachable", "no route"),
     ("enetunreach", "no route"),
     ("connection reset", "reset"),
     ("econnreset", "reset"),
     ("name or service not known", "no such name"),
+    ("name does not resolve", "no such name"),
+    ("name has no usable address", "no such name"),
     ("temporary failure in name resolution", "no such name"),
     ("enotfound", "no such name"),
     ("eai_again", "no such name"),
@@ -322,9 +328,17 @@ fn again(lines: &[&str]) -> Option<Unreached> {
 pub fn address_in_use(tail: &str) -> Option<String> {
     let says = |line: &&str| {
         let line = line.to_lowercase();
-        ["address already in use", "eaddrinuse", "addrinuse", "port is already allocated", "port already in use"]
-            .iter()
-            .any(|text| line.contains(text))
+        // The second is musl's.
+        [
+            "address already in use",
+            "address in use",
+            "eaddrinuse",
+            "addrinuse",
+            "port is already allocated",
+            "port already in use",
+        ]
+        .iter()
+        .any(|text| line.contains(text))
     };
     let lines = || tail.lines().rev().take(LINES).filter(says);
     // Node prints the error's code on a line of its own below the one that names the address.
@@ -506,6 +520,8 @@ mod tests {
             address_in_use("java.net.BindException: Address already in use\n").as_deref(),
             Some("java.net.BindException: Address already in use")
         );
+        let musl = "listen tcp 10.0.0.5:8080: Address in use";
+        assert_eq!(address_in_use(musl).as_deref(), Some(musl));
         assert_eq!(address_in_use("listening on 10.0.0.5:8080"), None);
     }
 
@@ -526,6 +542,9 @@ mod tests {
         let found = unreached(tail).unwrap();
         assert_eq!((found.times, found.address.as_deref(), found.how), (2, Some("db:5432"), "refused"));
         assert_eq!(unreached("all is well"), None);
+        let how = |words: &str| unreached(&format!("db:5432: {words}")).unwrap().how;
+        let musl = ["Operation timed out", "Host is unreachable", "Network unreachable", "Name does not resolve"];
+        assert_eq!(musl.map(how), ["timed out", "no route", "no route", "no such name"]);
     }
 
     #[test]
