@@ -10,6 +10,10 @@ use crate::core::signal::Signal;
 /// Signals that tell of a fault of the launcher itself. Blocked ones would still end it, but without its own handler.
 const FAULTS: [i32; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
+/// Signals that every C library keeps for itself. musl has a third one, 34, by which it changes the user of all threads at
+/// once: the launcher never does, and for everybody else it is the first real-time signal.
+const OF_LIBC: [i32; 2] = [32, 33];
+
 /// A signal that the launcher was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
@@ -41,26 +45,15 @@ impl Signals {
             set_disposition(signal, libc::SIG_DFL);
         }
         set_disposition(libc::SIGPIPE, libc::SIG_IGN);
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: the set is filled before anything else uses it. libc keeps two signals for itself, which stay
-        // unblocked.
-        unsafe {
-            libc::sigfillset(set.as_mut_ptr());
-            for signal in FAULTS {
-                libc::sigdelset(set.as_mut_ptr(), signal);
-            }
-            if hangup_ignored {
-                libc::sigdelset(set.as_mut_ptr(), libc::SIGHUP);
-            }
-        }
-        // SAFETY: the set was filled above; the descriptor is a fresh one that nobody else knows of.
-        unsafe {
-            let set = set.assume_init_ref();
-            libc::pthread_sigmask(libc::SIG_SETMASK, set, std::ptr::null_mut());
-            match libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
-                -1 => Err(io::Error::last_os_error()),
-                fd => Ok(Signals { fd: OwnedFd::from_raw_fd(fd) }),
-            }
+        let hangup = hangup_ignored.then_some(libc::SIGHUP);
+        let set = !FAULTS.into_iter().chain(OF_LIBC).chain(hangup).fold(0_u64, |set, signal| set | 1 << (signal - 1));
+        set_mask(set);
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        // SAFETY: the set has the size that is passed and lives through the call.
+        match unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<u64>(), flags) } {
+            -1 => Err(io::Error::last_os_error()),
+            // SAFETY: it is a fresh one that nobody else knows of.
+            fd => Ok(Signals { fd: unsafe { OwnedFd::from_raw_fd(fd as i32) } }),
         }
     }
 
@@ -99,12 +92,24 @@ impl Signals {
 
 /// Unblocks every signal: a command that looks and goes is ended by Ctrl-C like any other program.
 pub fn leave() {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled before it is used.
+    set_mask(0);
+}
+
+/// Sets the calling thread's signal mask to these bits (bit 0 is signal 1) and gives back the former one
+/// (`rt_sigprocmask(2)`). Those of C libraries leave out the signals that they use themselves, which are not the same.
+pub(super) fn set_mask(mask: u64) -> u64 {
+    let mut former = 0_u64;
+    // SAFETY: both pointers are to eight bytes, the size that is passed, and live through the call.
     unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            std::ptr::from_ref(&mask),
+            std::ptr::from_mut(&mut former),
+            size_of::<u64>(),
+        );
     }
+    former
 }
 
 fn disposition(signal: i32) -> libc::sighandler_t {

@@ -96,12 +96,22 @@ for_subjects!(every_signal_is_forwarded: launcher, tini, dumb_init, dumb_init_si
 });
 
 for_subjects!(real_time_signals_are_forwarded: launcher, tini, catatonit; |subject| {
-    let mut run = subject.run().child(["on 34 print got 34.", "on 50 print got 50.", "print up", "wait"]);
+    // The first one that programs may use.
+    let first = libc::SIGRTMIN();
+    let on = |number| format!("on {number} print got {number}.");
+    let mut run = subject.run().child([on(first), on(50), "print up".into(), "wait".into()]);
     run.out("up");
-    for number in [34, 50] {
+    for number in [first, 50] {
         run.signal_number(number);
         run.out(&format!("got {number}."));
     }
+});
+
+for_subjects!(the_first_real_time_signal_of_any_libc_is_forwarded: launcher; |subject| {
+    let mut run = subject.run().child(["print up", "wait"]);
+    run.out("up");
+    run.signal_number(34);
+    run.ends_with(128 + 34);
 });
 
 for_subjects!(a_stop_request_reaches_the_child_and_its_code_is_ours: launcher, tini, dumb_init, catatonit; |subject| {

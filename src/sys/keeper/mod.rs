@@ -33,6 +33,7 @@ use crate::core::exit::Ending;
 use crate::core::signal::Signal;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::seccomp::Listener;
+use crate::sys::signals;
 
 pub use attributes::{Attributes, number_of};
 pub use left::await_ended;
@@ -133,7 +134,7 @@ impl Keeper {
         let mut prepared = Prepared::new(plan)?;
         // SAFETY: no memory is involved.
         let launcher = unsafe { libc::getpid() };
-        let former = raw::set_mask(u64::MAX);
+        let former = signals::set_mask(u64::MAX);
         // Without a signal of its end: see the module's head.
         // SAFETY: the child runs `process::run`, which neither allocates nor locks, and never comes back.
         let pid = unsafe { create::fork(0, &mut -1) };
@@ -141,7 +142,7 @@ impl Keeper {
             process::run(&mut prepared, theirs.as_raw_fd(), launcher);
         }
         let error = io::Error::last_os_error();
-        raw::set_mask(former);
+        signals::set_mask(former);
         if pid < 0 {
             return Err(StartError::new("creating a process", &error));
         }

@@ -120,10 +120,10 @@ pub(super) fn exit_status(pidfd: RawFd) -> Option<i32> {
         exit_status: i32,
     }
     const PIDFD_INFO_EXIT: u64 = 1 << 3;
-    const PIDFD_GET_INFO: libc::Ioctl = 0xC040_FF0B;
+    const PIDFD_GET_INFO: u32 = 0xC040_FF0B;
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_status: 0 };
     // SAFETY: the request carries the structure's size, and the structure lives through the call.
-    let done = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO, &mut info) } == 0;
+    let done = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO as libc::Ioctl, &mut info) } == 0;
     (done && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_status)
 }
 
@@ -131,23 +131,6 @@ pub(super) fn exit_status(pidfd: RawFd) -> Option<i32> {
 pub(super) fn kill(pid: i32, signal: i32) -> bool {
     // SAFETY: no memory is involved.
     unsafe { libc::kill(pid, signal) == 0 }
-}
-
-/// Sets the calling thread's signal mask to these bits (bit 0 is signal 1) and gives back the former one
-/// (`rt_sigprocmask(2)`). glibc's own function would leave out the two signals that it uses itself.
-pub(super) fn set_mask(mask: u64) -> u64 {
-    let mut former = 0_u64;
-    // SAFETY: both pointers are to eight bytes, the size that is passed, and live through the call.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            ptr::from_ref(&mask),
-            ptr::from_mut(&mut former),
-            size_of::<u64>(),
-        );
-    }
-    former
 }
 
 /// Sets a signal's disposition to the default (`rt_sigaction(2)`). It fails for KILL and STOP alone, which have no

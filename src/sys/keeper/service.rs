@@ -9,6 +9,7 @@ use std::ptr;
 use super::plan::{Prepared, Stage};
 use super::raw;
 use super::wire;
+use crate::sys::signals;
 
 /// What went wrong: the stage and its `errno(3)`.
 pub(super) struct Failure {
@@ -72,11 +73,11 @@ fn become_service(prepared: &mut Prepared) -> Result<std::convert::Infallible, F
     for signal in 1..=64 {
         raw::reset_disposition(signal);
     }
-    raw::set_mask(0);
+    signals::set_mask(0);
     // SAFETY: all three are arrays and texts that end with a NUL and live in the plan.
     unsafe { libc::execve(prepared.program, prepared.argv.as_ptr(), prepared.envp.as_ptr()) };
     let failure = Failure::now(Stage::Exec);
-    raw::set_mask(u64::MAX);
+    signals::set_mask(u64::MAX);
     Err(failure)
 }
 
