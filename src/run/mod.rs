@@ -19,6 +19,7 @@ pub mod screen;
 pub mod supervisor;
 pub mod watch;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::panic::AssertUnwindSafe;
 
@@ -29,17 +30,17 @@ use args::Command;
 use commands::act::Act;
 
 /// The whole of the `launcher` binary: from the command line to the exit code.
-pub fn main() -> ! {
+pub fn main(arguments: Vec<OsString>) -> ! {
     // First of all: a TERM in the first milliseconds must find the launcher ready to take it.
     let signals = Signals::take();
     std::panic::set_hook(Box::new(told_panic));
     // A fault was told by the hook. The keepers end what runs when the launcher is gone.
-    let exit = std::panic::catch_unwind(AssertUnwindSafe(|| obey(signals)));
+    let exit = std::panic::catch_unwind(AssertUnwindSafe(|| obey(arguments, signals)));
     std::process::exit(exit.unwrap_or(code::INTERNAL))
 }
 
-fn obey(signals: io::Result<Signals>) -> i32 {
-    let command = match args::parse(std::env::args_os()) {
+fn obey(arguments: Vec<OsString>, signals: io::Result<Signals>) -> i32 {
+    let command = match args::parse(arguments) {
         Ok(command) => command,
         Err(error) => return error.print(),
     };

@@ -15,7 +15,7 @@ pub fn now() -> Moment {
 /// The time of day where this machine is, `12:33:00.123`, of a time since 1970, UTC (`localtime_r(3)`, which goes by `TZ`
 /// and /etc/localtime).
 pub fn time_of_day(since_1970: Duration) -> String {
-    let seconds = since_1970.as_secs() as libc::time_t;
+    let seconds = since_1970.as_secs().cast_signed();
     // SAFETY: all of it is numbers, and a pointer that may be null.
     let mut time: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both live through the call.

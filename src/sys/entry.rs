@@ -4,19 +4,35 @@
 //! one: a tenth of the whole time that a start takes, for a line on stderr before a crash that the kernel reports too.
 //! What is of use of it is done here and by [`super::signals::Signals::take`].
 
-/// Makes `$main`, a `fn() -> !`, the function that libc calls. In a file with `#![no_main]`.
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// Makes `$main`, a `fn(Vec<OsString>) -> !`, the function that libc calls. In a file with `#![no_main]`.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
         /// Called by libc.
         // SAFETY: the one `main` of this program, with the signature that libc expects.
         #[unsafe(no_mangle)]
-        pub extern "C" fn main(_count: ::core::ffi::c_int, _arguments: *const *const ::core::ffi::c_char) -> i32 {
+        unsafe extern "C" fn main(count: ::core::ffi::c_int, arguments: *const *const ::core::ffi::c_char) -> i32 {
             $crate::sys::entry::open_standard_descriptors();
             $crate::sys::entry::populate();
-            $main()
+            // SAFETY: they are libc's.
+            $main(unsafe { $crate::sys::entry::arguments(count, arguments) })
         }
     };
+}
+
+/// The command line, as libc has it: Rust's own start is what else would tell it to `std::env::args_os`, where the C library
+/// does not hand it to constructors (musl).
+///
+/// # Safety
+/// There are so many of them, each a string with a NUL at its end.
+pub unsafe fn arguments(count: c_int, arguments: *const *const c_char) -> Vec<OsString> {
+    let count = usize::try_from(count).unwrap_or_default();
+    // SAFETY: as the caller says.
+    let word = |index| unsafe { CStr::from_ptr(*arguments.add(index)) };
+    (0..count).map(|index| OsStr::from_bytes(word(index).to_bytes()).to_owned()).collect()
 }
 
 /// Opens /dev/null on each of descriptors 0, 1 and 2 that is closed, so that no socket or pipe is ever taken for the

@@ -81,7 +81,7 @@ pub fn pid_of_pidfd(fd: BorrowedFd<'_>) -> Option<i32> {
 /// have it (6.9); `None` on others and for a process that is gone.
 pub fn pidfd_id(pid: i32) -> Option<u64> {
     /// `PID_FS_MAGIC` of `linux/magic.h`.
-    const PIDFS: libc::c_long = 0x5049_4446;
+    const PIDFS: u64 = 0x5049_4446;
     // SAFETY: makes a descriptor, or fails; no memory is involved.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as RawFd;
     if fd < 0 {
@@ -90,7 +90,7 @@ pub fn pidfd_id(pid: i32) -> Option<u64> {
     // SAFETY: it was just made, and nobody else knows of it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let kind = nix::sys::statfs::fstatfs(&fd).ok()?.filesystem_type().0;
-    (kind == PIDFS).then(|| nix::sys::stat::fstat(&fd).ok().map(|stat| stat.st_ino)).flatten()
+    (kind as u64 == PIDFS).then(|| nix::sys::stat::fstat(&fd).ok().map(|stat| stat.st_ino)).flatten()
 }
 
 #[cfg(test)]

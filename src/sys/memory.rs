@@ -10,10 +10,14 @@ use crate::core::facts::MemoryFacts;
 const PAGE: usize = 64 * 1024;
 
 /// Has all threads allocate from one heap (`mallopt(3)`): one of its own for each costs a start three calls and the
-/// launcher some pages, and its few threads hardly ever allocate at once.
+/// launcher some pages, and its few threads hardly ever allocate at once. Nothing is to be done where the C library has one
+/// heap anyhow (musl).
 pub fn share_one_heap() {
     // SAFETY: only a parameter of malloc is set.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
 }
 
 unsafe extern "C" {
@@ -66,10 +70,13 @@ pub fn forget_stack() {
 /// The smallest page that there is.
 const SMALLEST_PAGE: usize = 4096;
 
-/// Gives back what was freed (`malloc_trim(3)`).
+/// Gives back what was freed (`malloc_trim(3)`), where the C library does not do so by itself.
 pub fn trim_heap() {
     // SAFETY: malloc's own business.
-    unsafe { libc::malloc_trim(0) };
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 /// The launcher's own cgroup, of version 2 or 1 of the memory controller: it does not move to another one.

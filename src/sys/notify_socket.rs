@@ -207,7 +207,8 @@ fn take_ancillary(header: &libc::msghdr, datagram: &mut Datagram) {
         let mut next = libc::CMSG_FIRSTHDR(header);
         while let Some(message) = next.as_ref() {
             let data = libc::CMSG_DATA(message);
-            let length = message.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+            #[allow(clippy::unnecessary_cast, reason = "C libraries disagree on the type")]
+            let length = (message.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
             match (message.cmsg_level, message.cmsg_type) {
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                     for index in 0..length / size_of::<RawFd>() {

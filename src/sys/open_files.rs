@@ -22,6 +22,6 @@ pub fn raise(wanted: u64) {
 }
 
 /// What children are to have, where the launcher has raised its own limit: the resource, the soft and the hard limit.
-pub fn of_children() -> Option<(u32, u64, u64)> {
-    ORIGINAL.get().map(|(soft, hard)| (libc::RLIMIT_NOFILE, *soft, *hard))
+pub fn of_children() -> Option<(i64, u64, u64)> {
+    ORIGINAL.get().map(|(soft, hard)| (i64::from(libc::RLIMIT_NOFILE), *soft, *hard))
 }

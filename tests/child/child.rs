@@ -29,8 +29,10 @@ use steps::{Failure, State, Step};
 const STEP_FAILED: i32 = 99;
 
 #[unsafe(no_mangle)]
-extern "C" fn main(_count: i32, _arguments: *const *const libc::c_char) -> i32 {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+extern "C" fn main(count: i32, arguments: *const *const libc::c_char) -> i32 {
+    // SAFETY: they are libc's.
+    let words = unsafe { launcher::sys::entry::arguments(count, arguments) };
+    let words: Vec<String> = words.into_iter().skip(1).map(|word| word.into_string().unwrap_or_default()).collect();
     let done = steps::parse(&words).and_then(|steps| run(&steps, &mut State::default()));
     match done {
         Ok(()) => 0,

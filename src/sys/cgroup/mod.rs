@@ -5,10 +5,11 @@ mod delegated;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 pub use delegated::Delegated;
 
@@ -77,12 +78,7 @@ fn own_path(memberships: &str) -> Option<&str> {
 }
 
 fn is_cgroup2(mount: &str) -> bool {
-    let Ok(path) = CString::new(mount) else { return false };
-    let mut stat = MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: the path ends with a NUL; all zero is a valid statfs, and the kernel fills it.
-    unsafe {
-        libc::statfs(path.as_ptr(), stat.as_mut_ptr()) == 0 && stat.assume_init().f_type == libc::CGROUP2_SUPER_MAGIC
-    }
+    statfs(mount).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 #[cfg(test)]

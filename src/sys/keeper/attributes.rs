@@ -17,7 +17,7 @@ pub struct Attributes {
     /// The text for `/proc/self/oom_score_adj`.
     pub oom_score_adj: Option<String>,
     /// `setrlimit(2)`: resource, soft, hard; the largest number is no limit.
-    pub limits: Vec<(u32, u64, u64)>,
+    pub limits: Vec<(i64, u64, u64)>,
     /// The capabilities it may have at most, a bit for each; another user than root has them at once.
     pub capabilities: Option<u64>,
     /// `PR_SET_NO_NEW_PRIVS(2const)`.
@@ -25,8 +25,9 @@ pub struct Attributes {
 }
 
 /// The number by which `setrlimit(2)` knows a resource.
-pub fn number_of(resource: Resource) -> u32 {
-    match resource {
+pub fn number_of(resource: Resource) -> i64 {
+    // C libraries disagree on the type, not on the numbers.
+    let number = match resource {
         Resource::AddressSpace => libc::RLIMIT_AS,
         Resource::Core => libc::RLIMIT_CORE,
         Resource::Cpu => libc::RLIMIT_CPU,
@@ -39,7 +40,8 @@ pub fn number_of(resource: Resource) -> u32 {
         Resource::RealtimePriority => libc::RLIMIT_RTPRIO,
         Resource::PendingSignals => libc::RLIMIT_SIGPENDING,
         Resource::Stack => libc::RLIMIT_STACK,
-    }
+    };
+    i64::from(number)
 }
 
 /// `capset(2)`, version 3: two words of each set.

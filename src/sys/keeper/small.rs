@@ -16,18 +16,20 @@ const PAGE: usize = 4096;
 /// So much below the frame that forgets is in use by what it calls.
 const FRAMES: usize = 2 * PAGE;
 
-/// What is behind the pointer of the thread: glibc's `struct pthread` has about 2300 bytes.
+/// What is behind the pointer of the thread: glibc's `struct pthread` has about 2300 bytes, musl's about 200.
 const THREAD: usize = 2560;
 
 unsafe extern "C" {
     /// Where the program's own variables end in memory: both ld and lld define it.
     #[link_name = "_end"]
     static PROGRAM_END: u8;
-    /// Where those begin that are not zero at first, and where they end: both linkers and libc's own start define them.
-    #[link_name = "__data_start"]
-    static DATA_START: u8;
+    /// Where those end that are not zero at first: both linkers define it.
     #[link_name = "__bss_start"]
     static DATA_END: u8;
+    /// Where they begin: glibc's own start defines it.
+    #[cfg(target_env = "gnu")]
+    #[link_name = "__data_start"]
+    static DATA_START: u8;
 }
 
 /// Where a program begins at most that is not moved when it is loaded: its variables are in its file as they are to be.
@@ -49,12 +51,12 @@ pub(super) unsafe fn forget(outermost: *const u8) -> bool {
     let arguments = arguments_start();
     let Some(fd) = raw::open(&PathBuffer::process(raw::own_pid()).text(b"/maps")) else { return false };
     let mut lines = Lines { fd, buffer: [0; 512], filled: 0, taken: 0 };
-    let (mut is_main, mut data, mut former) = (false, (&raw const DATA_START).addr(), None);
+    let (mut is_main, mut data, mut former) = (false, None, None);
     while let Some(mapping) = lines.next_mapping() {
         let Range { start, end } = mapping.place.clone();
         // What was relocated when the program was loaded lies in pages of its own, which are not written to any more.
-        if mapping.writable && start == data / PAGE * PAGE && former == Some((start, false)) {
-            data = start;
+        if mapping.writable && mapping.place.contains(&((&raw const DATA_END).addr() - 1)) {
+            data = Some(data_start(start, former == Some((start, false))));
         }
         former = Some((end, mapping.writable));
         if !mapping.writable || mapping.is_file || start < (&raw const PROGRAM_END).addr() {
@@ -86,8 +88,25 @@ pub(super) unsafe fn forget(outermost: *const u8) -> bool {
         }
     }
     raw::close(fd);
-    forget_variables(data);
+    if let Some(data) = data {
+        forget_variables(data);
+    }
     is_main
+}
+
+/// Where the variables begin that are not zero at first, in a mapping that can be written to and begins there; `alone` when
+/// what lies before it cannot be written to.
+#[cfg(target_env = "gnu")]
+fn data_start(mapping: usize, alone: bool) -> usize {
+    let start = (&raw const DATA_START).addr();
+    // Before them may lie what was relocated as the program began, for functions that libc has several of.
+    if alone && mapping == start / PAGE * PAGE { mapping } else { start }
+}
+
+/// As above; such a libc does not relocate a program that is not moved, so that the whole mapping is as it is in the file.
+#[cfg(not(target_env = "gnu"))]
+fn data_start(mapping: usize, _alone: bool) -> usize {
+    mapping
 }
 
 /// Variables are again as the program began with them: those of malloc and of the launcher's threads, which it writes to all

@@ -8,6 +8,7 @@
 //! Who sleeps and who tries need not be the same thread: goroutines and tasks go from one thread to another, and a shell
 //! starts a program for each. So all threads of a small process are followed, and what a shell starts.
 
+mod call;
 mod round;
 
 use std::collections::HashMap;

@@ -9,6 +9,7 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 
 use super::Seen;
+use super::call::{self, Call};
 use crate::core::facts::{AttemptFacts, Tried};
 use crate::sys::allowed;
 use crate::sys::dump::decode::address_text;
@@ -169,22 +170,18 @@ impl Round {
 
     /// At the entry or the exit of a system call; whether there is more to see.
     fn at_call(&mut self, tid: i32) -> bool {
-        let Ok(info) = ptrace::syscall_info(Pid::from_raw(tid)) else { return true };
+        let Some(call) = call::of(tid) else { return true };
         let traced = self.traced.entry(tid).or_insert(Traced::of(tid));
-        match info.op {
-            libc::PTRACE_SYSCALL_INFO_ENTRY => {
-                // SAFETY: `op` says that the kernel has filled in this member; all its bits are plain numbers.
-                let entry = unsafe { info.u.entry };
-                let name = i64::try_from(entry.nr).ok().and_then(numbers::name).unwrap_or_default();
-                traced.call = Some((name, entry.args));
+        match call {
+            Call::Entry(number, arguments) => {
+                let name = i64::try_from(number).ok().and_then(numbers::name).unwrap_or_default();
+                traced.call = Some((name, arguments));
                 let sleeps =
-                    || (is_sleep(name) && lasts(tid, name, entry.args)) || (name == "futex" && entry.args[3] != 0);
+                    || (is_sleep(name) && lasts(tid, name, arguments)) || (name == "futex" && arguments[3] != 0);
                 traced.back = traced.back || (traced.woke && sleeps());
                 !self.is_over(tid, name)
             }
-            libc::PTRACE_SYSCALL_INFO_EXIT => {
-                // SAFETY: as above.
-                let result = unsafe { info.u.exit }.sval;
+            Call::Exit(result) => {
                 if let Some((name, arguments)) = traced.call.take() {
                     traced.woke |= is_sleep(name) || matches!(name, "futex" | "restart_syscall");
                     let pid = traced.pid;
@@ -192,7 +189,6 @@ impl Round {
                 }
                 true
             }
-            _ => true,
         }
     }
 
