@@ -174,11 +174,14 @@ fn a_program_of_go_waits_in_delve() {
     let (mut run, line) = debugged(setup, service);
     run.out("API server listening at: ");
     let init = run.home().write("init", "continue\nexit\n");
-    let mut dlv = Command::new("timeout");
-    dlv.args(["60", "dlv", "connect", &place(&line), "--init"]).arg(init).stdin(Stdio::null());
     // It ends by itself: the program ends as it goes on, and there is nobody to ask what is to become of the server.
-    let looked = dlv.output().unwrap();
-    assert!(String::from_utf8_lossy(&looked.stdout).contains("has exited with status 0"), "{looked:?}, {}", run.show());
+    let mut client = Command::new("timeout");
+    client.args(["60", "dlv", "connect", &place(&line), "--init"]).arg(init).stdin(Stdio::null());
+    while !String::from_utf8_lossy(&client.output().unwrap().stdout).contains("has exited with status 0") {
+        // The server looks for its client in /proc/net/tcp, where some are left out while others come and go: it hangs up on
+        // those, and on no others.
+        run.err("closing connection from different user");
+    }
     run.out("up [a b] 7");
     run.signal(Signal::SIGTERM);
     run.ended();
