@@ -6,9 +6,6 @@ use std::sync::OnceLock;
 
 use crate::core::facts::MemoryFacts;
 
-/// What segments are rounded to: no less than a page of any size that is in use.
-const PAGE: usize = 64 * 1024;
-
 /// Has all threads allocate from one heap (`mallopt(3)`): one of its own for each costs a start three calls and the
 /// launcher some pages, and its few threads hardly ever allocate at once. Nothing is to be done where the C library has one
 /// heap anyhow (musl).
@@ -21,25 +18,39 @@ pub fn share_one_heap() {
 }
 
 unsafe extern "C" {
-    /// Where the program begins in memory, and where its code ends: both ld and lld define them. Constants and code lie
-    /// between, nothing that is ever written to.
+    /// Where the program begins in memory, with the head of its file: both ld and lld define it.
     #[link_name = "__executable_start"]
     static PROGRAM_START: u8;
-    #[link_name = "etext"]
-    static CODE_END: u8;
 }
 
 /// Lets go of the pages of the program itself: they are in the page cache, and those that are needed again are mapped
 /// again as they are touched (`madvise(2)`, `MADV_DONTNEED`). For a process that is going to wait for long. It neither
 /// allocates nor locks.
 pub fn forget_program() {
-    // Only their addresses are of interest. Whole pages, of all the sizes that are in use.
-    let start = (&raw const PROGRAM_START).addr().next_multiple_of(PAGE);
-    let end = (&raw const CODE_END).addr() / PAGE * PAGE;
-    if let Some(length) = end.checked_sub(start) {
-        // SAFETY: what lies there is mapped from the program's file and was never written to, so that its pages are read
-        // back as they were.
-        unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
+    // SAFETY: only values are asked for, which libc has from the program's start.
+    let [headers, count, page] =
+        [libc::AT_PHDR, libc::AT_PHNUM, libc::AT_PAGESZ].map(|of| unsafe { libc::getauxval(of) });
+    if headers == 0 {
+        return;
+    }
+    let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers as usize);
+    // SAFETY: the kernel has put there where this program's headers lie and how many there are: they are mapped with it, and
+    // never written to.
+    let headers = unsafe { std::slice::from_raw_parts(headers, count as usize) };
+    let loaded = || headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    // The first part of the file is where the program begins, wherever it was meant to.
+    let Some(first) = loaded().find(|header| header.p_offset == 0) else { return };
+    let moved = (&raw const PROGRAM_START).addr().wrapping_sub(first.p_vaddr as usize);
+    // Constants and code: what is never written to.
+    for part in loaded().filter(|header| header.p_flags & libc::PF_W == 0) {
+        let start = moved.wrapping_add(part.p_vaddr as usize);
+        let (start, end) =
+            (start.next_multiple_of(page as usize), (start + part.p_memsz as usize) / page as usize * page as usize);
+        if start < end {
+            // SAFETY: what lies there is mapped from the program's file and was never written to, so that its pages are
+            // read back as they were.
+            unsafe { libc::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED) };
+        }
     }
 }
 
