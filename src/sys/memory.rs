@@ -207,10 +207,6 @@ mod tests {
         found
     }
 
-    fn resident() -> u64 {
-        own().into_iter().map(|(_, size)| size).sum()
-    }
-
     #[test]
     fn a_program_that_was_forgotten_goes_on() {
         // All of it is there: other tests, which run meanwhile, have only some of it back when it is measured.
@@ -218,10 +214,13 @@ mod tests {
             // SAFETY: the program lies there, which is never unmapped.
             std::hint::black_box(unsafe { (page as *const u8).read_volatile() });
         }
-        let before = resident();
+        let before = own();
         forget_program();
-        let after = resident();
-        assert!(after < before, "{before} KiB, then {after} KiB");
+        let after = own();
+        // Code and constants, in whatever order the linker has put them; the head alone may have a part of its own.
+        for ((place, before), (_, after)) in before.iter().zip(&after).filter(|((_, before), _)| *before > 64) {
+            assert!(after < before, "{place:x?}: {before} KiB, then {after} KiB");
+        }
         assert_eq!(format!("{:?}", std::time::Duration::from_millis(1500)), "1.5s");
     }
 }
