@@ -46,7 +46,7 @@ impl Signals {
         }
         set_disposition(libc::SIGPIPE, libc::SIG_IGN);
         let hangup = hangup_ignored.then_some(libc::SIGHUP);
-        let set = !FAULTS.into_iter().chain(OF_LIBC).chain(hangup).fold(0_u64, |set, signal| set | 1 << (signal - 1));
+        let set = !FAULTS.into_iter().chain(OF_LIBC).chain(hangup).fold(0, |set, signal| set | bit(signal));
         set_mask(set);
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
         // SAFETY: the set has the size that is passed and lives through the call.
@@ -98,16 +98,29 @@ pub fn leave() {
 /// Sets the calling thread's signal mask to these bits (bit 0 is signal 1) and gives back the former one
 /// (`rt_sigprocmask(2)`). Those of C libraries leave out the signals that they use themselves, which are not the same.
 pub(super) fn set_mask(mask: u64) -> u64 {
+    change_mask(Some(&mask))
+}
+
+/// Does something under another signal mask, which `change` makes of the present one.
+pub(super) fn under_mask<T>(change: impl FnOnce(u64) -> u64, action: impl FnOnce() -> T) -> T {
+    let former = change_mask(None);
+    set_mask(change(former));
+    let result = action();
+    set_mask(former);
+    result
+}
+
+/// The bit of a signal in a mask.
+pub(super) const fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+fn change_mask(mask: Option<&u64>) -> u64 {
+    let new = mask.map_or(std::ptr::null(), std::ptr::from_ref);
     let mut former = 0_u64;
-    // SAFETY: both pointers are to eight bytes, the size that is passed, and live through the call.
+    // SAFETY: both pointers are to eight bytes, the size that is passed, and live through the call; the first one may be null.
     unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            std::ptr::from_ref(&mask),
-            std::ptr::from_mut(&mut former),
-            size_of::<u64>(),
-        );
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, &raw mut former, size_of::<u64>());
     }
     former
 }

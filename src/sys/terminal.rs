@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use super::signals;
 /// Whether a descriptor is a terminal.
 pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
     modes(fd).is_ok()
@@ -154,17 +155,9 @@ pub fn size(terminal: BorrowedFd<'_>) -> Option<(usize, usize)> {
 /// Stops this process as Ctrl-Z does, and comes back when it was continued. In an orphaned process group, where nobody
 /// could continue it, the kernel does not stop it.
 pub fn stop_self() {
-    let mut stop = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the sets are filled before they are used, and live through the calls. TSTP has its default disposition,
-    // or whatever the process chose.
-    unsafe {
-        libc::sigemptyset(stop.as_mut_ptr());
-        libc::sigaddset(stop.as_mut_ptr(), libc::SIGTSTP);
-        libc::kill(libc::getpid(), libc::SIGTSTP);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, stop.as_ptr(), former.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut());
-    }
+    // SAFETY: no memory is involved. TSTP has its default disposition, or whatever the process chose.
+    unsafe { libc::kill(libc::getpid(), libc::SIGTSTP) };
+    signals::under_mask(|mask| mask & !signals::bit(libc::SIGTSTP), || {});
 }
 
 /// Puts this process's own group into the terminal's foreground (`tcsetpgrp(3)`), which it is in already or for which the
@@ -175,34 +168,17 @@ pub fn stop_self() {
 /// `EIO` in an orphaned process group, which nobody could continue; `ENOTTY` when it is not this process's controlling
 /// terminal.
 pub fn await_foreground(terminal: BorrowedFd<'_>) -> io::Result<()> {
-    let mut unblocked = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the sets are filled before they are used, and live through the calls. TTOU has its default disposition,
-    // or whatever the process chose.
-    unsafe {
-        libc::sigemptyset(unblocked.as_mut_ptr());
-        libc::sigaddset(unblocked.as_mut_ptr(), libc::SIGTTOU);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, unblocked.as_ptr(), former.as_mut_ptr());
-        let result = match libc::tcsetpgrp(terminal.as_raw_fd(), libc::getpgrp()) {
+    // TTOU has its default disposition, or whatever the process chose.
+    signals::under_mask(
+        |mask| mask & !signals::bit(libc::SIGTTOU),
+        // SAFETY: no memory is involved.
+        || match unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), libc::getpgrp()) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
-        };
-        libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut());
-        result
-    }
+        },
+    )
 }
 
 fn without_ttou<T>(action: impl FnOnce() -> T) -> T {
-    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the sets are filled before they are used, and live through the calls.
-    unsafe {
-        libc::sigemptyset(blocked.as_mut_ptr());
-        libc::sigaddset(blocked.as_mut_ptr(), libc::SIGTTOU);
-        libc::pthread_sigmask(libc::SIG_BLOCK, blocked.as_ptr(), former.as_mut_ptr());
-    }
-    let result = action();
-    // SAFETY: the set was filled by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut()) };
-    result
+    signals::under_mask(|mask| mask | signals::bit(libc::SIGTTOU), action)
 }

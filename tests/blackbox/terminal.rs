@@ -64,6 +64,14 @@ fn a_child_that_is_stopped_for_want_of_the_terminal_is_told_of() {
     run.leaves_nothing();
 }
 
+#[test]
+fn the_first_real_time_signal_of_any_libc_is_forwarded_by_one_that_has_given_the_terminal_away() {
+    let mut run = in_the_foreground(Subject::Launcher).child(["print up", "wait"]);
+    run.out("up");
+    run.signal_number(34);
+    run.ends_with(128 + 34);
+}
+
 for_subjects!(the_child_is_told_that_the_terminal_has_another_size: launcher, tini, dumb_init, catatonit; |subject| {
     for setup in [in_the_foreground(subject), subject.run().on_terminal()] {
         let mut run = setup.child(["on WINCH print got WINCH", "print up", "wait"]);
