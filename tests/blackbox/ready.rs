@@ -199,6 +199,8 @@ fn a_server_of_s6_is_ready_below_launcher_as_below_s6() {
         let told = std::process::Command::new(words[0]).args(&words[1..]).arg(&folder).output().unwrap();
         String::from_utf8(told.stdout).unwrap().trim().to_owned()
     };
+    // The supervisor may tell of it later than the service itself.
+    tells(&["s6-svwait", "-u", "-t", "30000"]);
     assert_eq!(tells(&["s6-svstat", "-o", "up,ready"]), "true false");
     std::fs::write(gate, "\n").unwrap();
     tells(&["s6-svwait", "-U", "-t", "30000"]);
