@@ -63,15 +63,22 @@ const PAGE: usize = 4096;
 pub fn populate() {
     let here = 0_u8;
     let stack = (&raw const here).addr() / PAGE * PAGE;
-    // SAFETY: only where the heap ends is asked for.
-    let heap_end = unsafe { libc::sbrk(0) }.addr();
-    // libc has taken its first piece of heap by now: what is used of it begins at its start.
-    let heap = heap_end.saturating_sub(FIRST_HEAP) / PAGE * PAGE;
-    for (start, length) in [(stack - STACK, STACK), (heap, HEAP)] {
+    for (start, length) in [(stack - STACK, STACK), (heap_start() / PAGE * PAGE, HEAP)] {
         // SAFETY: pages of this process's own stack and heap are read in, and keep what they hold.
         unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
     }
 }
 
-/// What malloc of glibc asks for first: 128 KiB and a page for what was asked of it.
-const FIRST_HEAP: usize = 33 * PAGE;
+/// Where the first piece of heap begins. malloc has taken it by now: what glibc asks for first is 128 KiB and a page for what
+/// was asked of it.
+#[cfg(target_env = "gnu")]
+fn heap_start() -> usize {
+    // SAFETY: only where the heap ends is asked for.
+    unsafe { libc::sbrk(0) }.addr().saturating_sub(33 * PAGE)
+}
+
+/// Where the first piece of heap begins, which is taken by this: 64 KiB ([`super::memory`]).
+#[cfg(not(target_env = "gnu"))]
+fn heap_start() -> usize {
+    (&raw const *std::hint::black_box(Box::new(0_u8))).addr()
+}
