@@ -68,6 +68,28 @@ fn a_signal_for_what_is_left_reaches_processes_whose_parents_end_on_it() {
 }
 
 #[test]
+fn a_signal_for_what_is_left_spares_what_is_started_because_of_it() {
+    const CLEANERS: usize = 30;
+    let clean_up = "(i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo clean)";
+    let script = format!(
+        "export SELF='trap \"$CLEAN_UP; exit\" TERM; sleep 1000 & echo up; while :; do wait; done'
+         export CLEAN_UP='{clean_up}'
+         for _ in $(seq {CLEANERS}); do setsid sh -c \"$SELF\" & done; exit 0"
+    );
+    let mut plan = shell(&script);
+    let mut output = with_output(&mut plan);
+    let keeper = start(plan);
+    spawned(&keeper);
+    assert_eq!(exited(&keeper), Ending::Code(0));
+    for _ in 0..CLEANERS {
+        assert_eq!(output.line(), "up");
+    }
+    keeper.signal_rest(Signal::TERM).unwrap();
+    gone(&keeper);
+    assert_eq!(output.rest(), "clean\n".repeat(CLEANERS));
+}
+
+#[test]
 fn the_end_of_the_main_process_is_seen_beside_the_keeper() {
     let keeper = start(shell("exit 5"));
     assert!(keeper.main_end().is_none(), "nothing is known of it before it was told of");

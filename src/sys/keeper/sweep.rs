@@ -10,8 +10,8 @@ use super::tree::{self, Walk};
 const ROUNDS_BEFORE_FREEZING: u32 = 3;
 /// So many times everything that still runs is stopped before it is killed all the same.
 const FREEZE_ROUNDS: u32 = 64;
-/// So many times is looked for processes that were not told to go: one that forks all the time is not told for ever.
-const SIGNAL_ROUNDS: u32 = 8;
+/// So many times is looked for processes that are to be told to go: one that forks all the time is not looked at for ever.
+const FIND_ROUNDS: u32 = 8;
 /// A round is over when no process has ended for so long.
 const QUIET_MS: i32 = 5;
 /// A round lasts no longer than this while processes go on ending: new ones may be born at the same rate.
@@ -128,30 +128,26 @@ impl Sweep {
     /// direct children only.
     pub fn signal(&self, signal: i32) {
         match usable_walk().zip(Walk::new()) {
-            Some((mut walk, mut told)) => self.signal_each(&mut walk, &mut told, signal),
+            Some((walk, found)) => self.signal_each(walk, found, signal),
             None => signal_children_blindly(self.root, signal, true),
         }
         self.resume();
     }
 
-    /// Whoever gets a new parent as others are looked up may be missed: that is seen by looking again.
-    fn signal_each(&self, walk: &mut Walk, told: &mut Walk, signal: i32) {
-        for _ in 0..SIGNAL_ROUNDS {
-            let mut missed = false;
-            walk.news_below(
-                self.root,
-                |child| !raw::is_child(child),
-                told,
-                |pid, stat| {
-                    if !stat.is_some_and(tree::Stat::is_dead) {
-                        missed |= raw::kill(pid, signal);
-                    }
-                },
-            );
-            if !missed {
-                return;
+    /// All are found before the first is told: the children of one that ends by that are told all the same, and what one
+    /// starts because of it, to clean up, is not. Whoever gets a new parent as others are looked up may be missed: that
+    /// is seen by looking again.
+    fn signal_each(&self, mut walk: Walk, mut found: Walk, signal: i32) {
+        for _ in 0..FIND_ROUNDS {
+            if !walk.find_below(self.root, |child| !raw::is_child(child), &mut found) {
+                break;
             }
         }
+        found.found(|pid, stat| {
+            if !stat.is_some_and(tree::Stat::is_dead) {
+                raw::kill(pid, signal);
+            }
+        });
     }
 
     /// Lets every process below go on that is stopped; without a usable /proc direct children only, stopped or not.

@@ -15,6 +15,8 @@ pub(super) struct Stat {
     pub parent: i32,
     /// How many threads it has.
     pub threads: i32,
+    /// When it was created, in clock ticks after the boot: with its pid that tells it from all others.
+    pub began: u64,
 }
 
 impl Stat {
@@ -50,7 +52,12 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let state = *fields.next()?.first()?;
     let parent = number(fields.next()?)?;
     let threads = number(fields.nth(15)?)?;
-    Some(Stat { state, parent, threads })
+    // After 248 days there are more ticks than fit an i32.
+    let began = fields.nth(1)?.iter().fold(0_u64, |sum, byte| {
+        let digit = u64::from(byte.wrapping_sub(b'0'));
+        sum.wrapping_mul(10).wrapping_add(digit)
+    });
+    Some(Stat { state, parent, threads, began })
 }
 
 fn number(digits: &[u8]) -> Option<i32> {
@@ -171,31 +178,35 @@ impl Walk {
         }
     }
 
-    /// The process that was found as this one of the last walk, and its parent then.
+    /// The process that was found as this one, and its parent then, or when it was created.
     fn entry(&self, index: usize) -> Option<[i32; 2]> {
         // SAFETY: entries up to `length` were written by `push`.
         (index < self.length).then(|| unsafe { self.entries.add(index).read() })
     }
 
-    /// Calls `visit` for each process below `root` that is not among the first `known` of `told`, and adds it there.
-    /// All are found before the first is visited: the children of one that ends by that are found all the same. Parents
-    /// first; for `skip` see [`Walk::below`].
-    pub fn news_below(
-        &mut self,
-        root: i32,
-        skip: impl Fn(i32) -> bool,
-        told: &mut Walk,
-        mut visit: impl FnMut(i32, Option<Stat>),
-    ) {
-        self.below(root, skip, |_, _| {});
-        let known = told.length;
-        let is_known = |told: &Walk, pid| (0..known).any(|index| told.entry(index).is_some_and(|[of, _]| of == pid));
+    /// Adds each process below `root` that is not in `found` yet, parents first, with the moment it was created; whether
+    /// there was one. For `skip` see [`Walk::below`].
+    pub fn find_below(&mut self, root: i32, skip: impl Fn(i32) -> bool, found: &mut Walk) -> bool {
+        let known = found.length;
+        let is_known = |found: &Walk, entry| (0..known).any(|index| found.entry(index) == Some(entry));
+        self.below(root, skip, |pid, stat| {
+            let entry = [pid, stamp(stat)];
+            if !is_known(found, entry) {
+                found.push(pid, stamp(stat));
+            }
+        });
+        found.length > known
+    }
+
+    /// Calls `visit` for each process that [`Walk::find_below`] has put in here and that is still there, whoever its
+    /// parent is by now.
+    pub fn found(&self, mut visit: impl FnMut(i32, Option<Stat>)) {
         let mut index = 0;
-        while let Some([pid, parent]) = self.entry(index) {
+        while let Some([pid, began]) = self.entry(index) {
             index += 1;
             let stat = stat(pid);
-            if belongs(stat, parent, root) && !is_known(told, pid) {
-                told.push(pid, parent);
+            // What may not be looked at was a child of the root, which has not reaped it since: see `belongs`.
+            if stamp(stat) == began {
                 visit(pid, stat);
             }
         }
@@ -233,6 +244,12 @@ impl Drop for Walk {
     }
 }
 
+/// The moment a process was created, short enough for an entry of a [`Walk`]: it comes again after more than a year. 0 when
+/// it is not known.
+fn stamp(stat: Option<Stat>) -> i32 {
+    stat.map_or(0, |stat| stat.began as i32)
+}
+
 /// Whether a process that was found as a child of `parent` is still that one.
 fn belongs(stat: Option<Stat>, parent: i32, root: i32) -> bool {
     match stat {
@@ -267,8 +284,8 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_blanks_is_no_trouble() {
-        let text = b"4711 (a) b (c) S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 100 0 0\n";
-        assert_eq!(parse_stat(text), Some(Stat { state: b'S', parent: 42, threads: 7 }));
+        let text = b"4711 (a) b (c) S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 3000000000 0 0\n";
+        assert_eq!(parse_stat(text), Some(Stat { state: b'S', parent: 42, threads: 7, began: 3_000_000_000 }));
     }
 
     #[test]
