@@ -55,7 +55,7 @@ pub fn open_standard_descriptors() {
 
 /// The pages of stack and of heap that a start uses.
 const STACK: usize = 17 * PAGE;
-const HEAP: usize = 18 * PAGE;
+const HEAP: usize = if cfg!(target_env = "gnu") { 18 } else { 16 } * PAGE;
 const PAGE: usize = 4096;
 
 /// Has the kernel hand out the pages that every start uses at once: one by one each takes a fault, and a fault takes
