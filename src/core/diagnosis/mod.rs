@@ -177,7 +177,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     let view = View::new(facts);
     let line = Line::of(&view);
     let outlived = outlived(facts);
-    let mut candidates = if outlived.is_some() { Vec::new() } else { endings(&view) };
+    let mut candidates = if outlived.is_some() { endings::beside(&view) } else { endings(&view) };
     if (facts.ending.is_none() || outlived.is_some()) && facts.refusal.is_none() {
         candidates.extend(line.as_ref().and_then(|line| on_line(&view, line)));
         candidates.extend(line.as_ref().and_then(|line| waits::child_at(&view, line)));

@@ -311,6 +311,12 @@ pub fn out_of_memory<'a>(view: &View<'a>) -> Option<Candidate> {
     Some(candidate)
 }
 
+/// Of the endings the one that the kernel counts: it may be why the main process has ended, or others beside what goes
+/// on. What holds that firmly comes first.
+pub fn beside<'a>(view: &View<'a>) -> Vec<Candidate> {
+    out_of_memory(view).map(|found| Candidate { grip: Grip::Hard, ..found }).into_iter().collect()
+}
+
 fn amounts(memory: MemoryFacts) -> String {
     match (memory.limit, memory.peak) {
         (Some(limit), Some(peak)) => format!(": limit {}, peak {}", words::bytes(limit), words::bytes(peak)),

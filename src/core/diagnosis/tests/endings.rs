@@ -34,6 +34,23 @@ fn what_goes_on_after_the_main_process_has_stopped_is_what_a_stop_waits_for() {
     expect(&facts, Cause::Crashed, Confidence::Certain);
 }
 
+#[test]
+fn memory_that_ran_out_is_told_beside_what_goes_on() {
+    let mut facts = Facts::new("api", Occasion::StopTimeout);
+    facts.ending = Some(Ending::Signal(Signal::KILL));
+    facts.memory = Some(MemoryFacts { limit: Some(64 << 20), peak: Some(64 << 20), kills: 1, own: true });
+    facts.processes = vec![process(7, 1, "worker", vec![thread(7, "worker", Some(connecting("10.0.0.5:6379")))])];
+    let Diagnosis { verdict, alternatives } = diagnose(&facts);
+    assert_eq!(verdict.cause, Cause::ConnectWait, "{verdict:#?}");
+    let memory = alternatives.iter().find(|other| other.cause == Cause::OutOfMemory).unwrap();
+    assert_eq!(memory.confidence, Confidence::Certain);
+    says(&memory.summary, &["limit 64.0 MiB"]);
+    // With nothing else that is known of what goes on, it is all there is to say.
+    facts.processes = vec![process(7, 1, "worker", Vec::new())];
+    let alone = expect(&facts, Cause::OutOfMemory, Confidence::Certain);
+    says(&alone.summary, &["api has ended on SIGKILL, but one of its processes goes on: api was killed by the memory"]);
+}
+
 fn owner() -> OwnerFacts {
     let command = vec!["nginx".to_owned(), "-g".to_owned()];
     let holder = HolderFacts {
