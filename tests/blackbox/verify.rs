@@ -50,7 +50,7 @@ fn a_program_that_ignores_where_its_port_is_tried_is_not_waited_for() {
     let address = Address::new().to_string();
     let port = format!("http={address}");
     // Nobody would wait for this test if it went on until the deadline.
-    let words = ["--json", "--ports", "auto", "--port", &port, "--start-timeout", "1h"];
+    let words = ["--json", "--ports", "auto", "--port", &port, "--ready", "listen", "--start-timeout", "1h"];
     let ended = verify(&words, &[&format!("listen {address}"), "serve"]);
     let record = record(&ended);
     assert_eq!((ended.code, &record["failed_phase"]), (Some(124), &"ready".into()), "{ended:#?}");
@@ -61,6 +61,15 @@ fn a_program_that_ignores_where_its_port_is_tried_is_not_waited_for() {
     assert!(summary.contains(&format!("listens on tcp://{address}, where its port http is declared")), "{summary}");
     assert!(summary.contains(&format!("not on {tried}, where --ports auto has put it")), "{summary}");
     assert!(ended.complains("PORT_HTTP"), "{ended:#?}");
+}
+
+#[test]
+fn a_program_that_keeps_to_its_port_may_warm_up_and_say_ready() {
+    let address = Address::new().to_string();
+    let port = format!("http={address}");
+    let words = ["--json", "--ports", "auto", "--port", &port];
+    let ended = verify(&words, &[&format!("listen {address}"), "nap 3000", "notify READY=1", "wait"]);
+    assert_eq!((ended.code, &record(&ended)["failed_phase"]), (Some(0), &Value::Null), "{ended:#?}");
 }
 
 #[test]

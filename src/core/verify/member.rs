@@ -20,6 +20,8 @@ pub struct Member {
     pub name: String,
     /// Its ports that are elsewhere, and without which it is not ready.
     pub moves: Vec<Move>,
+    /// It may say READY=1 instead of listening where it is to.
+    pub may_notify: bool,
     pub policy: RestartPolicy,
     /// It has something by which it is known to be ready.
     pub shows_ready: bool,
@@ -47,6 +49,7 @@ impl Member {
         Member {
             name: service.name.clone(),
             moves: Vec::new(),
+            may_notify: service.ready == Ready::Auto,
             policy: service.restart.policy,
             shows_ready: !silent,
             ends: service.ready == Ready::Exited,

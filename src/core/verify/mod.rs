@@ -18,7 +18,6 @@ pub use expect::{Expectation, expectation};
 pub use junit::junit;
 pub use phase::Phase;
 pub use record::{Failure, MovedPort, PhaseRecord, Record, ServiceRecord, Status};
-pub use stayed::GRACE;
 
 use std::time::Duration;
 

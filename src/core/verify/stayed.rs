@@ -18,9 +18,11 @@ use crate::core::units::exact_duration;
 use super::moved::{Move, address_of};
 use super::{Failure, Order, Phase, Step, Trial};
 
-/// How long a service has to listen on the right port, too, once it listens on the declared one: some listen on several,
-/// and some say READY=1 a moment later.
-pub const GRACE: Duration = Duration::from_secs(1);
+/// How long a service has to listen on the right port, too, once it listens on the declared one: some listen on several.
+const GRACE: Duration = Duration::from_secs(1);
+/// The same of one that may also say READY=1 (`auto`), where the port does not matter: long enough for most that listen
+/// first and warm up then, and well before the default `start_timeout`.
+const SILENCE: Duration = Duration::from_secs(15);
 
 impl Move {
     /// Whether this service is ready only when it listens where the port is tried. `service` is as it is declared. With
@@ -64,7 +66,7 @@ impl Move {
         std::iter::once(self.declared.clone()).chain(instead).collect()
     }
 
-    fn failure(&self, held: &ListeningFacts) -> Failure {
+    fn failure(&self, held: &ListeningFacts, may_notify: bool) -> Failure {
         let Move { service, port, tried, .. } = self;
         let ListeningFacts { listen, pid } = held;
         let summary = format!(
@@ -76,19 +78,32 @@ impl Move {
             service: Some(service.clone()),
             code: code::DEADLINE,
             confidence: Some(Confidence::Certain.name()),
-            evidence: vec![
+            evidence: [
                 format!("the kernel shows that it listens on {listen}"),
-                format!("{} later it did not listen on {tried}", exact_duration(GRACE)),
-            ],
-            advice: vec![
+                format!("{} later it did not listen on {tried}", exact_duration(grace(may_notify))),
+            ]
+            .into_iter()
+            .chain(may_notify.then(|| "it has said nothing on its notify socket by then".to_owned()))
+            .collect(),
+            advice: [
                 format!(
                     "let {service} take its port from {variable} (or PORT, for the first one) or from {{port.{port}}}"
                 ),
                 "leave out --ports auto where the declared port is free".to_owned(),
-            ],
+            ]
+            .into_iter()
+            .chain(may_notify.then(|| {
+                "if it says READY=1 when it is ready, tell so: ready = \"notify\" (--ready notify)".to_owned()
+            }))
+            .collect(),
             ..Failure::new(Phase::Ready, Cause::ListeningElsewhere.name(), summary)
         }
     }
+}
+
+/// How long after a service was seen at its declared port is judged.
+fn grace(may_notify: bool) -> Duration {
+    if may_notify { SILENCE } else { GRACE }
 }
 
 impl Trial {
@@ -101,22 +116,28 @@ impl Trial {
     }
 
     /// The places where a service may come to listen in spite of it: whether it does is answered by [`Trial::stayed`],
-    /// [`GRACE`] later.
+    /// [`Trial::grace`] later.
     pub fn declared_places(&self, id: ServiceId) -> Vec<Listen> {
         let moves = self.members.get(id.0).map_or(&[][..], |member| &member.moves);
         moves.iter().flat_map(Move::declared_places).collect()
     }
 
-    /// All that the processes of a service listen on, as it was seen at a declared place a while ago.
-    pub fn stayed(&mut self, now: Moment, id: ServiceId, listening: &[ListeningFacts]) -> Option<Order> {
+    /// How long a service has, once it listens at one of its declared places.
+    pub fn grace(&self, id: ServiceId) -> Duration {
+        grace(self.members.get(id.0).is_some_and(|member| member.may_notify))
+    }
+
+    /// All that the processes of a service listen on, as it was seen at a declared place a while ago; `spoke`: whether
+    /// anything has come on its notify socket. One that uses that may still say READY=1.
+    pub fn stayed(&mut self, now: Moment, id: ServiceId, listening: &[ListeningFacts], spoke: bool) -> Option<Order> {
         let member = self.members.get(id.0).filter(|member| member.phase == Some(Phase::Ready))?;
-        if self.step != Step::Starting {
+        if self.step != Step::Starting || (member.may_notify && spoke) {
             return None;
         }
         let stayed = |moved: &Move| {
             let there = listening.iter().any(|held| covers(&held.listen, &moved.tried));
             let held = listening.iter().find(|held| moved.is_declared(&held.listen));
-            held.filter(|_| !there).map(|held| moved.failure(held))
+            held.filter(|_| !there).map(|held| moved.failure(held, member.may_notify))
         };
         let failure = member.moves.iter().find_map(stayed)?;
         self.known(failure);

@@ -292,9 +292,10 @@ fn a_service_that_keeps_to_its_declared_port_is_not_waited_for() {
     assert_eq!(places, ["tcp://0.0.0.0:8080", "tcp://127.0.0.1:8080", "tcp://[::1]:8080"]);
     bench.spawn(0);
     for other in [&["127.0.0.1:9000"][..], &["127.0.0.1:8080", "0.0.0.0:40000"], &["udp://127.0.0.1:8080"], &[]] {
-        assert_eq!(bench.trial.stayed(bench.now, ServiceId(0), &listens_on(other)), None, "{other:?}");
+        assert_eq!(bench.trial.stayed(bench.now, ServiceId(0), &listens_on(other), false), None, "{other:?}");
     }
-    let order = bench.trial.stayed(bench.now, ServiceId(0), &listens_on(&["127.0.0.1:8080"]));
+    // What it says does not make it ready.
+    let order = bench.trial.stayed(bench.now, ServiceId(0), &listens_on(&["127.0.0.1:8080"]), true);
     assert_eq!(order, Some(Order::Stop));
     bench.obey(order);
     bench.end(0, Ending::Signal(Signal::TERM));
@@ -305,6 +306,24 @@ fn a_service_that_keeps_to_its_declared_port_is_not_waited_for() {
     let summary = "a (pid 10) listens on tcp://127.0.0.1:8080, where its port http is declared, and not on \
                    tcp://127.0.0.1:40000, where --ports auto has put it";
     assert_eq!(failure.summary, summary);
+}
+
+#[test]
+fn a_service_that_may_still_say_ready_is_waited_for_longer_and_for_good_once_it_says_something() {
+    let declared = listens_on(&["127.0.0.1:8080"]);
+    let mut bench = moved_bench(Ready::Auto, "127.0.0.1:8080");
+    bench.spawn(0);
+    let grace = bench.trial.grace(ServiceId(0));
+    assert!(grace > moved_bench(Ready::Listen, "127.0.0.1:8080").trial.grace(ServiceId(0)) && grace < ms(30_000));
+    assert_eq!(bench.trial.stayed(bench.now, ServiceId(0), &declared, true), None);
+    let order = bench.trial.stayed(bench.now, ServiceId(0), &declared, false);
+    assert_eq!(order, Some(Order::Stop));
+    bench.obey(order);
+    bench.end(0, Ending::Signal(Signal::TERM));
+    let record = bench.finish();
+    let failure = &record.phases[Phase::Ready as usize].failures[0];
+    assert!(failure.evidence.iter().any(|line| line.contains("nothing on its notify socket")), "{failure:?}");
+    assert!(failure.advice.iter().any(|line| line.contains("--ready notify")), "{failure:?}");
 }
 
 #[test]

@@ -187,6 +187,8 @@ pub struct History {
     pub timeline: Vec<TimelineEntry>,
     /// What it said on the notify socket.
     pub notified: NotifyFacts,
+    /// Whether anything has come on the notify socket, whoever sent it.
+    pub spoken_to: bool,
     /// How often its start deadline has moved on because it got on.
     pub extensions: u32,
     /// How often the kernel had killed for want of memory when its main process had run for a moment.
@@ -210,6 +212,7 @@ impl History {
 
     /// Something was said on the notify socket.
     pub fn heard(&mut self, message: &Message, sender: Sender, bytes: &[u8]) {
+        self.spoken_to = true;
         if let Sender::Stranger(pid) = sender {
             if self.notified.strangers.len() < MOST_STRANGERS {
                 let said = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).into_owned();

@@ -12,7 +12,7 @@ use crate::core::settings::{Listen, PortSettings, RequirementSettings};
 use crate::core::signal::Signal;
 use crate::core::time::Moment;
 use crate::core::verify::moved::{self, Move};
-use crate::core::verify::{GRACE, Order, Record, Told, Trial};
+use crate::core::verify::{Order, Record, Told, Trial};
 use crate::run::require::patience;
 use crate::sys::{clock, sock_diag};
 
@@ -126,13 +126,13 @@ impl Supervisor {
     /// Looks whether a service comes to listen where its ports are declared, though they are elsewhere.
     pub(super) fn watch_declared_ports(&mut self, id: ServiceId, generation: Generation) {
         let Some(watched) = &self.trial else { return };
-        let places = watched.trial.declared_places(id);
+        let (places, grace) = (watched.trial.declared_places(id), watched.trial.grace(id));
         let outbox = self.outbox.clone();
         let Some(live) = self.slots[id.0].live_mut(generation).filter(|_| !places.is_empty()) else { return };
         let keeper = live.keeper.clone();
         live.probes.push(Task::start(async move {
             probe::listening_anywhere(keeper.clone(), places).await;
-            sleep(GRACE).await;
+            sleep(grace).await;
             let listening = sock_diag::all_listening_of(&keeper.members());
             let _ = outbox.send(Happening::Stayed(id, generation, listening));
         }));
@@ -141,8 +141,9 @@ impl Supervisor {
     pub(super) fn trial_stayed(&mut self, id: ServiceId, generation: Generation, listening: &[ListeningFacts]) {
         // One that is ready or stopping is not looked at any more.
         let looked_at = self.slots[id.0].live(generation).is_some_and(|live| !live.probes.is_empty());
+        let spoke = self.slots[id.0].course(generation).is_some_and(|course| course.history.spoken_to);
         let Some(watched) = self.trial.as_mut().filter(|_| looked_at) else { return };
-        let order = watched.trial.stayed(clock::now(), id, listening);
+        let order = watched.trial.stayed(clock::now(), id, listening, spoke);
         self.obey_trial(order);
         self.feed_pending();
     }
