@@ -118,7 +118,7 @@ fn a_third_stop_request_kills() {
     run.said("got TERM");
     run.signal(Signal::SIGTERM);
     let ended = run.ends_with(137);
-    assert!(ended.complains("it is killed"), "{:?}", ended.err);
+    assert!(ended.complains("as was asked: it is killed"), "{:?}", ended.err);
     run.leaves_nothing();
 }
 

@@ -89,7 +89,8 @@ fn the_budget_bounds_it_all() {
     let mut run = launcher().flags(flags).child(["on TERM ignore", "print up", "wait"]);
     run.out("up");
     run.signal(Signal::SIGTERM);
-    run.ended();
+    let ended = run.ended();
+    assert!(ended.complains("raise it, or shorten stop_timeout"), "{:?}", ended.err);
     run.leaves_nothing();
 }
 

@@ -139,6 +139,15 @@ pub struct Extension {
     pub signs: Vec<Sign>,
 }
 
+/// Why a service is not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// It was asked for: by as many requests to stop that nothing is waited for, or by one to kill.
+    Asked,
+    /// The stop budget is used up, or its share of that.
+    Budget,
+}
+
 /// Who is stopped because a service has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spread {
@@ -197,9 +206,11 @@ pub enum Transition {
     Survived {
         /// After how long.
         after: Duration,
+        /// The stop budget left it less than its `stop_timeout`.
+        cut: bool,
     },
     /// It is not waited for any longer: it is killed now, without a report on it.
-    Killed,
+    Killed(Haste),
     /// It is given up, with this exit code.
     GivenUp {
         /// After so many failures in a row.

@@ -49,7 +49,7 @@ mod table;
 mod tests;
 mod view;
 
-pub use action::{Action, Extension, Next, Outlook, Spread, Transition};
+pub use action::{Action, Extension, Haste, Next, Outlook, Spread, Transition};
 pub use beside::{NoOverlap, named};
 pub use event::{Event, Sender, StopCause};
 pub use table::EventKind;
@@ -374,7 +374,7 @@ impl Service {
                 Deadline::Explain => self.on_explained(turn),
                 Deadline::Stop => self.on_stop_timeout(turn),
                 Deadline::Rest => self.on_rest_timeout(turn),
-                Deadline::Budget => self.kill_now(turn),
+                Deadline::Budget => self.kill_now(turn, Haste::Budget),
                 Deadline::Backoff => self.begin_generation(turn),
                 Deadline::Cooldown => self.begin_trial(turn),
             }

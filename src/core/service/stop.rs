@@ -10,7 +10,7 @@ use crate::core::time::Moment;
 use super::deadlines::Deadline;
 use super::live::{Budget, Course, Main, Report};
 use super::signals::Until;
-use super::{Action, Outcome, OutcomeCause, Service, State, StopCause, Transition, Turn, Wish};
+use super::{Action, Haste, Outcome, OutcomeCause, Service, State, StopCause, Transition, Turn, Wish};
 
 /// How long what is left of a generation gets at most after its main process has ended by itself.
 const REST_GRACE: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ impl Service {
         self.stop_requests = self.stop_requests.saturating_add(1);
         let Some(live) = &self.live else { return self.rest_stopped(turn) };
         if self.stop_requests > 2 {
-            return self.kill_now(turn);
+            return self.kill_now(turn, Haste::Asked);
         }
         match (live.main, live.course) {
             (Main::Absent, _) if !live.over => self.finish(turn),
@@ -48,7 +48,7 @@ impl Service {
         }
         self.wish = Wish::Stop;
         match &self.live {
-            Some(_) => self.kill_now(turn),
+            Some(_) => self.kill_now(turn, Haste::Asked),
             None => self.rest_stopped(turn),
         }
     }
@@ -105,8 +105,10 @@ impl Service {
     /// The second rung: what has not stopped in time is looked at, then killed. A generation that has been reported on
     /// already is killed at once.
     pub(super) fn on_stop_timeout(&mut self, turn: &mut Turn) {
+        let all = self.stop_timeout();
         let Some(live) = &mut self.live else { return };
-        turn.tell(Transition::Survived { after: turn.now.since(live.stop_began) });
+        let after = turn.now.since(live.stop_began);
+        turn.tell(Transition::Survived { after, cut: live.budget.is_some() && after < all });
         if live.report == Report::None {
             live.course = Course::Surviving;
             self.explain(turn, Occasion::StopTimeout, None);
@@ -118,7 +120,7 @@ impl Service {
     /// What was left of a generation that ended by itself has not gone in time.
     pub(super) fn on_rest_timeout(&mut self, turn: &mut Turn) {
         let Some(live) = &self.live else { return };
-        turn.tell(Transition::Survived { after: turn.now.since(live.stop_began) });
+        turn.tell(Transition::Survived { after: turn.now.since(live.stop_began), cut: false });
         self.kill(turn);
     }
 
@@ -134,7 +136,7 @@ impl Service {
     }
 
     /// The last rung, whatever else is waited for: a report that is not written yet is not.
-    pub(super) fn kill_now(&mut self, turn: &mut Turn) {
+    pub(super) fn kill_now(&mut self, turn: &mut Turn, why: Haste) {
         let Some(live) = &mut self.live else { return };
         self.deadlines.clear(&[Deadline::Explain]);
         if live.report == Report::Pending {
@@ -143,8 +145,9 @@ impl Service {
         if live.over || live.main == Main::Absent {
             self.finish(turn);
         } else {
-            if live.course != Course::Killed {
-                turn.tell(Transition::Killed);
+            // Of one that did not stop in time it was told that it is killed.
+            if !matches!(live.course, Course::Surviving | Course::Killed) {
+                turn.tell(Transition::Killed(why));
             }
             self.kill(turn);
         }
@@ -159,7 +162,7 @@ impl Service {
     /// Nothing runs, but the report is not written yet: a second request does not wait for it.
     fn await_report(&mut self, turn: &mut Turn) {
         if self.stop_requests > 1 {
-            self.kill_now(turn);
+            self.kill_now(turn, Haste::Asked);
         } else {
             self.go(turn, State::Stopping);
         }

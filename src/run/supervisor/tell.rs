@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::core::requirement::{News, words};
-use crate::core::service::{Extension, Spread, State, Transition};
+use crate::core::service::{Extension, Haste, Spread, State, Transition};
 use crate::core::settings::Debugged;
 use crate::core::signal::Signal;
 use crate::core::units::{exact_duration, human_duration};
@@ -98,15 +98,12 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
                 human_duration(*cooldown)
             );
         }
-        Transition::Survived { after } => {
-            warn!(
-                service,
-                event = "survived",
-                "{service} did not stop within {}: it is killed",
-                human_duration(*after)
-            );
+        Transition::Survived { after, cut } => {
+            let after = human_duration(*after);
+            let hint = if *cut { " (the stop_budget leaves no more: raise it, or shorten stop_timeout)" } else { "" };
+            warn!(service, event = "survived", "{service} did not stop within {after}: it is killed{hint}");
         }
-        Transition::Killed => warn!(service, event = "killed", "{service} is not waited for any longer: it is killed"),
+        Transition::Killed(haste) => killed(service, *haste),
         Transition::GivenUp { failures, code } => {
             let times =
                 if *failures == 1 { "1 failed start".into() } else { format!("{failures} failed starts in a row") };
@@ -280,6 +277,26 @@ fn requirement(subject: &Subject<'_>, news: &News) {
                 info!(service, event = "requirement-missing", url, error, tries, "{text}");
             }
         }
+    }
+}
+
+fn killed(service: &str, haste: Haste) {
+    match haste {
+        Haste::Asked => {
+            warn!(
+                service,
+                event = "killed",
+                reason = "asked",
+                "{service} is not waited for any longer, as was asked: it is killed"
+            );
+        }
+        Haste::Budget => warn!(
+            service,
+            event = "killed",
+            reason = "stop-budget",
+            "the stop_budget is used up before {service} has stopped: it is killed (raise stop_budget, or shorten \
+             stop_timeout)"
+        ),
     }
 }
 

@@ -61,7 +61,7 @@ fn the_ladder_is_signal_report_kill() {
     let mut bench = Bench::ready(|_| {});
     bench.send(Event::StopRequested(TERM));
     assert_eq!(bench.pass_until(7_999), []);
-    let survived = Action::Tell(G1, Transition::Survived { after: ms(8_000) });
+    let survived = Action::Tell(G1, Transition::Survived { after: ms(8_000), cut: false });
     let occasion = Occasion::StopTimeout;
     let explain = Action::Explain {
         generation: G1,
@@ -244,6 +244,50 @@ fn a_kill_request_kills_whatever_runs() {
     assert_eq!(bench.act(Event::KillRequested), [Action::Kill(G1)]);
     bench.end(G1, Ending::Signal(Signal::KILL));
     assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(137)));
+}
+
+#[test]
+fn why_it_is_killed_is_told_once() {
+    let asked = || Transition::Killed(Haste::Asked);
+    let mut bench = Bench::ready(|_| {});
+    assert_eq!(bench.told(Event::KillRequested), [asked()]);
+    let mut bench = Bench::ready(|_| {});
+    bench.send(Event::StopRequested(TERM));
+    assert_eq!(bench.told(Event::StopRequested(TERM)), []);
+    assert_eq!(bench.told(Event::StopRequested(TERM)), [asked()]);
+    assert_eq!(bench.told(Event::StopRequested(TERM)), [], "it is killed already");
+    // One that did not stop in time was told of.
+    let mut bench = Bench::ready(|_| {});
+    bench.send(Event::StopRequested(TERM));
+    bench.pass_until(8_000);
+    assert_eq!(bench.told(Event::KillRequested), []);
+}
+
+#[test]
+fn a_stop_budget_that_is_too_short_is_told_of() {
+    let told = |bench: &mut Bench, until| {
+        let passed = bench.pass_until(until).into_iter();
+        let words = |action| match action {
+            Action::Tell(_, told @ (Transition::Survived { .. } | Transition::Killed(_))) => Some(told),
+            _ => None,
+        };
+        passed.filter_map(words).collect::<Vec<_>>()
+    };
+    // Nothing is told again when the report took too long.
+    let mut bench = Bench::ready(|_| {});
+    bench.service.limit_stop(bench.now, Moment::from_start(ms(4_000)));
+    bench.send(Event::StopRequested(TERM));
+    assert_eq!(told(&mut bench, 10_000), [Transition::Survived { after: ms(3_500), cut: true }]);
+    // A stop that is not under way yet when the budget is used up: its stacks are taken.
+    let mut bench = Bench::spawned(|_| {});
+    bench.pass_until(30_000);
+    bench.service.limit_stop(bench.now, Moment::from_start(ms(31_000)));
+    assert_eq!(told(&mut bench, 31_000), [Transition::Killed(Haste::Budget)]);
+    // A budget that leaves all of stop_timeout is not to blame.
+    let mut bench = Bench::ready(|_| {});
+    bench.service.limit_stop(bench.now, Moment::from_start(ms(60_000)));
+    bench.send(Event::StopRequested(TERM));
+    assert_eq!(told(&mut bench, 8_000), [Transition::Survived { after: ms(8_000), cut: false }]);
 }
 
 #[test]
