@@ -47,6 +47,8 @@ impl Signals {
         set_disposition(libc::SIGPIPE, libc::SIG_IGN);
         let hangup = hangup_ignored.then_some(libc::SIGHUP);
         let set = !FAULTS.into_iter().chain(OF_LIBC).chain(hangup).fold(0, |set, signal| set | bit(signal));
+        #[cfg(target_env = "musl")]
+        begin_threads();
         set_mask(set);
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
         // SAFETY: the set has the size that is passed and lives through the call.
@@ -87,6 +89,22 @@ impl Signals {
                 _ => return Err(error),
             }
         }
+    }
+}
+
+/// Has musl do what it does when the first thread is created: it unblocks the signals that it keeps for itself, 34 among
+/// them. No thread is created, for nobody has room for the stack that is asked for.
+#[cfg(target_env = "musl")]
+fn begin_threads() {
+    extern "C" fn nothing(_: *mut libc::c_void) -> *mut libc::c_void {
+        std::ptr::null_mut()
+    }
+    let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: the attributes are made before they are used, all of it lives through the calls, and a thread would end at once.
+    unsafe {
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), usize::MAX / 4);
+        libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), nothing, std::ptr::null_mut());
     }
 }
 
