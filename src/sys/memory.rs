@@ -1,6 +1,7 @@
 //! Limits and use of memory, as the launcher's own cgroup tells them (`cgroups(7)`), and the launcher's own.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -32,8 +33,7 @@ unsafe extern "C" {
 /// allocates nor locks.
 pub fn forget_program() {
     // SAFETY: only values are asked for, which libc has from the program's start.
-    let [headers, count, page] =
-        [libc::AT_PHDR, libc::AT_PHNUM, libc::AT_PAGESZ].map(|of| unsafe { libc::getauxval(of) });
+    let [headers, count] = [libc::AT_PHDR, libc::AT_PHNUM].map(|of| unsafe { libc::getauxval(of) });
     if headers == 0 {
         return;
     }
@@ -48,13 +48,26 @@ pub fn forget_program() {
     // Constants and code: what is never written to.
     for part in loaded().filter(|header| header.p_flags & libc::PF_W == 0) {
         let start = moved.wrapping_add(part.p_vaddr as usize);
-        let (start, end) =
-            (start.next_multiple_of(page as usize), (start + part.p_memsz as usize) / page as usize * page as usize);
-        if start < end {
-            // SAFETY: what lies there is mapped from the program's file and was never written to, so that its pages are
-            // read back as they were.
-            unsafe { libc::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED) };
-        }
+        // SAFETY: what lies there is mapped from the program's file and was never written to, so that its pages are read back
+        // as they were.
+        unsafe { drop_pages(start..start + part.p_memsz as usize) };
+    }
+}
+
+/// Lets go of the whole pages in a range (`madvise(2)`, `MADV_DONTNEED`): what is mapped from a file is read from it again,
+/// all else is zero from then on. It neither allocates nor locks.
+///
+/// # Safety
+/// Nothing in them is used any more, or what is reads the same again.
+pub(super) unsafe fn drop_pages(range: Range<usize>) {
+    // SAFETY: only a value is asked for, which libc has from the program's start.
+    let page = SMALLEST_PAGE.max(unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize);
+    let start = range.start.next_multiple_of(page);
+    // The kernel would take the whole of the last page.
+    let end = range.end / page * page;
+    if start < end {
+        // SAFETY: the caller's promise; a place where nothing is mapped is an error, not a fault.
+        unsafe { libc::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED) };
     }
 }
 

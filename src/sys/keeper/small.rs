@@ -6,9 +6,9 @@
 //! below the frames that it is in, and what variables were set to are of no use to it.
 
 use std::ops::Range;
-use std::ptr;
 
 use super::raw::{self, PathBuffer};
+use crate::sys::memory::drop_pages;
 
 /// No page is smaller than this; what shares a page with something in use is kept.
 const PAGE: usize = 4096;
@@ -117,22 +117,6 @@ fn forget_variables(start: usize) {
         // SAFETY: this process makes system calls and copies memory, for which the values are right that the file has; a
         // page that holds other variables, too, is not dropped.
         unsafe { drop_pages(start..end) };
-    }
-}
-
-/// Drops the whole pages in a range; they read as zeroes from then on.
-///
-/// # Safety
-/// Nothing in them is used any more.
-unsafe fn drop_pages(range: Range<usize>) {
-    // SAFETY: only a value is asked for, which libc has from the program's start.
-    let page = PAGE.max(unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize);
-    let start = range.start.next_multiple_of(page);
-    // The kernel would take the whole of the last page.
-    let end = range.end / page * page;
-    if start < end {
-        // SAFETY: the caller's promise; a place where nothing is mapped is an error, not a fault.
-        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED) };
     }
 }
 
