@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::core::signal::Signal;
 
@@ -50,12 +50,10 @@ impl Signals {
         #[cfg(target_env = "musl")]
         begin_threads();
         set_mask(set);
-        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        // SAFETY: the set has the size that is passed and lives through the call.
-        match unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<u64>(), flags) } {
+        match descriptor_of(set) {
             -1 => Err(io::Error::last_os_error()),
             // SAFETY: it is a fresh one that nobody else knows of.
-            fd => Ok(Signals { fd: unsafe { OwnedFd::from_raw_fd(fd as i32) } }),
+            fd => Ok(Signals { fd: unsafe { OwnedFd::from_raw_fd(fd) } }),
         }
     }
 
@@ -126,6 +124,14 @@ pub(super) fn under_mask<T>(change: impl FnOnce(u64) -> u64, action: impl FnOnce
     let result = action();
     set_mask(former);
     result
+}
+
+/// A descriptor that the signals of this mask, which are to be blocked, are read from (`signalfd(2)`), without waiting; -1 and
+/// `errno(3)` where there is none.
+pub(super) fn descriptor_of(mask: u64) -> RawFd {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: the mask has the size that is passed and lives through the call.
+    unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, size_of::<u64>(), flags) as RawFd }
 }
 
 /// The bit of a signal in a mask.

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use super::signals;
+
 /// Whether a descriptor is a terminal.
 pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
     modes(fd).is_ok()

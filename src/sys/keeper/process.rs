@@ -14,7 +14,7 @@ use super::small;
 use super::sweep::{self, Sweep};
 use super::tree;
 use super::wire::{self, Packet, Received};
-use crate::sys::memory;
+use crate::sys::{memory, signals};
 
 /// Where the keeper's descriptors lie once it has closed all others.
 const CONTROL: RawFd = 0;
@@ -106,15 +106,10 @@ fn settle(control: RawFd, launcher: i32, cgroup_kill: RawFd) -> [RawFd; 4] {
         // SAFETY: makes a new descriptor, or fails for -1; no memory is involved.
         unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, KEPT) }
     };
-    let child_ended = 1_u64 << (libc::SIGCHLD - 1);
-    // SAFETY: the kernel reads eight bytes, which live through the call.
-    let signals = unsafe {
-        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        libc::syscall(libc::SYS_signalfd4, -1, ptr::from_ref(&child_ended), size_of::<u64>(), flags) as RawFd
-    };
+    let child_ended = signals::descriptor_of(signals::bit(libc::SIGCHLD));
     // SAFETY: no memory is involved.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, launcher, 0) as RawFd };
-    let lifted = [lift(control), lift(signals), lift(pidfd), lift(cgroup_kill)];
+    let lifted = [lift(control), lift(child_ended), lift(pidfd), lift(cgroup_kill)];
     let mut kept = [CONTROL, SIGNALS, LAUNCHER, CGROUP_KILL];
     for (place, fd) in kept.iter_mut().zip(lifted) {
         // SAFETY: what lay on these numbers is the launcher's, and this process needs it no more.
