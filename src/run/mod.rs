@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::panic::AssertUnwindSafe;
 
+use crate::core::errno;
 use crate::core::exit::code;
 use crate::sys::signals::{self, Signals};
 
@@ -37,6 +38,11 @@ pub fn main(arguments: Vec<OsString>) -> ! {
     // A fault was told by the hook. The keepers end what runs when the launcher is gone.
     let exit = std::panic::catch_unwind(AssertUnwindSafe(|| obey(arguments, signals)));
     std::process::exit(exit.unwrap_or(code::INTERNAL))
+}
+
+/// What went wrong, in the words of launcher's messages: those of C libraries differ.
+fn in_words(problem: &io::Error) -> String {
+    problem.raw_os_error().map_or_else(|| problem.to_string(), errno::describe)
 }
 
 fn obey(arguments: Vec<OsString>, signals: io::Result<Signals>) -> i32 {

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::core::config::dotenv;
 use crate::core::diagnosis::words;
 use crate::core::environment::OWN_VARIABLES;
-use crate::core::errno;
 use crate::core::exec_words;
 use crate::core::facts::{ExecFailure, ExecProblem, FileFailure, PortFailure, PortProblem, Refusal};
 use crate::core::port_words::{self, Asker, RawPortFailure};
 use crate::core::settings::{PortSettings, ServiceSettings};
-use crate::run::files;
+use crate::run::{files, in_words};
 use crate::sys::executable::libraries;
 use crate::sys::files::{is_there_at_once, read_regular};
 use crate::sys::users::{self, Identity};
@@ -204,8 +203,7 @@ pub fn environment_file(file: &Path) -> Result<Vec<(String, String)>, ExecFailur
         advice: vec![format!("correct {}, or leave it out", file.display())],
         errno: None,
     };
-    let unread = |problem: io::Error| problem.raw_os_error().map_or_else(|| problem.to_string(), errno::describe);
-    let text = read_regular(file).map_err(|problem| wrong(unread(problem)))?;
+    let text = read_regular(file).map_err(|problem| wrong(in_words(&problem)))?;
     let variables = dotenv::parse(&text).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         wrong(all.join("; "))

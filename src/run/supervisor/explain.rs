@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 use crate::core::diagnosis::{Cause, diagnose, speaks_of_retries};
-use crate::core::errno;
 use crate::core::exit::Ending;
 use crate::core::facts::{Facts, Occasion, Refusal};
 use crate::core::fleet::ServiceId;
@@ -16,6 +15,7 @@ use crate::core::report::text::{self, Context};
 use crate::core::report::{Meta, Report};
 use crate::core::service::{Event, Generation, Next, Outlook};
 use crate::core::settings::ServiceSettings;
+use crate::run::in_words;
 use crate::run::reports::ReportStore;
 use crate::run::{log, pprof, preflight, reports};
 use crate::sys::{clock, dump};
@@ -106,7 +106,7 @@ impl Supervisor {
             Err(problem) => {
                 let folder = self.store.folder(service);
                 let folder = folder.display();
-                let why = problem.raw_os_error().map_or_else(|| problem.to_string(), errno::describe);
+                let why = in_words(problem);
                 warn!(
                     service,
                     "the report of {service} could not be written to {folder}: {why}: give a folder by --report-dir or report_dir"

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::core::errno;
 use crate::core::facts::{PortFailure, PortProblem, Refusal};
 use crate::core::fleet::ServiceId;
 use crate::core::service::Generation;
@@ -14,6 +13,7 @@ use crate::core::settings::TakeOver;
 use crate::core::signal::Signal;
 use crate::core::take_over::victims;
 use crate::core::units::exact_duration;
+use crate::run::in_words;
 use crate::sys::pidfd::{Process, wait_all};
 use crate::sys::port;
 
@@ -104,7 +104,7 @@ impl End {
         let send = |signal| {
             processes.iter().try_for_each(|process| {
                 process.signal(signal).map_err(|error| {
-                    let why = error.raw_os_error().map_or_else(|| error.to_string(), errno::describe);
+                    let why = in_words(&error);
                     format!("pid {} may not be sent a signal: {why}", process.pid())
                 })
             })
