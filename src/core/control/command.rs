@@ -129,18 +129,23 @@ impl Before {
 /// configuration by a restart, where that refuses nobody.
 pub fn meant(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal) -> bool) -> Verb {
     let deaf = fleet.service(id).is_some_and(|service| {
-        service.state() == State::Ready && is_deaf(service, &catches).is_some() && fleet.overlaps(id).is_ok()
+        service.state() == State::Ready && is_deaf(service, &catches) && fleet.overlaps(id).is_ok()
     });
     if verb == Verb::Reload && deaf { Verb::Replace } else { verb }
 }
 
-/// Why a service does not hear that it is to reload, if it does not.
-fn is_deaf(service: &Service, catches: &impl Fn(Signal) -> bool) -> Option<String> {
+/// Whether a service does not hear that it is to reload.
+fn is_deaf(service: &Service, catches: impl Fn(Signal) -> bool) -> bool {
+    let settings = service.settings();
+    !settings.signals.sent_for(settings.reload_signal).is_some_and(catches)
+}
+
+/// Why one does not; `end`: what is to be said of the signal that it has no handler for.
+fn why_deaf(service: &Service, end: &str) -> String {
     let settings = service.settings();
     match settings.signals.sent_for(settings.reload_signal) {
-        Some(signal) if catches(signal) => None,
-        Some(signal) => Some(format!("{} has no handler for {signal}, which would end it", settings.name)),
-        None => Some(sent_nothing(service, settings.reload_signal)),
+        Some(signal) => format!("{} has no handler for {signal}{end}", settings.name),
+        None => sent_nothing(service, settings.reload_signal),
     }
 }
 
@@ -167,8 +172,8 @@ pub fn refuse(fleet: &Fleet, id: ServiceId, verb: Verb, catches: impl Fn(Signal)
         Verb::Reload if service.state() != State::Ready => {
             refused(format!("{name} is not ready ({}), so there is nothing to reload", service.state().name()))
         }
-        Verb::Reload => {
-            let deaf = is_deaf(service, &catches)?;
+        Verb::Reload if is_deaf(service, &catches) => {
+            let deaf = why_deaf(service, ", which would end it");
             let why =
                 fleet.overlaps(id).err().map(|why| format!(" (two at once cannot be: {why})")).unwrap_or_default();
             refused(format!("{deaf}: set reload_signal, or use launcher restart {name}{why}"))
@@ -268,12 +273,7 @@ impl Pending {
             let text = match self.verb {
                 _ if self.idle => format!("{name} is ready already"),
                 Verb::Replace => {
-                    let signal = service.settings().reload_signal;
-                    let why = match service.settings().signals.sent_for(signal) {
-                        Some(signal) => format!("{name} has no handler for {signal}"),
-                        None => sent_nothing(service, signal),
-                    };
-                    format!("{why}: it was restarted, and is ready after {took}")
+                    format!("{}: it was restarted, and is ready after {took}", why_deaf(service, ""))
                 }
                 _ => format!("{name} is ready after {took}"),
             };
