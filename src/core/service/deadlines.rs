@@ -92,13 +92,7 @@ impl Deadlines {
 
     /// When the earliest one comes.
     pub(super) fn next(&self) -> Option<Moment> {
-        let mut first = None;
-        for at in &self.0 {
-            if at.is_some() && (first.is_none() || *at < first) {
-                first = *at;
-            }
-        }
-        first
+        self.0.iter().flatten().min().copied()
     }
 
     /// When the last one comes.

@@ -192,7 +192,7 @@ impl Walk {
         self.below(root, skip, |pid, stat| {
             let entry = [pid, stamp(stat)];
             if !is_known(found, entry) {
-                found.push(pid, stamp(stat));
+                found.push(entry[0], entry[1]);
             }
         });
         found.length > known
