@@ -290,17 +290,10 @@ fn ctrl_c_stops_a_ready_service() {
 
 #[test]
 fn an_interactive_child_has_the_terminal() {
-    let steps = ["on INT both 5 got INT", "print groups {pgid} {foreground} .", "read-line", "wait"];
     let flags = ["-i", "--restart", "on-failure", "--max-failures", "2", "--backoff", "1ms..1ms"];
-    let mut run = launcher().flags(flags).on_terminal().child(steps);
+    let mut run = launcher().flags(flags).on_terminal().child(ON_THE_TERMINAL);
     for _ in 0..2 {
-        let line = run.out("groups ");
-        let mut words = line.split_whitespace().skip_while(|word| *word != "groups").skip(1);
-        assert_eq!(words.next(), words.next(), "own group and the foreground: {line}");
-        run.input("typed\n");
-        run.out("read typed");
-        run.input("\x03");
-        run.out("got INT");
+        run.has_the_terminal();
     }
     run.ends_with(5);
 }

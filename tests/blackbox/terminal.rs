@@ -12,15 +12,8 @@ fn in_the_foreground(subject: Subject) -> Setup {
 }
 
 for_subjects!(the_terminal_is_handed_on: launcher, tini, dumb_init, catatonit; |subject| {
-    let steps = ["on INT both 5 got INT", "print groups {pgid} {foreground} .", "read-line", "wait"];
-    let mut run = in_the_foreground(subject).child(steps);
-    let line = run.out("groups ");
-    let mut words = line.split_whitespace().skip_while(|word| *word != "groups").skip(1);
-    assert_eq!(words.next(), words.next(), "its group is the one in the foreground: {line}");
-    run.input("typed\n");
-    run.out("read typed");
-    run.input("\x03");
-    run.out("got INT");
+    let mut run = in_the_foreground(subject).child(ON_THE_TERMINAL);
+    run.has_the_terminal();
     run.ends_with(5);
 });
 

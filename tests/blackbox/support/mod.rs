@@ -15,7 +15,7 @@ mod usual;
 pub use places::{Address, needs, own_port};
 pub use processes::status_field;
 pub use reports::Report;
-pub use running::{Ended, Running};
+pub use running::{Ended, ON_THE_TERMINAL, Running};
 pub use subject::{Setup, Subject, child, launcher};
 
 pub use nix::sys::signal::Signal;

@@ -63,6 +63,10 @@ pub fn start_on_terminal(mut command: Command, streams: &mut Streams) -> (Child,
     (process, master)
 }
 
+/// What a child does that is to have the terminal: see [`Running::has_the_terminal`].
+pub const ON_THE_TERMINAL: [&str; 4] =
+    ["on INT both 5 got INT", "print groups {pgid} {foreground} .", "read-line", "wait"];
+
 impl Running {
     pub(super) fn new(process: Child, input: OwnedFd, streams: Streams, home: Home, token: &str) -> Running {
         let processes = Processes::with(token);
@@ -217,6 +221,19 @@ impl Running {
     #[track_caller]
     pub fn input(&mut self, text: &str) {
         nix::unistd::write(self.input.as_ref().expect("input is open"), text.as_bytes()).unwrap();
+    }
+
+    /// Looks whether a child that does [`ON_THE_TERMINAL`] is the terminal's foreground, is typed to, and is sent its Ctrl-C,
+    /// which ends it with 5.
+    #[track_caller]
+    pub fn has_the_terminal(&mut self) {
+        let line = self.out("groups ");
+        let mut words = line.split_whitespace().skip_while(|word| *word != "groups").skip(1);
+        assert_eq!(words.next(), words.next(), "own group and the foreground: {line}");
+        self.input("typed\n");
+        self.out("read typed");
+        self.input("\x03");
+        self.out("got INT");
     }
 
     /// Its terminal, from the other side.
