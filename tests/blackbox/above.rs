@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use crate::support::*;
+use crate::support::{http, *};
 
 /// What a manager hears.
 struct Manager {
@@ -47,6 +47,23 @@ impl Manager {
 fn below_manager(setup: Setup) -> Setup {
     let path = setup.home().join("above");
     setup.variable("NOTIFY_SOCKET", path)
+}
+
+#[test]
+fn who_is_told_that_all_is_ready_finds_the_control_socket() {
+    let setup = below_manager(launcher());
+    let mut manager = Manager::at(&setup);
+    let run = setup.child(["wait"]);
+    manager.hears("READY=1");
+    let sockets = run.home().runtime().join("launcher");
+    let socket = std::fs::read_dir(sockets).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(http::unix(&socket, "GET", "/readyz").code, 200);
+
+    let service = "[service.NAME]\ncommand = [\"CHILD\", \"notify READY=1\", \"wait\"]\nready = \"notify\"\n";
+    let services = ["api", "db"].map(|name| service.replace("NAME", name)).concat();
+    let mut run = launcher().file(&format!("log_level = \"debug\"\n{services}"));
+    run.err("launcher is controlled at ");
+    run.err("ready in ");
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl Manager {
         Manager { conversation, unsent: VecDeque::new(), retry: None }
     }
 
+    /// Whether there is one to talk to.
+    pub fn is_there(&self) -> bool {
+        self.conversation.is_some()
+    }
+
     /// Says what has changed.
     pub fn look(&mut self, now: Moment, fleet: &Fleet) {
         let Some((client, above)) = &mut self.conversation else { return };

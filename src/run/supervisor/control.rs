@@ -18,7 +18,7 @@ use crate::core::fleet::ServiceId;
 use crate::core::port_words::{self, Asker, RawPortFailure};
 use crate::core::report::Report;
 use crate::core::service::Generation;
-use crate::core::settings::{ControlPlace, Listen, Settings};
+use crate::core::settings::{ControlPlace, Listen, Ready, Settings};
 use crate::core::time::Moment;
 use crate::run::control::place::{self, Held};
 use crate::run::control::{Asked, Entrance, Porter, Reply, log_text};
@@ -31,8 +31,8 @@ use super::act::Waiting;
 use super::inbox::{Explained, Happening, Task};
 use super::slot::Slot;
 
-/// The control socket is opened so long after the first services were started: it costs no start anything, and a command
-/// that is over by then needs none.
+/// The control socket is opened so long after the first services were started, unless all is ready before: it costs no
+/// start anything, and a command that is over by then needs none.
 const LATER: Duration = Duration::from_millis(5);
 
 /// How many lines of a log are sent when nothing is said.
@@ -160,6 +160,19 @@ impl Control {
 }
 
 impl Supervisor {
+    /// Whoever is told that all is ready finds the control socket: it is opened before that is said. A command that
+    /// counts as ready because it was started may be over in a moment, and waits for no socket.
+    pub(super) fn open_control_for_ready(&mut self) {
+        let may_be_short = |ready: &Ready| matches!(ready, Ready::Auto | Ready::Started | Ready::Exited);
+        let is_short = self.settings.single_command && may_be_short(&self.settings.services[0].ready);
+        if self.control.opens.is_some()
+            && (!is_short || self.manager.is_there())
+            && self.fleet.wanted().all(|(_, service)| service.serves())
+        {
+            self.open_control();
+        }
+    }
+
     /// Opens the control socket. One that cannot be opened keeps nothing from running.
     pub(super) fn open_control(&mut self) {
         self.control.opens = None;

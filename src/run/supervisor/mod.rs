@@ -301,6 +301,7 @@ impl Supervisor {
                 self.control.ledger.see(now, id, &action);
                 self.perform(now, id, action);
             }
+            self.open_control_for_ready();
             self.say();
         }
     }
