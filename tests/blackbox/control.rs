@@ -183,6 +183,42 @@ fn a_command_finds_the_launcher_of_its_folder_or_name_or_socket() {
     assert_eq!(running.command(&["status", "--name", "x", "--control", "y"]).code, Some(2));
 }
 
+/// Where its socket is may be chosen: it is found by its name and its folder as well.
+#[test]
+fn a_launcher_whose_socket_was_chosen_is_found_by_name_and_folder_too() {
+    let mut running = serving("name = \"shop\"\ncontrol = \"ctl.sock\"\n");
+    let chosen = running.control_socket();
+    assert_eq!(chosen, running.home().join("ctl.sock"));
+    for words in [&["status"][..], &["status", "--name", "shop"], &["status", "--control", "ctl.sock"]] {
+        let told = running.command(words);
+        assert!(told.code == Some(0) && told.out.starts_with("shop: ready, up "), "{words:?}: {told:?}");
+    }
+    let usual = running.home().runtime().join("launcher");
+    let files = || std::fs::read_dir(&usual).unwrap().count();
+    assert_eq!(files(), 1);
+    running.signal(Signal::SIGTERM);
+    running.ends_with(0);
+    assert_eq!((files(), chosen.exists()), (0, false), "both files go with it");
+}
+
+/// As does one whose socket was chosen to be where commands look: it is one launcher, not two.
+#[test]
+fn a_socket_that_was_chosen_among_the_usual_ones_is_of_one_launcher() {
+    let setup = launcher();
+    let folder = setup.home().runtime().join("launcher");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+    let chosen = folder.join("mine.sock");
+    let flags = ["--log-level", "debug", "--ready", "notify", "--control", chosen.to_str().unwrap()];
+    let mut running = setup.flags(flags).child(["notify READY=1", "wait"]);
+    running.is_ready("child");
+    assert_eq!(running.control_socket(), chosen);
+    for words in [&["status"][..], &["status", "--name", "child"]] {
+        let told = running.command(words);
+        assert_eq!(told.code, Some(0), "{words:?}: {told:?}");
+    }
+}
+
 #[test]
 fn two_launchers_of_one_name_are_told_apart() {
     let home = tempfile::tempdir().unwrap();

@@ -28,24 +28,35 @@ pub fn find(which: &WhichArgs) -> Result<Found, String> {
         let status = status(socket).map_err(|problem| unreachable(socket, &problem))?;
         return Ok(Found { socket: socket.clone(), status });
     }
-    let mut found = Vec::new();
-    let mut silent = Vec::new();
-    for socket in place::all() {
-        match status(&socket) {
-            Ok(status) => found.push(Found { socket, status }),
-            // Its launcher was killed; the next one that starts clears it away.
-            Err(problem) if is_dead(&problem) => {}
-            Err(problem) => silent.push(unreachable(&socket, &problem)),
-        }
-    }
-    let folder = std::env::current_dir().and_then(std::fs::canonicalize).unwrap_or_default();
-    let folder = folder.display().to_string();
+    let (mut found, silent) = running();
+    let folder = this_folder();
     let wanted = which.name.as_deref().map_or(Wanted::Folder(&folder), Wanted::Name);
     let running: Vec<_> = found.iter().map(|found| found.status.launcher.about.clone()).collect();
     match choose(&running, wanted) {
         Ok(index) => Ok(found.swap_remove(index)),
         Err(text) => Err(silent.into_iter().fold(text, |text, line| format!("{text}\n  also: {line}"))),
     }
+}
+
+/// All that answer in the usual folders, and of each of the others why it does not.
+fn running() -> (Vec<Found>, Vec<String>) {
+    let mut found: Vec<Found> = Vec::new();
+    let mut silent = Vec::new();
+    for socket in place::all() {
+        match status(&socket) {
+            // A launcher with two doors, as when one was chosen to be in such a folder.
+            Ok(status) if found.iter().any(|other| other.status.launcher.about == status.launcher.about) => {}
+            Ok(status) => found.push(Found { socket, status }),
+            // Its launcher was killed; the next one that starts clears it away.
+            Err(problem) if is_dead(&problem) => {}
+            Err(problem) => silent.push(unreachable(&socket, &problem)),
+        }
+    }
+    (found, silent)
+}
+
+fn this_folder() -> String {
+    std::env::current_dir().and_then(std::fs::canonicalize).unwrap_or_default().display().to_string()
 }
 
 fn status(socket: &Path) -> io::Result<Status> {

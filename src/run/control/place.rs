@@ -2,7 +2,9 @@
 //! ones of the usual folders (`run/folders.rs`), which are called `launcher`.
 //!
 //! A launcher takes the first in which a socket can be made. A command looks into all of them, because a login shell has
-//! an `XDG_RUNTIME_DIR` that a service of the same user has not.
+//! an `XDG_RUNTIME_DIR` that a service of the same user has not. A socket at a path that somebody chose is one more: not a
+//! link to it stands here but a second door, so that whoever looks need trust no path that others may write to, and a
+//! dead one is known as any other.
 
 use std::fs;
 use std::io;

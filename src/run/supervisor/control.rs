@@ -92,7 +92,8 @@ pub struct Control {
     about: About,
     began: Moment,
     porter: Porter,
-    socket: Option<(Task, OwnFile)>,
+    /// The doors of the control socket: where somebody chose it, and where commands look for one.
+    sockets: Vec<(Task, OwnFile)>,
     _http: Option<Task>,
 }
 
@@ -128,7 +129,7 @@ impl Control {
             about,
             began,
             porter,
-            socket: None,
+            sockets: Vec::new(),
             _http: http,
         })
     }
@@ -148,9 +149,18 @@ impl Control {
         self.ledger.explained(id, finding);
     }
 
-    /// Nobody is let in by the control socket any more, and its file is gone.
+    /// People are let in by this socket from now on; the first is the one that is told of.
+    fn let_in(&mut self, Held { path, listener, file }: Held) {
+        let path = path.display().to_string();
+        debug!(event = "control", path, "launcher is controlled at {path}");
+        self.about.control.get_or_insert(path);
+        let door = self.porter.open(Entrance::Socket(listener));
+        self.sockets.push((door, file));
+    }
+
+    /// Nobody is let in by the control socket any more, and its files are gone.
     pub fn close(&mut self) {
-        self.socket = None;
+        self.sockets.clear();
     }
 
     /// The last thing before the launcher ends: those who are in get what they still wait for.
@@ -176,26 +186,27 @@ impl Supervisor {
     /// Opens the control socket. One that cannot be opened keeps nothing from running.
     pub(super) fn open_control(&mut self) {
         self.control.opens = None;
-        let opened = match &self.control.place {
+        let chosen = match &self.control.place {
             ControlPlace::Off => return,
-            ControlPlace::At(path) => place::at(path),
-            ControlPlace::Usual => place::usual(&self.settings.launcher.name),
+            ControlPlace::At(path) => Some(place::at(path)),
+            ControlPlace::Usual => None,
         };
-        match opened {
-            Ok(Held { path, listener, file }) => {
-                let path = path.display().to_string();
-                debug!(event = "control", path, "launcher is controlled at {path}");
-                self.control.about.control = Some(path);
-                let door = self.control.porter.open(Entrance::Socket(listener));
-                self.control.socket = Some((door, file));
+        let is_chosen = chosen.is_some();
+        match chosen {
+            Some(Ok(held)) => self.control.let_in(held),
+            Some(Err(problem)) => warn!(event = "control-failed", "the control socket could not be opened: {problem}"),
+            None => {}
+        }
+        // Beside one that somebody chose, too: a command that knows the name or the folder alone looks there.
+        match place::usual(&self.settings.launcher.name) {
+            Ok(held) => self.control.let_in(held),
+            Err(problem) if is_chosen => {
+                debug!(event = "control-failed", "launcher is not found by its name or folder: {problem}");
             }
-            Err(problem) if self.control.place == ControlPlace::Usual => {
-                info!(
-                    event = "control-failed",
-                    "there is no control socket, so launcher status finds nothing: {problem}"
-                );
-            }
-            Err(problem) => warn!(event = "control-failed", "the control socket could not be opened: {problem}"),
+            Err(problem) => info!(
+                event = "control-failed",
+                "there is no control socket, so launcher status finds nothing: {problem}"
+            ),
         }
     }
 
