@@ -24,8 +24,8 @@ use clap_complete::Shell;
 
 use help::{
     ATTACH_HELP, CHECK_HELP, COMPLETIONS_HELP, DUMP_HELP, HELP, INIT_HELP, LOGS_HELP, NOTIFY_HELP, PORT_FLAG,
-    PORT_HELP, PROMOTE_HELP, READY_FLAG, RELOAD_HELP, RESTART_HELP, ROLLBACK_HELP, RUN_ABOUT, RUN_HELP, STATUS_HELP,
-    STOP_HELP, VERIFY_HELP, WAIT_HELP,
+    PORT_HELP, PROMOTE_HELP, READY_FLAG, RELOAD_HELP, REPORT_HELP, RESTART_HELP, ROLLBACK_HELP, RUN_ABOUT, RUN_HELP,
+    STATUS_HELP, STOP_HELP, VERIFY_HELP, WAIT_HELP,
 };
 
 pub use completions::completions;
@@ -113,6 +113,7 @@ pub enum Command {
     /// Send a signal to the main process of a service
     Signal(SignalArgs),
     /// Show the last report of a service: why it failed or hung
+    #[command(after_help = REPORT_HELP)]
     Report(ReportArgs),
     /// Tell launcher, or systemd, how a service is doing
     #[command(after_help = NOTIFY_HELP)]
@@ -281,9 +282,12 @@ pub struct ReportArgs {
     /// The report as it was written, instead of as text
     #[arg(long)]
     pub json: bool,
-    /// Where reports are kept [default: the user's state directory]
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    /// Look in this folder alone
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with_all = ["control", "name"])]
     pub report_dir: Option<PathBuf>,
+    /// Which launcher.
+    #[command(flatten)]
+    pub which: WhichArgs,
 }
 
 /// A command line that does not say what to do, or asks for help or the version.

@@ -103,9 +103,7 @@ fn answer(command: Command) -> i32 {
         Command::Reload(args) => commands::act::act(Act::Reload, &args),
         Command::Signal(args) => commands::act::signal(&args),
         Command::Status(status) => commands::status::status(&status),
-        Command::Report(report) => {
-            commands::report::report(report.service.as_deref(), report.report_dir.as_deref(), report.json)
-        }
+        Command::Report(report) => commands::report::report(&report),
         Command::Notify(notify) => commands::notify::run(&notify),
         Command::Init(init) => commands::init::init(&init),
         Command::Completions { shell } => {

@@ -94,6 +94,54 @@ fn report_shows_the_last_one_as_text() {
     assert_ne!(ended.code, Some(0));
 }
 
+/// A launcher that has failed to start a service still runs another: it is asked where its reports are.
+#[test]
+fn report_goes_to_the_running_launcher() {
+    let setup = launcher();
+    let text = "[launcher]\nname = \"rp\"\nreport_dir = \"reps\"\nlog_level = \"debug\"\n\
+                [service.f]\ncommand = [\"sh\", \"-c\", \"exit 3\"]\nready = \"notify\"\non_failure = \"keep\"\n\
+                restart.policy = \"never\"\n\
+                [service.up]\ncommand = [\"sleep\", \"1000\"]\nready = \"started\"\n";
+    setup.home().write("r.toml", text);
+    let mut running = setup.verb(["run", "-c", "r.toml"]);
+    running.err_ever("f has failed");
+    let socket = running.control_socket().display().to_string();
+    let latest = running.home().join("reps/f/latest.json");
+    until("there is a report", || latest.exists());
+    for words in [&["f"][..], &[], &["--name", "rp", "f"], &["--control", &socket, "f"], &["--report-dir", "reps"]] {
+        let told = running.command(&[&["report"], words].concat());
+        assert!(told.code == Some(0) && told.out.contains("exited with code 3"), "{words:?}: {told:?}");
+        assert_eq!(told.err, "", "{words:?}");
+    }
+    let told = running.command(&["report", "--name", "rp", "up"]);
+    assert!(told.code == Some(71) && told.err.contains("/reps; there are reports of f"), "{told:?}");
+    let told = running.command(&["report", "--name", "nobody", "f"]);
+    assert!(told.code == Some(71) && told.err.contains("no launcher of the name \"nobody\" runs"), "{told:?}");
+    assert_eq!(running.command(&["report", "--name", "rp", "--report-dir", "reps"]).code, Some(2));
+}
+
+/// After a start that has failed there is no launcher to ask: its file says where reports are.
+#[test]
+fn report_looks_where_launcher_toml_says_and_then_in_the_state_directory() {
+    let setup = launcher();
+    let text = "[launcher]\nreport_dir = \"reps\"\n\
+                [service.f]\ncommand = [\"sh\", \"-c\", \"exit 3\"]\nready = \"notify\"\nrestart.policy = \"never\"\n";
+    setup.home().write("launcher.toml", text);
+    let mut run = setup.verb(["run"]);
+    run.ends_with(3);
+    let told = run.command(&["report", "f"]);
+    assert!(told.code == Some(0) && told.out.contains("exited with code 3") && told.err.is_empty(), "{told:?}");
+    // A command that was run from the same folder has its reports elsewhere.
+    assert_eq!(run.command(&["run", "--ready", "notify", "--", "false"]).code, Some(1));
+    let told = run.command(&["report", "false"]);
+    assert!(told.code == Some(0) && told.out.contains("false exited with code 1"), "{told:?}");
+    assert!(told.err.starts_with("launcher: there is none in reps: this one is in "), "{told:?}");
+    assert!(run.command(&["report"]).out.contains("exited with code 3"));
+    run.home().write("launcher.toml", "[service.");
+    let told = run.command(&["report", "f"]);
+    assert!(told.code == Some(71) && told.err.contains("also: launcher.toml is wrong"), "{told:?}");
+}
+
 #[test]
 fn reports_go_to_the_state_directory_of_the_user_by_default() {
     let mut run = launcher().verb(["run", "--ready", "notify", "--", "false"]);

@@ -51,6 +51,8 @@ pub struct About {
     pub version: String,
     /// The folder of its launcher.toml; of a single command, the one it was started in.
     pub folder: String,
+    /// The folder in which it keeps reports.
+    pub report_dir: String,
     /// Whether it runs one command, without a file.
     pub single_command: bool,
     /// When it was started, UTC.

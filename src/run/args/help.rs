@@ -162,6 +162,18 @@ would end it, is restarted beside itself where two can serve; else nothing is do
 Exit codes: 0 all is as the file says; 71 no such launcher, or it has no file; 78 the file is wrong; 126, 127 a program
 cannot be executed or found, and nothing was changed; else as that of restart for the first service that is not ready";
 
+pub(super) const REPORT_HELP: &str = "\
+The report is looked for where a running launcher of this folder keeps its reports, then in the report_dir of the
+launcher.toml here, then in the user's state directory. With --name or --control only that launcher's are meant, with
+--report-dir only those in that folder.
+
+Examples:
+  launcher report api
+  launcher report --name shop api
+  launcher report --json | jq -r .verdict.summary
+
+Exit codes: 0 there is one; 2 wrong command line; 71 there is none, or no such launcher";
+
 pub(super) const NOTIFY_HELP: &str = "\
 For scripts that launcher, or systemd, started with a NOTIFY_SOCKET.
 

@@ -38,6 +38,14 @@ pub fn find(which: &WhichArgs) -> Result<Found, String> {
     }
 }
 
+/// All that are of this folder. None is no error, nor that one does not answer.
+pub fn of_this_folder() -> Vec<Found> {
+    let folder = this_folder();
+    let mut found = running().0;
+    found.retain(|found| found.status.launcher.about.folder == folder);
+    found
+}
+
 /// All that answer in the usual folders, and of each of the others why it does not.
 fn running() -> (Vec<Found>, Vec<String>) {
     let mut found: Vec<Found> = Vec::new();

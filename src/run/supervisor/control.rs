@@ -252,6 +252,8 @@ impl Supervisor {
         about.started = log::utc_before(running);
         let folder = self.settings.launcher.folder.clone().or_else(|| std::env::current_dir().ok());
         about.folder = folder.map(|folder| folder.display().to_string()).unwrap_or_default();
+        let reports = std::path::absolute(self.store.root());
+        about.report_dir = reports.map(|folder| folder.display().to_string()).unwrap_or_default();
     }
 
     /// The services that have reports, and where the newest of each is.
