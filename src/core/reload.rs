@@ -217,6 +217,11 @@ macro_rules! compare {
     };
 }
 
+/// Whether what runs as `old` has it has to be started anew to be as `new` has it.
+pub fn is_anew(old: &ServiceSettings, new: &ServiceSettings) -> bool {
+    changed(old, new).is_some_and(|changed| changed.anew)
+}
+
 fn changed(old: &ServiceSettings, new: &ServiceSettings) -> Option<Changed> {
     let mut keys = Keys { names: Vec::new(), anew: false };
     // How one that runs is known to be ready was begun with it; its pipes are read as they were opened.

@@ -500,6 +500,33 @@ fn a_reload_to_what_is_not_ready_leaves_the_old_one_as_it_was() {
 }
 
 #[test]
+fn a_reload_goes_by_what_the_one_that_serves_was_started_with() {
+    let address = Address::new();
+    let fails = ["generation 2", "exit 42", "end", "generation 4", "exit 42", "end"];
+    let set = |x: &str| child_of(address, &[&fails[..], &SERVES].concat(), &format!("environment = {{ X = \"{x}\" }}"));
+    let mut run = running(&set("1"));
+    write(&run, &set("2"));
+    assert_eq!(run.command(&["reload"]).code, Some(42));
+    // As it was: what serves has it, and what is started next.
+    write(&run, &set("1"));
+    let told = run.command(&["reload"]);
+    done(&told);
+    assert!(told.out.contains("nothing has changed") && status(&run)["generation"] == 1, "{told:?}");
+    done(&run.command(&["restart", "api"]));
+    run.err_ever("generation 1 of api has stopped");
+    serves(address, 3);
+    write(&run, &set("2"));
+    assert_eq!(run.command(&["reload"]).code, Some(42));
+    // What the file says has not come about: it is tried again.
+    let told = run.command(&["reload"]);
+    done(&told);
+    assert!(told.out.contains("1 service changed") && told.out.contains("~ api: environment.X\n"), "{told:?}");
+    serves(address, 5);
+    let told = run.command(&["reload"]);
+    assert!(told.code == Some(0) && told.out.contains("nothing has changed"), "{told:?}");
+}
+
+#[test]
 fn a_service_without_a_handler_is_reloaded_by_a_restart_that_refuses_nobody() {
     let address = Address::new();
     let mut run = running(&child_of(address, &SERVES, ""));

@@ -72,6 +72,14 @@ impl Fleet {
         self.members.iter().position(|member| member.service.settings().name == name).map(ServiceId)
     }
 
+    /// What launcher.toml is to be compared with: how the generation of this service is set that serves on, or the one that
+    /// comes. They differ from what the file said last when a generation that was set so was not ready, and removed.
+    pub fn set_as(&self, id: ServiceId) -> Option<&ServiceSettings> {
+        let member = self.members.get(id.0)?;
+        let follows = member.successor().is_some() || member.again.is_some();
+        Some(if follows { member.service.next_settings() } else { member.service.standing_settings() })
+    }
+
     /// Whether it was removed, and nothing of it runs.
     pub fn is_gone(&self, id: ServiceId) -> bool {
         self.members.get(id.0).is_none_or(Member::is_gone)

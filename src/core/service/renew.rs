@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::core::reload;
 use crate::core::requirement::Vigil;
 use crate::core::settings::ServiceSettings;
 use crate::core::time::Moment;
 
 use super::breaker::Breaker;
 use super::live::{Criteria, Main};
-use super::{Action, Service, Turn, Wish};
+use super::{Action, Service, State, Turn, Wish};
 
 impl Service {
     /// Is set otherwise from now on. `anew` tells that what runs cannot take that over: then the next generation does, and
@@ -17,8 +18,8 @@ impl Service {
     pub fn renew(&mut self, now: Moment, settings: Arc<ServiceSettings>, anew: bool, actions: &mut Vec<Action>) {
         let Some(live) = &self.live else { return self.adopt(settings) };
         let begins = live.main == Main::Absent && !live.over;
-        let as_set = self.next.as_ref().is_none_or(|next| *next == self.settings);
-        if !anew && !begins && as_set {
+        // What it was to be set to next does not matter: it may have been given up, with the generation that had it.
+        if !anew && !begins && !reload::is_anew(&self.settings, &settings) {
             self.settings = settings.clone();
         }
         self.next = Some(settings);
@@ -40,6 +41,12 @@ impl Service {
     /// What it is set to when it is started next.
     pub fn next_settings(&self) -> &ServiceSettings {
         self.next.as_ref().unwrap_or(&self.settings)
+    }
+
+    /// What it is set to for as long as nobody does anything: what its generation was started with, if that goes on.
+    pub fn standing_settings(&self) -> &ServiceSettings {
+        let goes_on = self.is_wanted() && matches!(self.state, State::Starting | State::Ready);
+        if goes_on { &self.settings } else { self.next_settings() }
     }
 
     fn adopt(&mut self, settings: Arc<ServiceSettings>) {

@@ -11,7 +11,7 @@ use crate::core::exit::code;
 use crate::core::facts::Refusal;
 use crate::core::findings::{self, Finding, ServiceFindings};
 use crate::core::fleet::{FleetEvent, Renewal, ServiceId};
-use crate::core::reload::{Changed, Difference, Reloaded, Wrong};
+use crate::core::reload::{self, Changed, Difference, Reloaded, Wrong};
 use crate::core::service::State;
 use crate::core::settings::{ServiceSettings, Settings};
 use crate::run::args::LoadError;
@@ -100,7 +100,7 @@ impl Supervisor {
     fn read_again(&mut self) {
         let (Some(source), Some(askers)) = (self.reloading.source.clone(), self.reloading.next.take()) else { return };
         self.reloading.reading = Some(askers);
-        let (outbox, old) = (self.outbox.clone(), self.settings.clone());
+        let (outbox, old) = (self.outbox.clone(), self.as_set());
         let read = move || {
             let _ = outbox.send(Happening::Reread(Box::new(read(&source, &old))));
         };
@@ -133,7 +133,7 @@ impl Supervisor {
         if self.fleet.is_going_down() {
             return Err(refused(code::PREFLIGHT, "all services are being stopped\n".to_owned()));
         }
-        let difference = Difference::between(&self.settings, &new);
+        let difference = Difference::between(&self.as_set(), &new);
         if let Some(service) =
             new.services.iter().find(|service| service.interactive != self.is_interactive(&service.name))
         {
@@ -168,6 +168,17 @@ impl Supervisor {
         let now = clock::now();
         let pending = before.into_iter().map(|(id, verb, before)| Pending::new(now, &self.fleet, id, verb, before));
         Ok((Reloaded::done(&self.reloading.named(), difference), pending.collect()))
+    }
+
+    /// How all is set: what runs may not be as the file said last.
+    fn as_set(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        for service in &mut settings.services {
+            if let Some(set) = self.fleet.place(&service.name).and_then(|id| self.fleet.set_as(id)) {
+                service.clone_from(set);
+            }
+        }
+        settings
     }
 
     fn is_interactive(&self, name: &str) -> bool {
@@ -208,11 +219,15 @@ impl Supervisor {
             self.reloading.leaving.push(id);
             renewals.push((id, Renewal::Removed));
         }
-        for Changed { service: name, anew, .. } in &difference.changed {
-            let (Some(id), Some(settings)) = (self.fleet.place(name), service(new, name)) else { continue };
+        // One that the file sets as what runs of it is has not changed, but is not to become what the file said before.
+        let since = Difference::between(&self.settings, new).changed;
+        let back = since.into_iter().filter(|changed| difference.of(&changed.service).is_none());
+        let back = back.map(|changed| Changed { anew: false, ..changed });
+        for Changed { service: name, anew, .. } in difference.changed.iter().cloned().chain(back) {
+            let (Some(id), Some(settings)) = (self.fleet.place(&name), service(new, &name)) else { continue };
             let settings = Arc::new(settings.clone());
-            self.slots[id.0].renew(settings.clone(), *anew, &mut self.outputs);
-            renewals.push((id, Renewal::Changed { settings, anew: *anew }));
+            self.slots[id.0].renew(settings.clone(), anew, &mut self.outputs);
+            renewals.push((id, Renewal::Changed { settings, anew }));
         }
         for name in &difference.added {
             let (Some(id), Some(settings)) = (self.fleet.place(name), service(new, name)) else { continue };
@@ -279,7 +294,7 @@ impl Slot {
     /// Its service is set otherwise. What lives cannot take that over when the service has to be started `anew`: then its
     /// next generation does, from its check on.
     fn renew(&mut self, settings: Arc<ServiceSettings>, anew: bool, outputs: &mut Outputs) {
-        if (anew || self.coming.is_some()) && self.lives().next().is_some() {
+        if (anew || reload::is_anew(&self.settings, &settings)) && self.lives().next().is_some() {
             self.coming = Some(settings);
         } else {
             self.coming = None;

@@ -68,6 +68,39 @@ fn one_that_is_not_ready_as_it_is_set_now_leaves_the_old_one_as_it_was_set() {
     assert_eq!(bench.fleet.service(API).unwrap().settings().stop_timeout, 2 * stop_timeout);
 }
 
+#[test]
+fn launcher_toml_is_compared_with_what_serves_on_or_comes() {
+    let mut bench = Bench::passing();
+    let set_as = |bench: &Bench| bench.fleet.set_as(API).unwrap().command[0].clone();
+    let other = |settings: &mut ServiceSettings| settings.command = vec!["other".into()];
+    let event = renewed(&bench, other, true);
+    bench.send(event);
+    assert_eq!(set_as(&bench), "other", "it is on its way");
+    bench.start(G2);
+    bench.end(G2, Ending::Code(1));
+    assert_eq!(set_as(&bench), "program", "it did not come about");
+    // The file is as it was, but for what the one that serves takes over.
+    let back = |settings: &mut ServiceSettings| {
+        (settings.command, settings.stop_timeout) = (vec!["program".into()], ms(7));
+    };
+    let event = renewed(&bench, back, false);
+    assert_eq!(bench.send(event), []);
+    let settings = bench.fleet.service(API).unwrap().settings();
+    assert_eq!((settings, settings.stop_timeout), (bench.fleet.set_as(API).unwrap(), ms(7)));
+    bench.to(Event::RestartRequested);
+    bench.start(G3);
+    bench.become_ready(G3);
+    assert_eq!((bench.stands().0, command(&bench)), (G3, "program".into()));
+    bench.end(G1, Ending::Code(0));
+    let event = renewed(&bench, other, true);
+    bench.send(event);
+    bench.start(Generation(4));
+    bench.end(Generation(4), Ending::Code(1));
+    // Its end is answered by a start with what the file says.
+    bench.end(G3, Ending::Code(1));
+    assert_eq!((bench.stands().1, set_as(&bench)), (State::BackingOff, "other".into()));
+}
+
 /// What was counted against the old one is for its own breaker.
 #[test]
 fn one_with_another_breaker_has_that() {
