@@ -16,6 +16,7 @@ pub mod usage;
 mod verify;
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
@@ -39,6 +40,7 @@ pub use usage::UsageError;
 pub use verify::VerifyArgs;
 
 use crate::core::exit::code;
+use crate::run::print;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -303,8 +305,12 @@ impl ArgsError {
     /// Prints it: help and version to stdout, anything else to stderr. Gives the exit code.
     pub fn print(&self) -> i32 {
         match self {
+            // Help and the version were asked for.
+            ArgsError::Clap(error) if !error.use_stderr() => {
+                print::ended(error.print().and_then(|()| io::stdout().flush()), error.exit_code())
+            }
             ArgsError::Clap(error) => {
-                // A closed stdout or stderr leaves nobody to tell.
+                // A closed stderr leaves nobody to tell.
                 let _ = error.print();
                 error.exit_code()
             }

@@ -13,6 +13,7 @@ mod notify_folder;
 pub mod output;
 pub mod pprof;
 mod preflight;
+mod print;
 pub mod reports;
 pub mod require;
 pub mod screen;
@@ -20,7 +21,7 @@ pub mod supervisor;
 pub mod watch;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::panic::AssertUnwindSafe;
 
 use crate::core::errno;
@@ -83,11 +84,7 @@ fn answer(command: Command) -> i32 {
         Command::Check(check) => commands::check::check(&check),
         Command::Dump(dump) => commands::dump::dump(&dump),
         Command::Port(port) => match commands::port::port(&port.address, port.json) {
-            Ok(text) => {
-                // A reader that has seen enough (`| head`) is no error.
-                let _ = io::stdout().lock().write_all(text.as_bytes());
-                0
-            }
+            Ok(text) => print::whole(text, 0),
             Err(wrong) => {
                 eprint!("{wrong}");
                 code::USAGE
@@ -106,14 +103,13 @@ fn answer(command: Command) -> i32 {
         Command::Report(report) => commands::report::report(&report),
         Command::Notify(notify) => commands::notify::run(&notify),
         Command::Init(init) => commands::init::init(&init),
-        Command::Completions { shell } => {
-            args::completions(shell, &mut io::stdout());
-            0
-        }
+        Command::Completions { shell } => print::whole(args::completions(shell), 0),
         Command::Man => {
-            // A reader that has seen enough (`| head`) is no error.
-            let _ = args::man::write(&mut io::stdout());
-            0
+            let mut page = Vec::new();
+            match args::man::write(&mut page) {
+                Ok(()) => print::whole(page, 0),
+                failed => print::ended(failed, 0),
+            }
         }
     }
 }

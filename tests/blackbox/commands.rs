@@ -27,6 +27,52 @@ fn completions_and_the_man_page_are_made() {
     assert!(ended.out.join("\n").contains(".TH launcher"), "{:?}", ended.out.first());
 }
 
+/// What cannot be written is told with its error; a reader that has seen enough is no fault.
+#[test]
+fn output_that_cannot_be_written_is_told_and_a_closed_pipe_is_not() {
+    let setup = launcher();
+    let text = "log_level = \"debug\"\n[service.api]\ncommand = [\"CHILD\", \"print one\", \"notify READY=1\", \"wait\"]\nready = \"notify\"\n\
+                [service.b]\ncommand = [\"CHILD\", \"print two\", \"notify READY=1\", \"wait\"]\nready = \"notify\"\n";
+    let mut running = setup.file(text);
+    running.err_ever("api is ready");
+    running.err_ever("b is ready");
+    running.control_socket();
+    for words in [
+        "completions bash",
+        "completions zsh",
+        "man",
+        "--help",
+        "status --help",
+        "--version",
+        "check --json -- true",
+        "port 1",
+        "port 1 --json",
+        "init -o - -- x",
+        "status",
+        "status --json api",
+        "logs",
+        "logs api",
+        "dump api",
+        "dump api --json",
+        "reload",
+        "signal WINCH",
+    ] {
+        let told = |stdout: std::process::Stdio| {
+            let words: Vec<&str> = words.split(' ').collect();
+            let mut command = running.command_as(env!("CARGO_BIN_EXE_launcher"), &words);
+            let output = command.stdout(stdout).stderr(std::process::Stdio::piped()).spawn().unwrap();
+            let output = output.wait_with_output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let expected = "launcher: stdout could not be written: ENOSPC (no space left)\n";
+        assert_eq!(told(full.into()), (Some(125), expected.to_owned()), "{words} > /dev/full");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(told(writer.into()), (Some(0), String::new()), "{words} | true");
+    }
+}
+
 #[test]
 fn check_tells_every_finding_not_the_first() {
     let (first, second) = (Address::new(), Address::new());

@@ -1,11 +1,9 @@
 //! `launcher completions`.
 
-use std::io;
-
 use clap_complete::Shell;
 
-/// Writes the completion script of a shell.
-pub fn completions(shell: Shell, out: &mut dyn io::Write) {
+/// The completion script of a shell.
+pub fn completions(shell: Shell) -> Vec<u8> {
     // The words a flag takes are checked by the core; a shell is told them here.
     let words: [(&str, &[&'static str]); 7] = [
         ("ready", &["auto", "notify", "listen", "started", "exited", "fd"]),
@@ -26,5 +24,8 @@ pub fn completions(shell: Shell, out: &mut dyn io::Write) {
             command
         });
     }
-    clap_complete::generate(shell, &mut command, "launcher", &mut &mut *out);
+    // Into memory: what generates it panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "launcher", &mut script);
+    script
 }

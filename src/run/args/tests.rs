@@ -289,9 +289,7 @@ fn the_manual_and_the_completions_know_every_command_and_flag() {
         .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
         .collect();
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        let mut script = Vec::new();
-        completions(shell, &mut script);
-        let script = String::from_utf8(script).unwrap();
+        let script = String::from_utf8(completions(shell)).unwrap();
         for flag in &flags {
             let name = if shell == Shell::Fish { flag.trim_start_matches("--") } else { flag };
             assert!(script.contains(name), "{shell} {flag}");

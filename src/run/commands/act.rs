@@ -1,7 +1,7 @@
 //! `launcher start`, `stop`, `restart`, `promote`, `rollback`, `reload` and `signal`: a running launcher is asked to do
 //! something, and says what came of it.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ use crate::core::report::text;
 use crate::run::args::{RestartArgs, ServiceArgs, SignalArgs, UsageError};
 use crate::run::control::client::{Answered, SOON, ask};
 use crate::run::control::find::{self, Found};
+use crate::run::print;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +143,12 @@ fn reload(found: &Found, query: &str) -> Result<i32, String> {
         return Ok(reloaded.exit_code);
     };
     let lines = difference.lines().into_iter().map(|line| format!("\n  {}", text::clean(&line)));
-    // A reader that has gone away is no error.
-    let _ = writeln!(io::stdout(), "{}{}", message.join("\n"), lines.collect::<String>());
+    let text = format!("{}{}\n", message.join("\n"), lines.collect::<String>());
+    let exit = print::whole(text, reloaded.exit_code);
     for outcome in &reloaded.services {
         say(outcome);
     }
-    Ok(reloaded.exit_code)
+    Ok(exit)
 }
 
 /// Asks the launcher to end, and waits until it has.
@@ -196,13 +197,11 @@ fn read<T: DeserializeOwned>(answered: Answered) -> io::Result<T> {
 fn say(outcome: &Outcome) -> i32 {
     let message = text::clean(&outcome.message);
     if outcome.exit_code == 0 {
-        // A reader that has gone away is no error.
-        let _ = writeln!(io::stdout(), "{message}");
-    } else {
-        eprintln!("launcher: {message}");
-        if outcome.report.is_some() {
-            eprintln!("  report  launcher report {}", outcome.service);
-        }
+        return print::whole(format!("{message}\n"), 0);
+    }
+    eprintln!("launcher: {message}");
+    if outcome.report.is_some() {
+        eprintln!("  report  launcher report {}", outcome.service);
     }
     outcome.exit_code
 }

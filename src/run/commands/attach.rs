@@ -16,6 +16,7 @@ use crate::core::signal::Signal;
 use crate::run::args::{AttachArgs, UsageError};
 use crate::run::control::client::{self, Answered};
 use crate::run::control::find;
+use crate::run::print;
 use crate::sys::clock;
 use crate::sys::signals::Signals;
 use crate::sys::terminal::{self, Modes};
@@ -243,8 +244,12 @@ impl<'a> Attached<'a> {
                 }
                 // A reader that is gone ends it, as it would end any program.
                 let mut out = io::stdout().lock();
-                if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
-                    return Ok(Some(self.left(0)));
+                match out.write_all(&bytes).and_then(|()| out.flush()) {
+                    Ok(()) => {}
+                    Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => return Ok(Some(self.left(0))),
+                    Err(problem) => {
+                        return Ok(Some(End { code: code::INTERNAL, text: print::not_written(&problem) }));
+                    }
                 }
             }
             Frame::Note(note) => {

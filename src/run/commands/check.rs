@@ -12,7 +12,7 @@ use crate::core::take_over;
 use crate::core::units::exact_duration;
 use crate::run::args::{CheckArgs, LoadError, load};
 use crate::run::supervisor::Http;
-use crate::run::{environment, log, preflight, require};
+use crate::run::{environment, log, preflight, print, require};
 use crate::sys::cgroup::Delegated;
 use crate::sys::files::could_append;
 
@@ -27,10 +27,10 @@ pub fn check(args: &CheckArgs) -> i32 {
     let mut all = look(&settings, args.offline);
     all.splice(0..0, http(&settings));
     let exit = findings::exit_code(&all, args.strict);
-    match args.json {
-        true => print(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &all, errors: Vec::new() }),
-        false => eprint!("{}", findings::text(&all)),
+    if args.json {
+        return say(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &all, errors: Vec::new() });
     }
+    eprint!("{}", findings::text(&all));
     exit
 }
 
@@ -49,17 +49,20 @@ fn not_loaded(error: &LoadError, json: bool) -> i32 {
                 }
             };
             let errors = errors.errors().iter().map(finding).collect();
-            print(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &[], errors });
+            say(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &[], errors })
         }
-        _ => eprint!("{}", error.render(log::colour_wanted())),
+        _ => {
+            eprint!("{}", error.render(log::colour_wanted()));
+            exit
+        }
     }
-    exit
 }
 
-fn print(checked: &Checked<'_>) {
-    // Nothing in it can fail to serialise; a reader that has seen enough is no error.
+/// As JSON. Returns the exit code.
+fn say(checked: &Checked<'_>) -> i32 {
+    // Nothing in it can fail to serialise.
     let text = serde_json::to_string_pretty(checked).unwrap_or_default();
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes());
+    print::whole(format!("{text}\n"), checked.exit_code)
 }
 
 /// What is in the way of the launcher's own address: told as of a service of that name, and nothing when it is free.

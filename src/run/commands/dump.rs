@@ -12,7 +12,7 @@ use crate::core::report::{Meta, Report, mask, text};
 use crate::run::args::{DumpArgs, DumpTarget};
 use crate::run::control::client::ask;
 use crate::run::control::find;
-use crate::run::log;
+use crate::run::{log, print};
 use crate::sys::{dump, procfs, sock_diag};
 
 /// Dumps the process and everything below it. Returns the exit code: 0 when there was something to look at.
@@ -36,7 +36,7 @@ pub fn dump(args: &DumpArgs) -> i32 {
     facts.processes = dump::dump(&pids, &dump::Options::default());
     facts.command = facts.processes.first().map(|process| process.command.clone()).unwrap_or_default();
     let diagnosis = diagnose(&facts);
-    print(args, |out, style| {
+    show(args, |out, style| {
         if args.json {
             let meta = Meta { generation: 0, attempt: 0, time: log::utc_now(), timeline: Vec::new() };
             return Report::assemble(&facts, diagnosis, meta).write_json(out);
@@ -70,7 +70,7 @@ fn of_service(name: &str, args: &DumpArgs) -> i32 {
             return code::PREFLIGHT;
         }
     };
-    print(args, |out, style| {
+    show(args, |out, style| {
         if args.json {
             return report.write_json(out);
         }
@@ -81,12 +81,10 @@ fn of_service(name: &str, args: &DumpArgs) -> i32 {
 }
 
 /// Writes to stdout, and returns the exit code.
-fn print(args: &DumpArgs, write: impl FnOnce(&mut dyn Write, Style) -> std::io::Result<()>) -> i32 {
+fn show(args: &DumpArgs, write: impl FnOnce(&mut dyn Write, Style) -> std::io::Result<()>) -> i32 {
     let style = log::style_asked(&std::io::stdout(), &args.color);
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    // Whoever reads it may have seen enough.
-    let _ = write(&mut out, style).and_then(|()| out.flush());
-    0
+    print::ended(write(&mut out, style).and_then(|()| out.flush()), 0)
 }
 
 /// The processes without a launcher on top and its keepers: they wait for the service, and what that waits for is asked.

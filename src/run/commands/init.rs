@@ -8,13 +8,14 @@ use crate::core::config::{self, Context};
 use crate::core::exit::code;
 use crate::core::init::{self, Draft, Files, InitError, NAMES, Source};
 use crate::run::args::InitArgs;
+use crate::run::print;
 use crate::sys::files::read_regular;
 
 /// Makes it and writes it. Returns the exit code: 2 for a command line that names nothing to go from, or a file that is
 /// there already; 78 for a source that says nothing of use; 71 for what cannot be read or written.
 pub fn init(args: &InitArgs) -> i32 {
     match make(args).and_then(|(origin, draft)| save(args, &origin, &draft)) {
-        Ok(()) => 0,
+        Ok(exit) => exit,
         Err((exit, InitError { message, hint })) => {
             eprintln!("launcher: {message}\n  help: {hint}");
             exit
@@ -92,16 +93,14 @@ impl Files for Beside {
     }
 }
 
-/// Writes the file whole; one that is there stays as it is, unless it may be overwritten.
-fn save(args: &InitArgs, origin: &str, draft: &Draft) -> Result<(), Refused> {
+/// Writes the file whole; one that is there stays as it is, unless it may be overwritten. Returns the exit code.
+fn save(args: &InitArgs, origin: &str, draft: &Draft) -> Result<i32, Refused> {
     let text = init::write(draft, origin);
     look_again(&text)?;
     let output = &args.output;
     let shown = output.display();
     if output.as_os_str() == "-" {
-        // A reader that has seen enough is no error.
-        let _ = io::stdout().write_all(text.as_bytes());
-        return Ok(());
+        return Ok(print::whole(text, 0));
     }
     let open = OpenOptions::new().write(true).create(true).create_new(!args.force).truncate(args.force).open(output);
     let written = open.and_then(|mut file| file.write_all(text.as_bytes()));
@@ -116,7 +115,7 @@ fn save(args: &InitArgs, origin: &str, draft: &Draft) -> Result<(), Refused> {
     let file = if output.as_os_str() == "launcher.toml" { String::new() } else { format!(" -c {shown}") };
     eprintln!("launcher: {shown} was written from {origin}: {}", names.join(", "));
     eprintln!("  next: read what was guessed in it, then launcher check{file} and launcher verify{file}");
-    Ok(())
+    Ok(0)
 }
 
 /// What is written is looked at as `check` would: a source may say what no launcher.toml can.

@@ -7,6 +7,7 @@ use crate::core::exit::code;
 use crate::run::args::LogsArgs;
 use crate::run::control::client::{Answered, SOON, ask};
 use crate::run::control::find::{self, Found};
+use crate::run::print;
 
 /// How many lines are shown when nothing is said.
 const LINES: usize = 100;
@@ -14,7 +15,7 @@ const LINES: usize = 100;
 /// Shows them. Returns the exit code.
 pub fn logs(args: &LogsArgs) -> i32 {
     match find::find(&args.which).and_then(|found| show(&found, args)) {
-        Ok(()) => 0,
+        Ok(exit) => exit,
         Err(problem) => {
             eprintln!("launcher: {problem}");
             code::PREFLIGHT
@@ -22,7 +23,7 @@ pub fn logs(args: &LogsArgs) -> i32 {
     }
 }
 
-fn show(found: &Found, args: &LogsArgs) -> Result<(), String> {
+fn show(found: &Found, args: &LogsArgs) -> Result<i32, String> {
     let names: Vec<&str> = found.status.services.iter().map(|service| service.name.as_str()).collect();
     let names = match &args.service {
         Some(service) if !names.contains(&service.as_str()) => return Err(find::no_service(&found.status, service)),
@@ -38,12 +39,16 @@ fn show(found: &Found, args: &LogsArgs) -> Result<(), String> {
     };
     let opened = names.into_iter().map(|name| open(name).map(|answered| (name, answered)));
     let opened = opened.collect::<Result<Vec<_>, String>>()?;
-    match opened.len() {
+    let mut opened = opened;
+    match (opened.pop(), opened.is_empty()) {
         // As it was written: for a program that reads it.
-        1 => opened.into_iter().for_each(|(_, answered)| drop(answered.pass_on(&mut io::stdout()))),
-        _ => together(opened),
+        (Some((_, answered)), true) => Ok(print::ended(answered.pass_on(&mut io::stdout()), 0)),
+        (last, _) => {
+            opened.extend(last);
+            together(opened);
+            Ok(0)
+        }
     }
-    Ok(())
 }
 
 /// The answer, or why there is none.
@@ -54,7 +59,7 @@ fn refused(answered: Answered) -> Result<Answered, String> {
     }
 }
 
-/// Several at the same time, each line with its service's name before it. A reader that is gone ends it.
+/// Several at the same time, each line with its service's name before it. What cannot be written ends it, and launcher.
 fn together(opened: Vec<(&str, Answered)>) {
     let width = opened.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let out = Mutex::new(());
@@ -87,8 +92,9 @@ impl Write for Prefixed<'_> {
             text.extend_from_slice(line);
         }
         let _turn = self.out.lock();
-        if io::stdout().lock().write_all(&text).is_err() {
-            std::process::exit(0);
+        let mut stdout = io::stdout().lock();
+        if let Err(problem) = stdout.write_all(&text).and_then(|()| stdout.flush()) {
+            std::process::exit(print::ended(Err(problem), 0));
         }
         Ok(bytes.len())
     }

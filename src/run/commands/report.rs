@@ -1,20 +1,20 @@
 //! `launcher report`: the last report of a service, as text or as it was written.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::exit::code;
 use crate::core::report::{Report, text};
 use crate::run::args::{LoadError, ReportArgs, RunArgs, load};
 use crate::run::control::find::{self, Found};
-use crate::run::log;
 use crate::run::reports::{self, ReportStore};
+use crate::run::{log, print};
 
 /// Prints the newest report of a service, or of the one that got one last. Returns the exit code.
 pub fn report(args: &ReportArgs) -> i32 {
     let found = Places::of(args).and_then(|places| places.find(args.service.as_deref()));
-    match found.and_then(|text| show(&text, args.json)) {
-        Ok(()) => 0,
+    match found.and_then(|text| shown(text, args.json)) {
+        Ok(text) => print::whole(text, 0),
         Err(problem) => {
             eprintln!("launcher: {problem}");
             code::PREFLIGHT
@@ -135,14 +135,10 @@ fn folder_of(found: &Found) -> Option<PathBuf> {
     Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty())
 }
 
-fn show(json: &str, as_json: bool) -> Result<(), String> {
-    let text = if as_json {
-        json.to_owned()
-    } else {
-        let report = Report::from_json(json).map_err(|problem| format!("the report cannot be shown: {problem}"))?;
-        text::full(&report, log::style(&io::stdout()))
-    };
-    // A reader that has seen enough (`| head`) is no error.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    Ok(())
+fn shown(json: String, as_json: bool) -> Result<String, String> {
+    if as_json {
+        return Ok(json);
+    }
+    let report = Report::from_json(&json).map_err(|problem| format!("the report cannot be shown: {problem}"))?;
+    Ok(text::full(&report, log::style(&io::stdout())))
 }

@@ -1,21 +1,17 @@
 //! `launcher status`: how the services of a running launcher are.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use crate::core::control::table;
 use crate::core::exit::code;
 use crate::run::args::StatusArgs;
 use crate::run::control::find;
-use crate::run::log;
+use crate::run::{log, print};
 
 /// Shows it. Returns the exit code.
 pub fn status(args: &StatusArgs) -> i32 {
     match find::find(&args.which).and_then(|found| show(&found, args)) {
-        Ok(text) => {
-            // A reader that has seen enough (`| head`) is no error.
-            let _ = io::stdout().lock().write_all(text.as_bytes());
-            0
-        }
+        Ok(text) => print::whole(text, 0),
         Err(problem) => {
             eprintln!("launcher: {problem}");
             code::PREFLIGHT

@@ -14,8 +14,8 @@ use crate::core::verify::moved::Move;
 use crate::core::verify::{self, Expectation, Failure, Phase, Plan, Record, Trial, expectation, junit};
 use crate::run::args::{LoadError, UsageError, VerifyArgs, load};
 use crate::run::commands::{check, run};
-use crate::run::log;
 use crate::run::supervisor::Supervisor;
+use crate::run::{log, print};
 use crate::sys::clock;
 use crate::sys::signals::Signals;
 
@@ -108,11 +108,7 @@ impl Outlet {
         if let Some(mut stdout) = self.json {
             // Nothing in it can fail to serialise.
             let text = serde_json::to_string_pretty(record).unwrap_or_default();
-            match stdout.write_all(format!("{text}\n").as_bytes()) {
-                // A reader that has seen enough is no error.
-                Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => {}
-                done => written("the JSON", done),
-            }
+            return print::ended(stdout.write_all(format!("{text}\n").as_bytes()), exit);
         }
         exit
     }
