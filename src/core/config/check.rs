@@ -22,10 +22,13 @@ pub(super) fn services(walk: &mut Walk, drafts: &[Draft]) {
         }
         if !draft.ports_incomplete {
             for (word, place) in service.command.iter().zip(&draft.command) {
-                walk.value(place.clone(), placeholders(word, &service.ports));
+                walk.absent(place.clone(), placeholders(word, &service.ports));
             }
             if let Some(place) = &draft.ready {
-                walk.value(place.clone(), ready::possible(service));
+                let ports = ready::ports_are_there(service);
+                if walk.absent(place.clone(), ports).is_some() {
+                    walk.value(place.clone(), ready::can_come(service));
+                }
             }
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn log(walk: &mut Walk, folder: &Path, service: &Table<'_>, name: &st
         for key in ABOUT_A_FILE {
             if let Some(value) = table.get(key) {
                 let message = format!("\"{key}\" is about a file, and there is none");
-                walk.error(value.span(), message, "write file = \"api.log\" beside it, or leave it out");
+                walk.missing(value.span(), message, "write file = \"api.log\" beside it, or leave it out");
             }
         }
         return;

@@ -23,6 +23,7 @@ mod syntax;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unclosed;
 pub mod value;
 mod walk;
 mod watch;
@@ -58,8 +59,22 @@ pub struct Context<'a> {
 /// All that is wrong with it, in the order of the file. Nothing in it is ignored: a key that is not known is an
 /// error as well.
 pub fn parse(file_name: &str, text: &str, context: Context<'_>) -> Result<Settings, ConfigErrors> {
-    let (document, broken) = DeTable::parse_recoverable(text);
-    let syntax = Syntax::new(text, document.get_ref(), &broken);
+    read(file_name, text, text, Syntax::default(), context)
+}
+
+/// Reads what is readable of a text: the text itself, or one with blanks in place of what is not.
+fn read(
+    file_name: &str,
+    text: &str,
+    readable: &str,
+    mut syntax: Syntax,
+    context: Context<'_>,
+) -> Result<Settings, ConfigErrors> {
+    let (document, broken) = DeTable::parse_recoverable(readable);
+    if let Some(readable) = syntax.blanked(readable, &broken) {
+        return read(file_name, text, &readable, syntax, context);
+    }
+    syntax.tell(readable, &broken);
     let mut walk = Walk::default();
     let settings = settings(&mut walk, document.get_ref(), context);
     let mut errors = walk.errors;

@@ -174,6 +174,12 @@ fn pace(walk: &mut Walk, table: &Table<'_>, timeout: &mut Duration, interval: &m
 
 /// Refuses a readiness that could never come.
 pub fn possible(service: &ServiceSettings) -> Result<(), ValueError> {
+    ports_are_there(service)?;
+    can_come(service)
+}
+
+/// Refuses a readiness by ports that are not declared.
+pub(super) fn ports_are_there(service: &ServiceSettings) -> Result<(), ValueError> {
     for text in service.ready.texts() {
         super::check::placeholders(text.as_ref(), &service.ports)?;
     }
@@ -182,6 +188,13 @@ pub fn possible(service: &ServiceSettings) -> Result<(), ValueError> {
             "ready by listening, but no port is declared",
             "declare the port it listens on, or choose another kind of ready",
         )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a readiness that other settings keep from coming.
+pub(super) fn can_come(service: &ServiceSettings) -> Result<(), ValueError> {
+    match service.ready {
         Ready::Notify if service.notify.access == NotifyAccess::None => Err(ValueError::new(
             "ready by READY=1, but notify_access is \"none\": nobody would hear it",
             "leave notify_access out, or choose another kind of ready",

@@ -1,12 +1,20 @@
 //! Errors of TOML's own syntax, one a line and with a hint: the parser goes on after each and often reports what
 //! follows from the first as errors of their own.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::Error;
 
 use super::error::ConfigError;
+use super::keys;
+use super::unclosed::{next_header, string_not_closed, unclosed};
+
+/// How the message ends about what is there twice.
+const TWICE: &str = "is here a second time";
+
+/// How often a text is read anew, with blanks in place of what kept the parser from reading on.
+const MOST_READINGS: usize = 8;
 
 /// The errors of syntax of a file.
 #[derive(Debug, Default)]
@@ -14,56 +22,99 @@ pub(super) struct Syntax {
     /// The errors, at most one a line.
     pub errors: Vec<ConfigError>,
     /// Parts of the text of which the parser made something that was not meant: what it made says nothing.
-    pub unreliable: Vec<Range<usize>>,
+    unreliable: Vec<Range<usize>>,
+    /// How often the text was blanked.
+    readings: usize,
 }
 
 impl Syntax {
-    /// Puts the parser's errors into our words.
-    pub fn new(text: &str, table: &DeTable<'_>, found: &[Error]) -> Syntax {
-        let mut syntax = Syntax::default();
-        let unclosed = found.iter().find(|error| {
-            error.message().starts_with("unclosed array,") || error.message().starts_with("unclosed inline table")
-        });
-        if let Some(error) = unclosed {
-            syntax.unclosed(text, table, error);
+    /// The text with blanks in place of the statements at which the parser stopped, or went astray: so all that comes
+    /// after them is read as well, and has its place as before. What was wrong with them is kept. `None` when the
+    /// parser has read everything that can be read.
+    pub fn blanked(&mut self, text: &str, found: &[Error]) -> Option<String> {
+        if found.is_empty() || self.readings == MOST_READINGS {
+            return None;
         }
-        // One that is not closed has been said, and what comes after its bracket was read as a part of it.
-        let said = syntax.unreliable.clone();
-        let places = found.iter().filter(|error| !error.span().is_some_and(|span| contain(&said, span.start)));
-        let mut own: Vec<ConfigError> = places.map(|error| own_words(text, error)).collect();
-        // Of two on one line the one that points at something says more than the one that points between.
-        own.sort_by_key(|error| (line(text, error.span.start).start, error.span.is_empty(), error.span.start));
-        own.dedup_by_key(|error| line(text, error.span.start).start);
-        for error in &own {
-            let broken = line(text, error.span.start);
-            // Below a header that is not closed the keys belong to nobody.
-            let header = text[broken.clone()].trim_start().starts_with('[');
-            let until = if header { next_header(text, broken.end) } else { broken.end };
-            syntax.unreliable.push(broken.start..until + 1);
+        self.readings += 1;
+        let (mut errors, mut regions) = (Vec::new(), Vec::new());
+        if found.iter().any(|error| UNCLOSED.iter().any(|message| error.message().starts_with(message))) {
+            (errors, regions) = unclosed(text).into_iter().map(|one| (one.error, one.region)).unzip();
         }
-        syntax.errors.extend(own);
-        syntax
+        if regions.is_empty() {
+            let start = |error: &&Error| line(text, error.span().map_or(0, |span| span.start)).start;
+            let lines: BTreeSet<usize> = found.iter().filter(|error| stops(error)).map(|error| start(&error)).collect();
+            let here = found.iter().filter(|error| lines.contains(&start(error)));
+            errors = one_a_line(text, here);
+            regions = errors.iter().map(|error| unreadable(text, error)).collect();
+        }
+        if regions.is_empty() {
+            return None;
+        }
+        let mut blanked = text.as_bytes().to_vec();
+        for region in &regions {
+            let written = blanked[region.clone()].iter_mut().filter(|byte| !matches!(byte, b'\n' | b'\r'));
+            written.for_each(|byte| *byte = b' ');
+        }
+        self.errors.extend(errors);
+        self.unreliable.extend(regions.into_iter().map(|region| to_the_end(text, region)));
+        // Whole lines are blanked, so no character is cut.
+        String::from_utf8(blanked).ok()
+    }
+
+    /// Puts what the parser found at last into our words.
+    pub fn tell(&mut self, text: &str, found: &[Error]) {
+        let own = one_a_line(text, found.iter());
+        self.unreliable.extend(own.iter().map(|error| to_the_end(text, unreadable(text, error))));
+        self.errors.extend(own);
     }
 
     /// Whether an error that was found in what the parser made of the text is to be believed.
     pub fn believes(&self, error: &ConfigError) -> bool {
         self.errors.is_empty() || (!error.absence && !contain(&self.unreliable, error.span.start))
     }
+}
 
-    /// Points at the bracket of an array or inline table that is not closed, rather than at the end of the file.
-    fn unclosed(&mut self, text: &str, table: &DeTable<'_>, error: &Error) {
-        let end = error.span().map_or(text.len(), |span| span.start);
-        let Some(span) = innermost_unclosed(text, table, end) else { return };
-        let (name, bracket) = if text[span.start..].starts_with('[') { ("array", ']') } else { ("table", '}') };
-        let message = format!("this {name} is not closed");
-        self.errors.push(ConfigError::new(span.start..span.start + 1, message, format!("close it with {bracket}")));
-        self.unreliable.push(span.start..end + 1);
-    }
+/// How messages begin that say something is not closed, and took what follows for a part of it.
+const UNCLOSED: [&str; 4] = [
+    "unclosed array,",
+    "unclosed inline table",
+    "invalid multi-line basic string",
+    "invalid multi-line literal string",
+];
+
+/// Whether the parser reads nothing after such an error, or what follows for something else.
+fn stops(error: &Error) -> bool {
+    let messages =
+        ["key with no value", "missing value for key", "unclosed table", "unclosed array table", "invalid table"];
+    messages.iter().any(|message| error.message().starts_with(message))
+}
+
+/// Errors in our words, in their order. Of two on one line the one that points at something says more than the one
+/// that points between.
+fn one_a_line<'e>(text: &str, found: impl Iterator<Item = &'e Error>) -> Vec<ConfigError> {
+    let mut own: Vec<ConfigError> = found.map(|error| own_words(text, error)).collect();
+    own.sort_by_key(|error| (line(text, error.span.start).start, error.span.is_empty(), error.span.start));
+    own.dedup_by_key(|error| line(text, error.span.start).start);
+    own
+}
+
+/// What cannot be read for an error: its line, and below a header all keys, which belong to nobody. Those below the
+/// second of two equal headers are read as if they stood below the first.
+fn unreadable(text: &str, error: &ConfigError) -> Range<usize> {
+    let broken = line(text, error.span.start);
+    let header = text[broken.clone()].trim_start().starts_with('[') && !error.message.ends_with(TWICE);
+    let end = (broken.end + 1).min(text.len());
+    broken.start..if header { next_header(text, broken.end) } else { end }
 }
 
 /// Whether one of the ranges contains this place.
 fn contain(ranges: &[Range<usize>], at: usize) -> bool {
     ranges.iter().any(|range| range.contains(&at))
+}
+
+/// A region, with the place behind the text if it reaches so far: a value that is missing there has that place.
+fn to_the_end(text: &str, region: Range<usize>) -> Range<usize> {
+    region.start..if region.end == text.len() { region.end + 1 } else { region.end }
 }
 
 /// The line around a place, without its newline. A place in the middle of a character stands for its beginning.
@@ -73,32 +124,6 @@ fn line(text: &str, at: usize) -> Range<usize> {
     let start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let end = bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |newline| at + newline);
     start..end
-}
-
-/// Where the next line that begins with `[` starts.
-fn next_header(text: &str, from: usize) -> usize {
-    text[from..].find("\n[").map_or(text.len(), |at| from + at)
-}
-
-/// The last array or inline table that begins before `end` and has no closing bracket.
-fn innermost_unclosed(text: &str, table: &DeTable<'_>, end: usize) -> Option<Range<usize>> {
-    let mut last: Option<Range<usize>> = None;
-    let mut open: Vec<&Spanned<DeValue<'_>>> = table.values().collect();
-    while let Some(value) = open.pop() {
-        let span = value.span();
-        let source = text.get(span.clone()).unwrap_or_default();
-        match value.get_ref() {
-            DeValue::Array(values) => open.extend(values.iter()),
-            DeValue::Table(values) => open.extend(values.values()),
-            _ => continue,
-        }
-        // A header such as [service.api] is the span of its table too, and is closed.
-        let opens = source.starts_with(['[', '{']) && !source.ends_with(['}', ']']);
-        if opens && span.start < end && last.as_ref().is_none_or(|last| span.start > last.start) {
-            last = Some(span);
-        }
-    }
-    last
 }
 
 /// One error in our words, where ours say more than the parser's.
@@ -112,12 +137,8 @@ fn own_words(text: &str, error: &Error) -> ConfigError {
             }
         }
         "key with no value" | "invalid unquoted key" => {
-            let around = line(text, span.start);
-            let (key, value) = text[around.clone()].split_once(':').unwrap_or_default();
-            if !key.trim().is_empty() && !key.contains(['=', '"', '\'', '[', '#']) {
-                let colon = around.start + key.len();
-                let hint = format!("write {} = {}", key.trim(), value.trim());
-                return ConfigError::new(colon..colon + 1, "a key and its value are joined by \"=\"", hint);
+            if let Some(error) = no_statement(text, span.clone()) {
+                return error;
             }
             if message == "key with no value" {
                 return ConfigError::new(span, "this key has no value", "write KEY = VALUE, or [KEY] for a table");
@@ -125,12 +146,12 @@ fn own_words(text: &str, error: &Error) -> ConfigError {
         }
         "duplicate key" => {
             let name = text.get(span.clone()).unwrap_or_default();
-            return ConfigError::new(span, format!("{name:?} is here a second time"), "keep one of the two");
+            return ConfigError::new(span, format!("{name:?} {TWICE}"), "keep one of the two");
         }
-        "invalid basic string" if expected == "`\"`" => return not_closed(span, "\""),
-        "invalid multi-line basic string" if expected == "`\"`" => return not_closed(span, "\"\"\""),
-        "invalid literal string" => return not_closed(span, "'"),
-        "invalid multi-line literal string" if expected == "`'`" => return not_closed(span, "'''"),
+        "invalid basic string" if expected == "`\"`" => return string_not_closed(span, "\""),
+        "invalid multi-line basic string" if expected == "`\"`" => return string_not_closed(span, "\"\"\""),
+        "invalid literal string" => return string_not_closed(span, "'"),
+        "invalid multi-line literal string" if expected == "`'`" => return string_not_closed(span, "'''"),
         _ => {}
     }
     let hint = match expected {
@@ -140,8 +161,27 @@ fn own_words(text: &str, error: &Error) -> ConfigError {
     ConfigError::new(span, message, hint)
 }
 
-fn not_closed(span: Range<usize>, quotes: &str) -> ConfigError {
-    ConfigError::new(span, "this string is not closed", format!("close it with {quotes}"))
+/// A line in the manner of another language: a comment, or a key and its value without `=`.
+fn no_statement(text: &str, span: Range<usize>) -> Option<ConfigError> {
+    const JOINED: &str = "a key and its value are joined by \"=\"";
+    let around = line(text, span.start);
+    let statement = &text[around.clone()];
+    if let Some(comment) = statement.trim_start().strip_prefix("//") {
+        let start = around.end - comment.len() - 2;
+        return Some(ConfigError::new(
+            start..start + 2,
+            "a comment begins with #",
+            format!("write # {}", comment.trim()),
+        ));
+    }
+    let (key, value) = statement.split_once(':').unwrap_or_default();
+    if !key.trim().is_empty() && !key.contains(['=', '"', '\'', '[', '#']) {
+        let colon = around.start + key.len();
+        return Some(ConfigError::new(colon..colon + 1, JOINED, format!("write {} = {}", key.trim(), value.trim())));
+    }
+    let (key, value) = statement.trim().split_once(char::is_whitespace)?;
+    let known = keys::names().any(|known| known == key);
+    known.then(|| ConfigError::new(span, JOINED, format!("write {key} = {}", value.trim())))
 }
 
 /// A value that should have been between quotes, or a boolean in the spelling of another language. A number that is

@@ -113,8 +113,7 @@ pub(super) fn service<'t>(
     log::log(walk, folder, &table, name.value, &mut service.log);
     let log = table.get("log").map(Value::span);
     let ready = ready::key(walk, folder, &table, &mut service.ready);
-    fill(&mut service.start_timeout, walk.duration(&table, "start_timeout", value::positive_duration));
-    extension(walk, &table, &mut service);
+    start(walk, &table, &mut service);
     fill(&mut service.on_timeout, walk.parsed(&table, "on_timeout", value::on_timeout));
     fill(&mut service.stop_signal, walk.parsed(&table, "stop_signal", value::signal));
     fill(&mut service.stop_timeout, walk.duration(&table, "stop_timeout", value::duration));
@@ -166,13 +165,19 @@ fn environment(walk: &mut Walk, folder: &Path, table: &Table<'_>, service: &mut 
     }
 }
 
-/// Reads `extend_while_progressing`: `"off"`, or how long a start may take in all.
-fn extension(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
+/// Reads `start_timeout`, and `extend_while_progressing`: `"off"`, or how long a start may take in all.
+fn start(walk: &mut Walk, table: &Table<'_>, service: &mut ServiceSettings) {
     let key = "extend_while_progressing";
+    let start_timeout = walk.duration(table, "start_timeout", value::positive_duration);
+    fill(&mut service.start_timeout, start_timeout);
     let Some(Some(most)) = walk.duration(table, key, value::extension) else { return };
-    if let Some(value) = table.get(key) {
-        service.extend_while_progressing = walk.value(value.span(), value::beyond(most, service.start_timeout));
-    }
+    let Some(value) = table.get(key) else { return };
+    service.extend_while_progressing = match (start_timeout, table.get("start_timeout")) {
+        (Some(limit), _) => walk.value(value.span(), value::beyond(most, limit)),
+        // What it is to be longer than is not known.
+        (None, Some(_)) => Some(most),
+        (None, None) => walk.absent(value.span(), value::beyond(most, service.start_timeout)),
+    };
 }
 
 /// Reads `watchdog`: `"off"` or a period.
@@ -341,8 +346,12 @@ pub(super) fn backoff(walk: &mut Walk, table: &Table<'_>, backoff: &mut Backoff)
     fill(&mut backoff.initial, walk.duration(&table, "initial", value::duration));
     fill(&mut backoff.max, walk.duration(&table, "max", value::duration));
     if walk.errors.len() == before {
-        let place = table.get("max").or(table.get("initial")).map_or(value.span(), Value::span);
-        walk.value(place, value::check_backoff(backoff));
+        let (initial, max) = (table.get("initial"), table.get("max"));
+        let place = max.or(initial).map_or(value.span(), Value::span);
+        match (initial, max) {
+            (Some(_), Some(_)) => walk.value(place, value::check_backoff(backoff)),
+            _ => walk.absent(place, value::check_backoff(backoff)),
+        };
     }
     if let Some(factor) = walk.float(&table, "factor") {
         fill(&mut backoff.factor, walk.value(factor.span, value::check_factor(factor.value)));

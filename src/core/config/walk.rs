@@ -79,6 +79,12 @@ impl Walk {
         result.map_err(|error| self.errors.push(ConfigError::value(span, error))).ok()
     }
 
+    /// The same for an error about something that is not there.
+    pub fn absent<T>(&mut self, span: Range<usize>, result: Result<T, ValueError>) -> Option<T> {
+        let keep = |error| self.errors.push(ConfigError { absence: true, ..ConfigError::value(span, error) });
+        result.map_err(keep).ok()
+    }
+
     /// Opens a table: every key that is not in its list is an error. `title` is how the table
     /// is called in a message.
     pub fn table<'t>(

@@ -24,7 +24,7 @@ pub(super) fn watch(walk: &mut Walk, folder: &Path, table: &Table<'_>, settings:
         watch.on_change = on_change;
     }
     if table.get("watch").is_none() {
-        walk.error(value.span(), "no files are watched that could change", "write watch = [\"src/**\"], too");
+        walk.missing(value.span(), "no files are watched that could change", "write watch = [\"src/**\"], too");
     }
 }
 

@@ -1,5 +1,6 @@
 mod example;
 mod noise;
+mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -189,27 +190,6 @@ fn paths_are_seen_from_the_files_folder() {
     assert_eq!(a.ports[0].listen, Listen::Unix("/srv/shop/a.sock".into()));
     assert_eq!(a.ports[1].listen, Listen::Unix("@a".into()));
     assert_eq!(settings.services[1].directory, Some(PathBuf::from("/srv/shop")));
-}
-
-#[test]
-fn syntax_is_explained_too_and_does_not_hide_the_rest() {
-    let text = "[service.api]\ncommand = [\"a\"\nready = notify\n";
-    assert_eq!(places(text), ["2:11 this array is not closed"]);
-    let text = "[service.api]\ncommand: [\"a\"]\n";
-    assert_eq!(places(text), ["2:8 a key and its value are joined by \"=\""]);
-    let text = "[service.api\ncommand = [\"a\"]\n[launcher]\nnmae = 1\n";
-    assert_eq!(places(text), ["1:13 unclosed table", "4:1 unknown key \"nmae\", did you mean \"name\"?"]);
-    let text = "[service.a]\ncommand = [\"a\"]\nready = notify\nstart_timeout = 30s\ninteractive = True\nuser = 5\n";
-    let expected = [
-        "3:9 a string needs quotes",
-        "4:17 a string needs quotes",
-        "5:15 True is not a boolean",
-        "6:8 expected a string, found an integer",
-    ];
-    assert_eq!(places(text), expected);
-    let text = "[service.a]\ncommand = [\"a\"]\nuser = \"x\nuser = \"y\"\n";
-    assert_eq!(places(text), ["3:10 this string is not closed", "4:1 \"user\" is here a second time"]);
-    assert!(bad("[service.a]\nuser = 'x").contains("help: close it with '\n"));
 }
 
 #[test]
