@@ -40,18 +40,12 @@ impl Clients {
     /// What they were answered, each by which generation; nobody was refused.
     #[track_caller]
     pub fn answers(self, run: &mut Running) -> Vec<String> {
-        self.answers_but(0, run)
-    }
-
-    /// The same, but for so many that each may have lost.
-    #[track_caller]
-    pub fn answers_but(self, few: usize, run: &mut Running) -> Vec<String> {
         self.over.store(true, Ordering::SeqCst);
         let all: Vec<_> = self.threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         for answers in &all {
             let lost: Vec<_> = answers.iter().filter(|answer| answer.is_err()).collect();
             let count = answers.len();
-            assert!(lost.len() <= few, "{} of {count} are lost: {lost:?}; there was\n{}", lost.len(), run.show());
+            assert!(lost.is_empty(), "{} of {count} are lost: {lost:?}; there was\n{}", lost.len(), run.show());
         }
         all.into_iter().flatten().flatten().collect()
     }

@@ -55,7 +55,7 @@ fn node_cluster() {
                 NODE = NODE.replace("process.argv[1]", &format!("'{}'", address.0.ip()))
             );
             let program = server.setup.home().write("cluster.js", &code);
-            server.drops_in(2).serves(&["node", &text(&program)]);
+            server.drops().serves(&["node", &text(&program)]);
         });
     }
 }
@@ -159,7 +159,7 @@ fn uvicorn_with_workers() {
             let (home, host) = (text(server.setup.home().path()), address.0.ip().to_string());
             let words =
                 ["uvicorn", "--workers", "2", "--host", &host, "--port", "8080", "--app-dir", &home, "asgi:app"];
-            server.drops_in(2).serves(&words);
+            server.drops().serves(&words);
         });
     }
 }
