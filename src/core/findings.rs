@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::exit::code;
-use super::facts::{ExecProblem, PortProblem, Refusal, RequirementProblem};
+use super::facts::{ExecFailure, ExecProblem, PortProblem, Refusal, RequirementProblem};
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,6 +79,12 @@ impl Finding {
             shown: None,
             exit_code: code::PREFLIGHT,
         }
+    }
+
+    /// Something that may not be set for a service's processes.
+    pub fn not_permitted(failure: &ExecFailure) -> Finding {
+        let refusal = Refusal::Exec(failure.clone());
+        Finding { code: "not-permitted".to_owned(), group: Group::Program, ..Finding::of(&refusal) }
     }
 
     /// What a refusal is as a finding.

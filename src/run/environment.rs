@@ -166,8 +166,14 @@ mod tests {
     #[test]
     fn a_user_has_its_own_home_and_name() {
         let inherited = [("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root")];
-        let known =
-            Identity { uid: 7, gid: 7, groups: vec![7], name: Some("app".to_owned()), home: Some("/srv/app".into()) };
+        let known = Identity {
+            uid: 7,
+            gid: 7,
+            groups: vec![7],
+            groups_are_set: false,
+            name: Some("app".to_owned()),
+            home: Some("/srv/app".into()),
+        };
         let variables = built(&inherited, &Special { user: Some(&known), ..Special::default() });
         assert_eq!(["HOME", "USER", "LOGNAME"].map(|name| &*variables[name]), ["/srv/app", "app", "app"]);
         let number = Identity { name: None, home: None, ..known.clone() };

@@ -14,6 +14,7 @@ pub mod output;
 pub mod pprof;
 mod preflight;
 mod print;
+mod privileges;
 pub mod reports;
 pub mod require;
 pub mod screen;

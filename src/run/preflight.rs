@@ -15,7 +15,7 @@ use crate::core::settings::{PortSettings, ServiceSettings};
 use crate::run::{files, in_words};
 use crate::sys::executable::libraries;
 use crate::sys::files::{is_there_at_once, read_regular};
-use crate::sys::users::{self, Identity};
+use crate::sys::users::{self, Identity, UserError};
 use crate::sys::{executable, port};
 
 /// Where programs are looked for when nothing says so: what Docker and systemd set.
@@ -24,13 +24,18 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// Everything that is in the way of a service now, in the order in which it would be met. Nothing is held or changed.
 pub fn findings(service: &ServiceSettings) -> Vec<Refusal> {
     let mut found = Vec::new();
-    let identity = user(service).unwrap_or_else(|failure| {
-        found.push(Refusal::Exec(failure));
-        None
-    });
+    let identity = user(service).ok().flatten();
+    let process = &service.process;
+    let unknown = users::unknown(service.user.as_deref(), process.group.as_deref(), process.groups.as_deref());
+    found.extend(unknown.iter().map(not_known).map(Refusal::Exec));
     match program(service, &path(service), identity.as_ref()) {
         Ok(program) => found.extend(libraries(service, &program).map(Refusal::Exec)),
-        Err(failure) => found.push(Refusal::Exec(failure)),
+        Err(failure) => {
+            let elsewhere =
+                (failure.problem == ExecProblem::Directory).then(|| without_directory(service, identity.as_ref()));
+            found.push(Refusal::Exec(failure));
+            found.extend(elsewhere.flatten().map(Refusal::Exec));
+        }
     }
     found.extend(too_long(service).map(Refusal::Exec));
     found.extend(service.environment_files.iter().filter_map(|file| environment_file(file).err()).map(Refusal::Exec));
@@ -59,7 +64,24 @@ fn too_long(service: &ServiceSettings) -> Option<ExecFailure> {
 pub fn user(service: &ServiceSettings) -> Result<Option<Identity>, ExecFailure> {
     let process = &service.process;
     users::resolve(service.user.as_deref(), process.group.as_deref(), process.groups.as_deref())
-        .map_err(|error| exec_words::unknown_user(&error.to_string()))
+        .map_err(|error| not_known(&error))
+}
+
+fn not_known(error: &UserError) -> ExecFailure {
+    match error {
+        UserError::NoSuchGroup(_) => exec_words::unknown_group(&error.to_string()),
+        _ => exec_words::unknown_user(&error.to_string()),
+    }
+}
+
+/// What is wrong with a program that is not looked for in the directory, which cannot be entered.
+fn without_directory(service: &ServiceSettings, identity: Option<&Identity>) -> Option<ExecFailure> {
+    let command = service.command.first()?;
+    let path = path(service);
+    let (first, other) = (command.as_bytes().first()?, command.as_bytes().contains(&b'/'));
+    let relative = if other { *first != b'/' } else { std::env::split_paths(&path).any(|folder| folder.is_relative()) };
+    let who = identity.map(|identity| (identity.uid, identity.groups.as_slice()));
+    if relative { None } else { executable::examine(command, &path, None, who).err() }
 }
 
 /// Where the service's program is looked for: the PATH of its environment as written, else the launcher's own.
@@ -171,7 +193,7 @@ pub fn no_answer(service: &ServiceSettings) -> ExecFailure {
 
 /// That there is no thread to look at files.
 pub fn no_thread(problem: &io::Error) -> ExecFailure {
-    exec_words::failed_stage("creating a thread", problem.raw_os_error().unwrap_or(0), "", None, None)
+    exec_words::failed_stage("creating a thread", problem.raw_os_error().unwrap_or(0), "", None)
 }
 
 /// The shared libraries that the program of a service will not find. Looked for where a start is only checked, or has

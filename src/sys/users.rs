@@ -13,6 +13,8 @@ pub struct Identity {
     pub gid: u32,
     /// The supplementary groups, the primary one among them, without repetition.
     pub groups: Vec<u32>,
+    /// Whether it was said which these are, not only which user.
+    pub groups_are_set: bool,
     /// The user's name, where there is an entry.
     pub name: Option<String>,
     /// The user's home, where there is an entry.
@@ -22,9 +24,10 @@ pub struct Identity {
 impl Identity {
     /// Whether a process without privilege is to become what it is: `setgroups(2)` would be denied, and is not needed.
     pub fn is_own_and_unprivileged(&self) -> bool {
-        // SAFETY: no memory is involved.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        uid != 0 && (uid, gid) == (self.uid, self.gid)
+        let own = own_identity();
+        let has = |group: &u32| *group == own.gid || own.groups.contains(group);
+        let same_groups = || self.groups.iter().all(has) && own.groups.iter().all(|group| self.groups.contains(group));
+        own.uid != 0 && (own.uid, own.gid) == (self.uid, self.gid) && (!self.groups_are_set || same_groups())
     }
 }
 
@@ -88,6 +91,7 @@ pub fn resolve(
     }
     if let Some(groups) = groups {
         identity.groups = groups.iter().map(|name| gid(name)).collect::<Result<_, _>>()?;
+        identity.groups_are_set = true;
     }
     identity.groups.push(identity.gid);
     identity.groups.sort_unstable();
@@ -95,12 +99,23 @@ pub fn resolve(
     Ok(Some(identity))
 }
 
+/// All of them that are not known, where [`resolve`] tells the first.
+pub fn unknown(user: Option<&str>, group: Option<&str>, groups: Option<&[String]>) -> Vec<UserError> {
+    let of_user = user.and_then(|user| find(user).err());
+    // A number needs no group of its own where one is set.
+    let of_user = of_user.filter(|error| !(group.is_some() && matches!(error, UserError::NoGroup(_))));
+    let group_file = read("/etc/group");
+    let named = group.into_iter().chain(groups.into_iter().flatten().map(String::as_str));
+    let of_groups = named.filter(|name| find_group(name, &group_file).is_none());
+    of_user.into_iter().chain(of_groups.map(|name| UserError::NoSuchGroup(name.to_owned()))).collect()
+}
+
 /// Whoever this process runs as.
 fn own_identity() -> Identity {
     // SAFETY: no memory is involved.
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
     let groups = nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect();
-    Identity { uid, gid, groups, name: name_of(uid), home: None }
+    Identity { uid, gid, groups, groups_are_set: false, name: name_of(uid), home: None }
 }
 
 /// The name of a user, if `/etc/passwd` has it.
@@ -155,7 +170,8 @@ pub fn find_in(text: &str, passwd: &str, group: &str) -> Result<Identity, UserEr
         all.dedup();
     }
     let home = entry.filter(|entry| !entry.home.is_empty()).map(|entry| PathBuf::from(entry.home));
-    Ok(Identity { uid, gid, groups: all, name: entry.map(|entry| entry.name.to_owned()), home })
+    let name = entry.map(|entry| entry.name.to_owned());
+    Ok(Identity { uid, gid, groups: all, groups_are_set: false, name, home })
 }
 
 fn find_group(text: &str, group: &str) -> Option<u32> {

@@ -1,5 +1,7 @@
 //! With what the processes of a service begin: groups, limits, privileges (DESIGN §3, §4).
 
+use std::ffi::OsString;
+
 use crate::support::*;
 
 /// A service that shows what it was given.
@@ -67,6 +69,74 @@ fn what_may_not_be_set_is_told_with_its_step() {
     let mut run = setup.verb(["run".into(), "-c".into(), file.into_os_string()]);
     run.err("setting oom_score_adj");
     run.ends_with(71);
+}
+
+/// As nobody who may set anything.
+fn nobody_with(keys: &str) -> (Setup, OsString) {
+    let setup = launcher().being_nobody();
+    let text = format!(
+        "[launcher]\nreport_dir = \"/dev/null/x\"\n[service.child]\ncommand = [\"true\"]\nrestart.policy = \"never\"\n{keys}\n"
+    );
+    let file = setup.home().write("launcher.toml", &text);
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    (setup, file.into_os_string())
+}
+
+#[test]
+fn what_may_not_be_set_is_told_by_the_name_of_the_setting() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    for (keys, step) in [
+        ("user = \"daemon\"", "setting user \"daemon\": EPERM"),
+        ("group = \"daemon\"", "setting group \"daemon\": EPERM"),
+        ("groups = [\"daemon\", \"5\"]", "setting supplementary groups \"daemon, 5\": EPERM"),
+        ("nice = -5", "setting nice \"-5\": EACCES"),
+        ("oom_score_adj = -500", "setting oom_score_adj \"-500\": EACCES"),
+        ("limits = { nofile = 100, core = 0, sigpending = \"unlimited\" }", "setting limits \"sigpending\": EPERM"),
+        ("capabilities = [\"NET_ADMIN\"]", "setting capabilities: EPERM"),
+    ] {
+        let (setup, file) = nobody_with(keys);
+        let mut run = setup.verb(["run".into(), "-c".into(), file]);
+        run.err(&step.replace('"', "\\\""));
+        run.ends_with(71);
+        let (setup, file) = nobody_with(keys);
+        let mut check = setup.verb(["check".into(), "-c".into(), file]);
+        check.err(&format!("true cannot be started: {step}"));
+        check.ends_with(71);
+    }
+    // What it has already is not asked for.
+    for keys in ["user = \"nobody\"", "groups = [\"nogroup\"]", "nice = 5", "limits = { nofile = 100, core = 0 }"] {
+        let (setup, file) = nobody_with(keys);
+        setup.verb(["run".into(), "-c".into(), file]).ends_with(0);
+        let (setup, file) = nobody_with(keys);
+        setup.verb(["check".into(), "-c".into(), file]).ends_with(0);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_with_a_user_and_a_program_is_found() {
+    let setup = launcher();
+    let text = r#"[service.child]
+        command = ["no-such-program"]
+        directory = "nowhere"
+        user = "nobody-of-this-name"
+        group = "no-group"
+        groups = ["none", "root", "nor-this"]
+        "#;
+    let file = setup.home().write("launcher.toml", text);
+    let mut check = setup.verb(["check".into(), "-c".into(), file.into_os_string()]);
+    for part in [
+        "no user \"nobody-of-this-name\"",
+        "no group \"no-group\"",
+        "no group \"none\"",
+        "no group \"nor-this\"",
+        "nowhere",
+        "no-such-program",
+    ] {
+        check.err_ever(part);
+    }
+    check.ends_with(71);
 }
 
 /// Who may make no cgroup is told so, and has the service all the same. What a cgroup keeps is tested in tests/groups.

@@ -120,7 +120,14 @@ fn it_runs_where_and_as_whom_it_is_told() {
     }
     let mut plan = shell("id -u; id -g; id -G; umask; grep -h CapEff /proc/self/status");
     plan.directory = Some(c("/"));
-    plan.identity = Some(Identity { uid: 12345, gid: 12346, groups: vec![12346, 12347], name: None, home: None });
+    plan.identity = Some(Identity {
+        uid: 12345,
+        gid: 12346,
+        groups: vec![12346, 12347],
+        groups_are_set: false,
+        name: None,
+        home: None,
+    });
     let (ending, text) = run(plan);
     assert_eq!(ending, Ending::Code(0));
     let lines: Vec<&str> = text.lines().collect();

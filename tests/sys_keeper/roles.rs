@@ -155,7 +155,8 @@ fn permutations(items: &[i32]) -> Vec<Vec<i32>> {
 
 fn other_user() {
     let mut plan = shell("exit 0");
-    plan.identity = Some(Identity { uid: 12345, gid: 12345, groups: vec![12345], name: None, home: None });
+    plan.identity =
+        Some(Identity { uid: 12345, gid: 12345, groups: vec![12345], groups_are_set: false, name: None, home: None });
     let keeper = start(plan);
     let Message::ExecFailed { stage, errno } = next(&keeper) else { panic!("it was executed") };
     gone(&keeper);

@@ -7,7 +7,7 @@ mod words;
 use super::errno;
 use super::facts::{ExecFailure, ExecProblem};
 pub use group::{GroupDenied, group_denied, not_kept, would_not_be_kept};
-pub use stage::{failed_stage, too_long};
+pub use stage::{failed_stage, refused_stage, too_long};
 use words::words;
 
 /// What a look at a program found to be in the way.
@@ -228,6 +228,16 @@ pub fn unknown_user(reason: &str) -> ExecFailure {
         problem: ExecProblem::User,
         summary: format!("the user to run as is not known: {reason}"),
         advice: vec!["make that user, or name another: user = \"NAME\", \"UID\" or \"UID:GID\"".to_owned()],
+        errno: None,
+    }
+}
+
+/// The same of a group to run as.
+pub fn unknown_group(reason: &str) -> ExecFailure {
+    ExecFailure {
+        problem: ExecProblem::User,
+        summary: format!("a group to run as is not known: {reason}"),
+        advice: vec!["make that group, or write another by its name or number".to_owned()],
         errno: None,
     }
 }

@@ -4,38 +4,56 @@ use crate::core::errno;
 use crate::core::facts::{ExecFailure, ExecProblem};
 
 /// The failure of a try to start a program: at this stage, in the words of who tried (`setting user`,
-/// `changing the directory`, `executing`), with this `errno(3)`.
-pub fn failed_stage(
-    stage: &str,
-    number: i32,
-    program: &str,
-    directory: Option<&str>,
-    user: Option<&str>,
-) -> ExecFailure {
-    let (problem, of) = if stage.contains("exec") {
-        (at_exec(number), Some(program))
+/// `changing the directory`, `executing`), of what was to be set, entered or executed, with this `errno(3)`.
+pub fn failed_stage(stage: &str, number: i32, program: &str, of: Option<&str>) -> ExecFailure {
+    in_words(stage, number, of, &format!("{program} was not started"), program)
+}
+
+/// The same of a try that was made beforehand, with nothing to execute.
+pub fn refused_stage(stage: &str, number: i32, program: &str, of: Option<&str>) -> ExecFailure {
+    in_words(stage, number, of, &format!("{program} cannot be started"), program)
+}
+
+fn in_words(stage: &str, number: i32, of: Option<&str>, outcome: &str, program: &str) -> ExecFailure {
+    let problem = if stage.contains("exec") {
+        at_exec(number)
     } else if stage.contains("directory") {
-        (ExecProblem::Directory, directory)
+        ExecProblem::Directory
     } else if stage.contains("user")
         || stage.contains("group") && !stage.contains("process") && !stage.contains("cgroup")
     {
-        (ExecProblem::User, user)
+        ExecProblem::User
     } else if stage.starts_with("setting") {
-        (ExecProblem::Stage, None)
+        ExecProblem::Stage
     } else {
-        (ExecProblem::Launcher, None)
+        ExecProblem::Launcher
     };
     let of = of.map(|of| format!(" {of:?}")).unwrap_or_default();
     let step = format!("{stage}{of}: {}", errno::describe(number));
-    let summary = if stage.contains("exec") { step } else { format!("{program} was not started: {step}") };
+    let summary = if stage.contains("exec") { step } else { format!("{outcome}: {step}") };
     let name = errno::name(number);
     let advice = match (problem, name.as_str()) {
-        (ExecProblem::User, "EPERM") => Some("run the launcher as root, or as that user"),
+        (ExecProblem::User, "EPERM") if stage.contains("user") => {
+            Some("run the launcher as that user, or as root (with CAP_SETUID and CAP_SETGID)")
+        }
+        (ExecProblem::User, "EPERM") => Some("run the launcher as root (with CAP_SETGID), or leave that setting out"),
+        (ExecProblem::User, "EINVAL") => {
+            Some("take a user and groups that this user namespace has (/proc/self/uid_map)")
+        }
         (ExecProblem::User, "EAGAIN") => Some("raise the user's limit of processes (ulimit -u)"),
         (_, "EAGAIN" | "ENOMEM") => Some("raise the limits of processes and memory, or stop something else"),
-        (ExecProblem::Stage, "EPERM" | "EACCES") if stage.starts_with("setting") => {
-            Some("run the launcher as root, or leave that setting out")
-        }
+        (ExecProblem::Stage, "EPERM" | "EACCES") if stage.starts_with("setting") => Some(match stage {
+            "setting limits" => {
+                "set no more than launcher's own hard limits (ulimit -H -a, fs.nr_open), or run it as root (with \
+                     CAP_SYS_RESOURCE)"
+            }
+            "setting nice" => "run the launcher as root (with CAP_SYS_NICE), or leave that setting out",
+            "setting oom_score_adj" => "run the launcher as root (with CAP_SYS_RESOURCE), or leave that setting out",
+            "setting capabilities" => {
+                "run the launcher with those capabilities and CAP_SETPCAP, or leave that setting out"
+            }
+            _ => "run the launcher as root, or leave that setting out",
+        }),
         (_, "E2BIG") => Some("pass less in arguments and environment: a file, or standard input"),
         (_, "ETXTBSY") => Some("wait until the program is written, or write it anew beside and rename it"),
         (_, "EMFILE" | "ENFILE") => Some("raise the limit of open files (ulimit -n)"),

@@ -3,6 +3,12 @@ use super::*;
 #[test]
 fn a_failed_stage_is_named_with_its_errno() {
     for (stage, number, problem, expected) in [
+        (
+            "setting supplementary groups",
+            1,
+            ExecProblem::User,
+            "./api was not started: setting supplementary groups \"app\": EPERM (not permitted)",
+        ),
         ("setting user", 1, ExecProblem::User, "./api was not started: setting user \"app\": EPERM (not permitted)"),
         ("setting group", 1, ExecProblem::User, "./api was not started: setting group \"app\": EPERM (not permitted)"),
         (
@@ -26,7 +32,12 @@ fn a_failed_stage_is_named_with_its_errno() {
             "./api was not started: entering the cgroup: EPERM (not permitted)",
         ),
     ] {
-        let failure = failed_stage(stage, number, "./api", Some("/srv"), Some("app"));
+        let of = match stage {
+            "executing" => Some("./api"),
+            "changing the directory" => Some("/srv"),
+            _ => stage.starts_with("setting").then_some("app"),
+        };
+        let failure = failed_stage(stage, number, "./api", of);
         assert_eq!((failure.problem, failure.summary.as_str()), (problem, expected));
         assert_eq!(failure.errno, Some(number));
     }

@@ -12,7 +12,7 @@ use crate::core::take_over;
 use crate::core::units::exact_duration;
 use crate::run::args::{CheckArgs, LoadError, load};
 use crate::run::supervisor::Http;
-use crate::run::{environment, log, preflight, print, require};
+use crate::run::{environment, log, preflight, print, privileges, require};
 use crate::sys::cgroup::Delegated;
 use crate::sys::files::could_append;
 
@@ -84,6 +84,8 @@ pub fn look(settings: &Settings, offline: bool) -> Vec<ServiceFindings> {
         let mut findings: Vec<Finding> = found.iter().map(|refusal| weighed(service, refusal)).collect();
         let mine = missing.iter_mut().filter(|(name, _)| *name == service.name).map(|(_, finding)| finding.clone());
         findings.extend(mine);
+        let identity = preflight::user(service).ok().flatten();
+        findings.extend(privileges::refused(service, identity.as_ref()).iter().map(Finding::not_permitted));
         findings.extend(lost.take());
         findings.extend(log_file(service));
         findings.extend(denied.as_ref().and_then(|denied| limits(denied, service)));

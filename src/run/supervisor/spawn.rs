@@ -19,15 +19,14 @@ use crate::core::facts::{ExecFailure, ExecProblem, MemoryFacts};
 use crate::core::fleet::ServiceId;
 use crate::core::go_limits;
 use crate::core::service::Generation;
-use crate::core::settings::{
-    GroupLimits, Limit, NotifyAccess, NotifyPlace, ProcessSettings, READY_FD, Ready, Resource, ServiceSettings,
-};
+use crate::core::settings::{GroupLimits, NotifyAccess, NotifyPlace, READY_FD, Ready, ServiceSettings};
 use crate::run::environment::{self, Special};
 use crate::run::notify_folder;
 use crate::run::preflight::{self, Files};
+use crate::run::privileges;
 use crate::sys::cpu_quota;
 use crate::sys::environment::inherited;
-use crate::sys::keeper::{Attributes, Keeper, SpawnPlan, Stage, Stdio, number_of};
+use crate::sys::keeper::{Keeper, SpawnPlan, Stage, Stdio};
 use crate::sys::memory;
 use crate::sys::notify_socket::NotifySocket;
 use crate::sys::seccomp::Filter;
@@ -83,7 +82,7 @@ pub fn start(
         envp: variables,
         directory: service.directory.as_deref().map(|path| c_string(path.as_os_str())).transpose()?,
         identity,
-        attributes: attributes(&service.process),
+        attributes: privileges::attributes(&service.process),
         stdio,
         own_terminal: terminal.is_some(),
         pid_variables: pid_variables(&service, &passed),
@@ -272,19 +271,6 @@ fn go_limits(kept: GroupLimits) -> impl Iterator<Item = (String, String)> {
     variables.into_iter().filter(|(name, _)| std::env::var_os(name).is_none())
 }
 
-/// The limits and privileges of the service, as the kernel has them.
-fn attributes(settings: &ProcessSettings) -> Attributes {
-    let limit = |(resource, limit): &(Resource, Limit)| (number_of(*resource), limit.soft, limit.hard);
-    Attributes {
-        umask: settings.umask,
-        nice: settings.nice,
-        oom_score_adj: settings.oom_score_adj.map(|score| score.to_string()),
-        limits: settings.limits.iter().map(limit).collect(),
-        capabilities: settings.capabilities.map(|set| set.0),
-        no_new_privs: settings.no_new_privs,
-    }
-}
-
 /// Its lines would go nowhere.
 fn log_file_failure(problem: &io::Error) -> ExecFailure {
     ExecFailure {
@@ -301,7 +287,7 @@ fn failed(stage: &'static str) -> impl Fn(io::Error) -> ExecFailure {
 }
 
 fn failed_with(stage: &str, errno: i32) -> ExecFailure {
-    exec_words::failed_stage(stage, errno, "", None, None)
+    exec_words::failed_stage(stage, errno, "", None)
 }
 
 fn c_string(text: &OsStr) -> Result<CString, ExecFailure> {
@@ -319,8 +305,7 @@ pub fn exec_failure(service: &ServiceSettings, program: Option<&Path>, stage: St
         return ExecFailure { errno: failure.errno.or(Some(errno)), ..failure };
     }
     let program = program.map(|path| path.display().to_string()).unwrap_or_default();
-    let directory = service.directory.as_deref().map(|path| path.display().to_string());
-    exec_words::failed_stage(&stage.to_string(), errno, &program, directory.as_deref(), service.user.as_deref())
+    privileges::failed_step(service, &program, stage, errno)
 }
 
 /// Memory limits and peak now, with the kills since the generation started; none where it ended before they could be

@@ -44,6 +44,15 @@ pub fn number_of(resource: Resource) -> i64 {
     i64::from(number)
 }
 
+/// Up to where this process may raise the limit (`prlimit(2)`); none where the kernel does not tell.
+pub fn hard_limit(resource: Resource) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit>();
+    // SAFETY: the kernel writes one structure, which lives through the call, and reads none.
+    let done = unsafe { libc::syscall(libc::SYS_prlimit64, 0, number_of(resource), none, &raw mut limit) };
+    (done == 0).then_some(limit.rlim_max)
+}
+
 /// `capset(2)`, version 3: two words of each set.
 #[repr(C)]
 #[derive(Default)]

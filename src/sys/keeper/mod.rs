@@ -35,7 +35,7 @@ use crate::sys::cgroup::Cgroup;
 use crate::sys::seccomp::Listener;
 use crate::sys::signals;
 
-pub use attributes::{Attributes, number_of};
+pub use attributes::{Attributes, hard_limit, number_of};
 pub use left::await_ended;
 pub use orphans::{become_subreaper, reap_orphans, sweep_orphans};
 pub use plan::{SpawnPlan, Stage, Stdio};
