@@ -212,6 +212,25 @@ fn check_writes_json_for_machines() {
     assert_eq!((&json["errors"][0]["line"], &json["errors"][0]["column"]), (&2.into(), &1.into()));
 }
 
+/// A machine that reads the JSON of a wrong file reads that of one that is not there in the same way.
+#[test]
+fn check_writes_json_of_a_file_that_cannot_be_read() {
+    for (name, why) in [("nofile.toml", "there is no such file"), (".", "it is a folder")] {
+        let ended = launcher().verb(["check", "-c", name, "--json"]).ends_with(78);
+        let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
+        assert_eq!((&json["exit_code"], &json["services"]), (&78.into(), &serde_json::json!([])), "{json}");
+        let error = &json["errors"][0];
+        assert_eq!((&error["file"], &error["line"]), (&name.into(), &serde_json::Value::Null));
+        assert!(error["summary"].as_str().unwrap().starts_with(&format!("cannot read {name}: {why}")), "{error}");
+        let ended = launcher().verb(["verify", "-c", name, "--json"]).ends_with(78);
+        assert!(ended.out.join("\n").contains(&format!("cannot read {name}: {why}")), "{:?}", ended.out);
+    }
+    let ended =
+        launcher().verb(["check", "--json", "--debug", "no-such-program", "--", "no-such-program"]).ends_with(127);
+    let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
+    assert_eq!(json["services"][0]["findings"][0]["code"], "debugger", "{json}");
+}
+
 #[test]
 fn check_looks_at_the_address_of_http_and_at_log_files() {
     let address = Address::new();

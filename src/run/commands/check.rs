@@ -28,16 +28,17 @@ pub fn check(args: &CheckArgs) -> i32 {
     all.splice(0..0, http(&settings));
     let exit = findings::exit_code(&all, args.strict);
     if args.json {
-        return say(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &all, errors: Vec::new() });
+        return say(&Checked { services: &all, ..Checked::new(exit) });
     }
     eprint!("{}", findings::text(&all));
     exit
 }
 
 fn not_loaded(error: &LoadError, json: bool) -> i32 {
-    let exit = error.exit_code();
-    match (error, json) {
-        (LoadError::Config(errors), true) => {
+    let mut checked = Checked::new(error.exit_code());
+    let services;
+    match error {
+        LoadError::Config(errors) if json => {
             let finding = |error| {
                 let (line, column) = errors.position(error);
                 ConfigFinding {
@@ -48,14 +49,27 @@ fn not_loaded(error: &LoadError, json: bool) -> i32 {
                     advice: error.hint.clone().into_iter().collect(),
                 }
             };
-            let errors = errors.errors().iter().map(finding).collect();
-            say(&Checked { schema: Checked::SCHEMA, exit_code: exit, services: &[], errors })
+            checked.errors = errors.errors().iter().map(finding).collect();
         }
+        LoadError::Unreadable { file, reason } if json => {
+            let summary = format!("cannot read {file}: {reason}");
+            checked.errors =
+                vec![ConfigFinding { file: file.clone(), line: None, column: None, summary, advice: Vec::new() }];
+        }
+        LoadError::Debugger { service, reason, remedy, exit_code } if json => {
+            let warning = Finding::warning("debugger", format!("it cannot be debugged: {reason}"), remedy);
+            let (severity, group) = (Severity::Error, Group::Program);
+            let findings = vec![Finding { severity, group, exit_code: *exit_code, ..warning }];
+            services = [ServiceFindings { service: service.clone(), findings }];
+            checked.services = &services;
+        }
+        // No file and no service is to blame for a wrong command line.
         _ => {
             eprint!("{}", error.render(log::colour_wanted()));
-            exit
+            return checked.exit_code;
         }
     }
+    say(&checked)
 }
 
 /// As JSON. Returns the exit code.
