@@ -348,6 +348,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
     match &mut command {
         Command::Check(check) => check.run.dashes = dashes,
         Command::Verify(verify) => verify.run.dashes = dashes,
+        Command::Init(init) => init.dashes = dashes,
         _ => {}
     }
     Ok(command)

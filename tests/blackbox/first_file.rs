@@ -70,6 +70,19 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
     refused(&["init", "README"], 2, "cannot be seen from its name");
     refused(&["init", "Procfile"], 71, "cannot be read");
     refused(&["init", "Procfile", "--", "true"], 2, "do not go together");
+    home.write("Procfile", "web: true\n");
+    refused(&["init", "-o", "-", "--", ""], 2, "there is no command after --");
+    refused(&["init", "-o", "-", "--"], 2, "there is no command after --");
+    let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"a\xffb");
+    let done = Command::new(env!("CARGO_BIN_EXE_launcher"))
+        .current_dir(home.path())
+        .args(["init", "-o", "-", "--", "./p"])
+        .arg::<&std::ffi::OsStr>(odd)
+        .output()
+        .unwrap();
+    assert_eq!((done.status.code(), text(&done.stdout).as_str()), (Some(2), ""));
+    assert!(text(&done.stderr).contains("\"a\\xFFb\" is not UTF-8"), "{}", text(&done.stderr));
+    std::fs::remove_file(home.join("Procfile")).unwrap();
     home.write("Dockerfile", "FROM nginx\n");
     refused(&["init"], 78, "no ENTRYPOINT and no CMD");
     refused(&["init", "--output", "no/such/folder/x.toml", "--", "true"], 71, "cannot be written");

@@ -14,6 +14,9 @@ pub struct InitArgs {
     /// The command to run, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+    /// Whether `--` was there.
+    #[arg(skip)]
+    pub dashes: bool,
     /// Where it is written; - for stdout
     #[arg(short, long, value_name = "FILE", default_value = "launcher.toml", value_hint = clap::ValueHint::FilePath)]
     pub output: PathBuf,

@@ -1,5 +1,6 @@
 //! `launcher init`: writes a first launcher.toml.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -32,13 +33,8 @@ fn refused(exit: i32, message: String, hint: &str) -> Refused {
 
 /// The draft, and what it was made from.
 fn make(args: &InitArgs) -> Result<(String, Draft), Refused> {
-    if let Some(first) = args.command.first().filter(|first| !first.is_empty()) {
-        if args.source.is_some() {
-            let hint = "leave out one of the two";
-            return Err(refused(code::USAGE, "a source and a command after -- do not go together".to_owned(), hint));
-        }
-        let words: Vec<String> = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        return Ok((format!("the command {}", first.to_string_lossy()), init::from_command(&words)));
+    if args.dashes {
+        return of_command(args);
     }
     let (path, source) = source(args)?;
     let shown = path.display().to_string();
@@ -55,6 +51,26 @@ fn make(args: &InitArgs) -> Result<(String, Draft), Refused> {
     let wrong =
         |error: InitError| (code::CONFIG, InitError { message: format!("{shown}: {}", error.message), ..error });
     Ok((shown.clone(), draft.map_err(wrong)?))
+}
+
+/// The draft for a command.
+fn of_command(args: &InitArgs) -> Result<(String, Draft), Refused> {
+    if args.source.is_some() {
+        let hint = "leave out one of the two";
+        return Err(refused(code::USAGE, "a source and a command after -- do not go together".to_owned(), hint));
+    }
+    let text = |word: &OsString| {
+        word.to_str().map(str::to_owned).ok_or_else(|| {
+            let hint = "let the program take it from a file, or run it without one: launcher run -- COMMAND";
+            refused(code::USAGE, format!("{word:?} is not UTF-8, and no launcher.toml can hold it"), hint)
+        })
+    };
+    let words = args.command.iter().map(text).collect::<Result<Vec<String>, Refused>>()?;
+    let Some(first) = words.first().filter(|first| !first.is_empty()) else {
+        let hint = "write launcher init -- ./program ARGUMENTS";
+        return Err(refused(code::USAGE, "there is no command after --".to_owned(), hint));
+    };
+    Ok((format!("the command {first}"), init::from_command(&words)))
 }
 
 /// The file that is named, or the first of those that are looked for.
