@@ -296,6 +296,7 @@ fn launcher(old: &LauncherSettings, new: &LauncherSettings) -> (Vec<String>, Vec
         http,
         control,
         folder: _,
+        file: _,
     } = old;
     let now = [("stop_budget", *stop_budget != new.stop_budget), ("map_exit", *map_exit != new.map_exit)];
     let later = [

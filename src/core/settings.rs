@@ -70,6 +70,8 @@ pub struct LauncherSettings {
     pub control: ControlPlace,
     /// The folder of launcher.toml, in full; the one it is started in when absent.
     pub folder: Option<PathBuf>,
+    /// The file itself, as it was named by `-c`; absent when it was not.
+    pub file: Option<PathBuf>,
 }
 
 /// Where the control socket is.

@@ -145,6 +145,9 @@ pub struct RunArgs {
     /// Whether `--` was there.
     #[arg(skip)]
     pub dashes: bool,
+    /// Which command these are of; nothing for `run`.
+    #[arg(skip)]
+    pub of: &'static str,
     /// The file with the services [default: launcher.toml]
     #[arg(short = 'c', long = "config", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -226,12 +229,19 @@ pub struct RunArgs {
     /// From which level on: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// Answer probes and status by HTTP: PORT on this host alone, or ADDRESS:PORT [default: off]
+    /// Answer probes and status by HTTP: PORT on this host alone, ADDRESS:PORT, or off [default: off]
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<String>,
     /// The socket by which it is controlled, or off [default: in a folder of the user's own]
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     pub control: Option<String>,
+}
+
+impl RunArgs {
+    /// The command these are of.
+    pub fn command_name(&self) -> &'static str {
+        if self.of.is_empty() { "run" } else { self.of }
+    }
 }
 
 /// `launcher check`.
@@ -344,10 +354,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         run.dashes = dashes;
         return Ok(Command::Run(Box::new(run)));
     }
-    let mut command = Cli::try_parse_from(&arguments).map_err(with_program)?.command;
+    let mut command = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli.command,
+        // Whoever asks for help on a word does not mean to start it.
+        Err(error) if arguments.get(1).is_some_and(|first| first == "help") => return Err(error.into()),
+        Err(error) => return Err(with_program(error).into()),
+    };
     match &mut command {
-        Command::Check(check) => check.run.dashes = dashes,
-        Command::Verify(verify) => verify.run.dashes = dashes,
+        Command::Check(check) => (check.run.dashes, check.run.of) = (dashes, "check"),
+        Command::Verify(verify) => (verify.run.dashes, verify.run.of) = (dashes, "verify"),
         Command::Init(init) => init.dashes = dashes,
         _ => {}
     }

@@ -28,9 +28,9 @@ pub fn put_under(settings: &mut Settings, names: &[String]) -> Result<(), LoadEr
         let known: Vec<String> = settings.services.iter().map(|service| service.name.clone()).collect();
         let Some(service) = settings.services.iter_mut().find(|service| service.name == *name) else {
             let message = suggest::unknown("service", name, known.iter().map(String::as_str));
-            return Err(UsageError::new(format!("--debug: {message}"), format!("there are {}", known.join(", ")))
-                .of("run")
-                .into());
+            return Err(
+                UsageError::new(format!("--debug: {message}"), format!("there are {}", known.join(", "))).into()
+            );
         };
         if service.debugged.is_none() {
             one(service)?;

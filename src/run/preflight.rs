@@ -122,27 +122,28 @@ pub struct Files {
     pub variables: Vec<(String, String)>,
 }
 
-/// Looks at all files that a service is started from, and at those that it reads.
+/// Looks at all files that a service is started from, and at those that it reads. `check` is the command that tells all
+/// that is in the way.
 ///
 /// # Errors
-/// The first thing that is in the way.
-pub fn files(service: &ServiceSettings) -> Result<Files, Box<Refusal>> {
+/// The first thing that is.
+pub fn files(service: &ServiceSettings, check: &str) -> Result<Files, Box<Refusal>> {
     let program = find_program(service).map_err(Refusal::Exec)?;
     let all: Result<Vec<_>, _> = service.environment_files.iter().map(|file| environment_file(file)).collect();
     let variables = all.map_err(Refusal::Exec)?.concat();
-    own_files(service).map_err(|failure| Refusal::File(*failure))?;
+    own_files(service, check).map_err(|failure| Refusal::File(*failure))?;
     Ok(Files { program, variables })
 }
 
 /// Looks at the files that a service reads and at the variables it must have: the first that is wrong, with the number
 /// of the others.
-fn own_files(service: &ServiceSettings) -> Result<(), Box<FileFailure>> {
+fn own_files(service: &ServiceSettings, check: &str) -> Result<(), Box<FileFailure>> {
     let identity = user(service).unwrap_or_default();
     let mut problems = files::problems(service, identity.as_ref()).into_iter().filter(|problem| !problem.warning);
     let Some(mut first) = problems.next() else { return Ok(()) };
     match problems.count() {
         0 => {}
-        more => first.advice.push(format!("see all {} problems: launcher check", more + 1)),
+        more => first.advice.push(format!("see all {} problems: {check}", more + 1)),
     }
     Err(Box::new(first))
 }
@@ -299,12 +300,12 @@ mod tests {
         std::fs::write(&first, "A=1\n").unwrap();
         std::fs::write(&second, "A=2\nB=3\n").unwrap();
         api.environment_files = vec![first, second.clone()];
-        let found = files(&api).unwrap();
+        let found = files(&api, "launcher check").unwrap();
         assert!(found.program.ends_with("bin/true"), "{found:?}");
         let pairs = [("A", "1"), ("A", "2"), ("B", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(found.variables, pairs);
         std::fs::write(&second, "NOTIFY_SOCKET=/run/x\n").unwrap();
-        let refused = files(&api).unwrap_err();
+        let refused = files(&api, "launcher check").unwrap_err();
         assert!(refused.summary().contains("NOTIFY_SOCKET is set by launcher itself"), "{}", refused.summary());
     }
 }

@@ -44,6 +44,28 @@ fn a_wrong_command_line_gives_2() {
     }
 }
 
+/// What is said of a wrong command line is about the command that was called.
+#[test]
+fn a_message_names_the_command_that_was_called() {
+    for (words, parts) in [
+        (&["check"][..], &["write launcher check -- COMMAND, or", "try 'launcher check --help'"][..]),
+        (&["verify"], &["write launcher verify -- COMMAND, or", "try 'launcher verify --help'"]),
+        (&["verify", "x"], &["to verify the command x: launcher verify -- x"]),
+        (&["run"], &["write launcher run -- COMMAND, or", "try 'launcher run --help'"]),
+        (&["check", "--"], &["write launcher check -- ./program", "try 'launcher check --help'"]),
+        (&["check", "--ready", "no", "--", "true"], &["try 'launcher check --help'"]),
+        (&["check", "--debug", "no", "--", "true"], &["try 'launcher check --help'"]),
+        (&["nope"], &["to start a program: launcher run -- nope"]),
+        (&["help", "nope"], &["unrecognized subcommand 'nope'"]),
+    ] {
+        let ended = launcher().verb(words).ends_with(2);
+        for part in parts {
+            assert!(ended.complains(part), "{words:?}: {part} in {:#?}", ended.err);
+        }
+        assert!(words[0] != "help" || !ended.complains("tip: to start"), "{:#?}", ended.err);
+    }
+}
+
 #[test]
 fn an_unknown_key_is_shown_in_its_place_with_a_hint() {
     let setup = launcher();

@@ -178,6 +178,7 @@ fn a_command_finds_the_launcher_of_its_folder_or_name_or_socket() {
     refused(&["status", "ap"], "unknown service \"ap\", did you mean \"api\"?; there is api");
     refused(&["status", "--name", "blog"], "no launcher of the name \"blog\" runs; there are\n  shop, pid ");
     refused(&["status", "--control", "/no/such/socket"], "there is no such file");
+    refused(&["status", "--control", "/etc/passwd"], "launcher: /etc/passwd is no socket");
     let told = Told::of(running.command_as(env!("CARGO_BIN_EXE_launcher"), &["status"]).current_dir("/"));
     assert!(told.err.starts_with("launcher: no launcher runs in this folder, /; there are\n"), "{told:?}");
     assert_eq!(running.command(&["status", "--name", "x", "--control", "y"]).code, Some(2));
@@ -325,6 +326,19 @@ fn without_a_control_socket_there_is_none() {
     running.out("up");
     let ended = running.ends_with(0);
     assert!(!ended.complains("launcher is controlled at"), "{:?}", ended.err);
+}
+
+/// As the help has it: the default may be written, over what the file says too.
+#[test]
+fn http_may_be_off() {
+    launcher().flags(["--http", "off"]).command(["true"]).ends_with(0);
+    let text = "[launcher]\nhttp = \"127.0.0.1:9\"\n[service.a]\ncommand = [\"true\"]\nready = \"exited\"\n";
+    for (text, words) in [(text, &["run", "--http", "off"][..]), (&text.replace("127.0.0.1:9", "off"), &["run"])] {
+        let setup = launcher();
+        setup.home().write("launcher.toml", text);
+        let ended = setup.verb(words).ends_with(0);
+        assert!(!ended.complains("status is served"), "{:?}", ended.err);
+    }
 }
 
 #[test]

@@ -149,6 +149,24 @@ fn a_start_is_refused_and_the_report_names_the_line() {
     assert!(report.text("/verdict/target").ends_with("config.toml:2"), "{}", report.text("/verdict/target"));
 }
 
+/// The advice can be followed literally, whatever the file is called.
+#[test]
+fn the_advice_to_check_names_the_file() {
+    let setup = launcher();
+    let config = setup.home().write("config.toml", "");
+    let text = format!(
+        "[service.api]\ncommand = [\"true\"]\nrestart.policy = \"never\"\n\
+         [[service.api.file]]\npath = {config:?}\nrequired = [\"a\", \"b\"]\n"
+    );
+    setup.home().write("l.toml", &setup.home().settings(&text));
+    setup.home().write("launcher.toml", &setup.home().settings(&text));
+    let mut run = setup.verb(["run", "-c", "l.toml"]);
+    let ended = run.ends_with(71);
+    assert!(ended.complains("see all 2 problems: launcher check -c l.toml"), "{:?}", ended.err);
+    let told = run.command(&["run"]);
+    assert!(told.err.contains("see all 2 problems: launcher check") && !told.err.contains("check -c"), "{told:?}");
+}
+
 #[test]
 fn what_is_as_it_must_be_is_started() {
     let setup = launcher().variable("TOKEN", "x");

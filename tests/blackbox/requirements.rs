@@ -157,6 +157,8 @@ fn wait_tells_a_wrong_url_and_what_is_right() {
     wait(&[]).ends_with(2);
     let ended = wait(&["tcp://db:1", "--timeout", "5"]).ends_with(2);
     assert!(ended.complains("write 5s"), "{:?}", ended.err);
+    let ended = wait(&["tcp://db:1", "--timeout", "0s"]).ends_with(2);
+    assert!(ended.complains("--timeout 0s: this must be longer than zero"), "{:?}", ended.err);
 }
 
 #[test]

@@ -31,6 +31,7 @@ impl LauncherSettings {
             http: None,
             control: ControlPlace::Usual,
             folder: None,
+            file: None,
         }
     }
 }

@@ -46,8 +46,13 @@ pub fn listen(text: &str) -> Result<Listen, ValueError> {
     address(text, all).map(Listen::Tcp)
 }
 
+/// Reads where the launcher answers HTTP, if it does: `off`, or an address.
+pub fn http(text: &str) -> Result<Option<SocketAddr>, ValueError> {
+    if text == "off" { Ok(None) } else { http_address(text).map(Some) }
+}
+
 /// Reads where the launcher answers HTTP: as [`listen`] does for TCP, but on this host alone when no host is named.
-pub fn http_address(text: &str) -> Result<SocketAddr, ValueError> {
+fn http_address(text: &str) -> Result<SocketAddr, ValueError> {
     let text = text.strip_prefix("http://").or_else(|| text.strip_prefix("tcp://")).unwrap_or(text);
     let text = text.strip_suffix('/').unwrap_or(text);
     match text.strip_prefix("*:") {
@@ -206,11 +211,12 @@ mod tests {
             ("[::1]:9900", "[::1]:9900"),
             ("auto", "127.0.0.1:0"),
         ] {
-            assert_eq!(http_address(text), Ok(address.parse().unwrap()), "{text}");
+            assert_eq!(http(text), Ok(Some(address.parse().unwrap())), "{text}");
         }
         for text in ["", "0", "99999", "unix:/x", "example.com:80", "127.0.0.1", "127.0.0.1:9900/x"] {
-            assert!(http_address(text).is_err(), "{text}");
+            assert!(http(text).is_err(), "{text}");
         }
+        assert_eq!(http("off"), Ok(None));
     }
 
     #[test]

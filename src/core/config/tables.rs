@@ -61,7 +61,7 @@ pub(super) fn launcher(walk: &mut Walk, folder: &Path, value: &Value<'_>, settin
     fill(&mut settings.log_format, walk.parsed(&table, "log_format", value::log_format));
     fill(&mut settings.log_level, walk.parsed(&table, "log_level", value::log_level));
     fill(&mut settings.log_times, walk.boolean(&table, "log_times"));
-    settings.http = walk.parsed(&table, "http", listen::http_address);
+    settings.http = walk.parsed(&table, "http", listen::http).flatten();
     fill(
         &mut settings.control,
         walk.parsed(&table, "control", value::control).map(|place| match place {

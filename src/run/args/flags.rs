@@ -49,7 +49,8 @@ pub fn settings_from_flags(args: &RunArgs) -> Result<Settings, UsageError> {
     let mut problems = Problems::default();
     let program = args.command.first().cloned().unwrap_or_default();
     if program.is_empty() {
-        problems.add("there is no command after --", "write launcher run -- ./program ARGUMENTS");
+        let hint = format!("write launcher {} -- ./program ARGUMENTS", args.command_name());
+        problems.add("there is no command after --", hint);
     }
     if !args.services.is_empty() || args.config.is_some() {
         let message = "services of a file and a command after -- do not go together";
@@ -65,7 +66,7 @@ pub fn settings_from_flags(args: &RunArgs) -> Result<Settings, UsageError> {
     service.restart = restart(args, &mut problems);
     let mut launcher = LauncherSettings::new(name);
     launcher_flags(args, &mut launcher, &mut problems);
-    UsageError::of_run(problems.0)?;
+    UsageError::of_all(problems.0, args.command_name())?;
     Ok(Settings { launcher, services: vec![service], single_command: true })
 }
 
@@ -77,13 +78,14 @@ pub fn flags_over_file(args: &RunArgs, launcher: &mut LauncherSettings) -> Resul
     let mut problems = Problems::default();
     for (flag, given) in only_for_command(args) {
         if given {
-            let hint = "write it in the file, below [service.NAME]; it fits run -- COMMAND alone";
+            let hint =
+                format!("write it in the file, below [service.NAME]; it fits {} -- COMMAND alone", args.command_name());
             problems.add(format!("{flag} does not say which service of the file it is for"), hint);
         }
     }
     problems.fill(&mut launcher.name, "--name", args.name.as_ref(), value::name);
     launcher_flags(args, launcher, &mut problems);
-    UsageError::of_run(problems.0)
+    UsageError::of_all(problems.0, args.command_name())
 }
 
 /// The flags that are about the one service of `run -- COMMAND`, and whether they were given.
@@ -119,8 +121,7 @@ fn launcher_flags(args: &RunArgs, launcher: &mut LauncherSettings, problems: &mu
     }
     problems.fill(&mut launcher.log_format, "--log-format", args.log_format.as_ref(), value::log_format);
     problems.fill(&mut launcher.log_level, "--log-level", args.log_level.as_ref(), value::log_level);
-    let http = |text: &str| listen::http_address(text).map(Some);
-    problems.fill(&mut launcher.http, "--http", args.http.as_ref(), http);
+    problems.fill(&mut launcher.http, "--http", args.http.as_ref(), listen::http);
     problems.fill(&mut launcher.control, "--control", args.control.as_ref(), value::control);
     // clap has refused empty paths.
     if args.report_dir.is_some() {

@@ -100,6 +100,13 @@ impl From<UsageError> for LoadError {
 /// The settings that a command line asks for: those of its command, else those of the file it names, else those of
 /// launcher.toml in this folder.
 pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
+    loaded(args).map_err(|error| match error {
+        LoadError::Usage(error) => LoadError::Usage(error.of(args.command_name())),
+        error => error,
+    })
+}
+
+fn loaded(args: &RunArgs) -> Result<Settings, LoadError> {
     if args.dashes || !args.command.is_empty() {
         let mut settings = settings_from_flags(args)?;
         debugger::put_under(&mut settings, &args.debug)?;
@@ -127,9 +134,10 @@ pub fn load(args: &RunArgs) -> Result<Settings, LoadError> {
     let context = Context { folder, name: name.as_deref().unwrap_or("launcher") };
     let settings = config::parse_bytes(&shown, &bytes, context).map_err(LoadError::Config)?;
     let mut settings =
-        config::select(settings, &args.services).map_err(|error| UsageError::from(error.about(&shown)).of("run"))?;
+        config::select(settings, &args.services).map_err(|error| UsageError::from(error.about(&shown)))?;
     flags_over_file(args, &mut settings.launcher)?;
     settings.launcher.folder = named.ok();
+    settings.launcher.file.clone_from(&args.config);
     debugger::put_under(&mut settings, &args.debug)?;
     Ok(settings)
 }
@@ -141,11 +149,12 @@ pub fn file(args: &RunArgs) -> &Path {
 
 /// What to say when no file is named and there is none in this folder.
 fn missing(args: &RunArgs, file: &str) -> UsageError {
+    let name = args.command_name();
     let hint = match args.services.first() {
-        Some(first) => format!("to run the command {first}: launcher run -- {first}"),
-        None => "write launcher run -- COMMAND, or name a file with -c".to_owned(),
+        Some(first) => format!("to {name} the command {first}: launcher {name} -- {first}"),
+        None => format!("write launcher {name} -- COMMAND, or name a file with -c"),
     };
-    UsageError::new(format!("there is no {file} in this folder, and no command after --"), hint).of("run")
+    UsageError::new(format!("there is no {file} in this folder, and no command after --"), hint)
 }
 
 /// The bytes of a file, if it is of a reasonable size.

@@ -26,10 +26,10 @@ impl UsageError {
     }
 
     /// Several things that are wrong; nothing when nothing is.
-    pub(super) fn of_run(problems: Vec<ValueError>) -> Result<(), UsageError> {
+    pub(super) fn of_all(problems: Vec<ValueError>, command: &'static str) -> Result<(), UsageError> {
         match problems.is_empty() {
             true => Ok(()),
-            false => Err(UsageError { problems, command: Some("run") }),
+            false => Err(UsageError { problems, command: Some(command) }),
         }
     }
 }

@@ -40,14 +40,13 @@ pub fn wait(args: &WaitArgs) -> i32 {
 
 fn settings(args: &WaitArgs) -> Result<Vec<RequirementSettings>, UsageError> {
     let mut problems = Vec::new();
-    let timeout = match args.timeout.as_deref().map(value::positive_duration) {
-        Some(Ok(timeout)) => timeout,
-        None => TIMEOUT,
-        Some(Err(error)) => {
-            problems.push(error);
-            TIMEOUT
-        }
-    };
+    let timeout = args.timeout.as_deref().map_or(Ok(TIMEOUT), |text| {
+        value::positive_duration(text).map_err(|error| error.about(&format!("--timeout {text}")))
+    });
+    let timeout = timeout.unwrap_or_else(|error| {
+        problems.push(error);
+        TIMEOUT
+    });
     let mut settings = Vec::new();
     for url in &args.urls {
         match requirements::from_url(url, Some(timeout)) {

@@ -1,6 +1,7 @@
 //! Which launcher a command is for.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::core::config::suggest;
@@ -78,8 +79,12 @@ fn is_dead(problem: &io::Error) -> bool {
 
 /// Why a launcher cannot be asked.
 pub fn unreachable(socket: &Path, problem: &io::Error) -> String {
+    let is_socket = std::fs::metadata(socket).is_ok_and(|found| found.file_type().is_socket());
     let socket = socket.display();
     match problem.kind() {
+        io::ErrorKind::ConnectionRefused if !is_socket => {
+            format!("{socket} is no socket, so no launcher is asked there")
+        }
         io::ErrorKind::NotFound => format!("no launcher has its control socket at {socket}: there is no such file"),
         io::ErrorKind::ConnectionRefused => format!("the launcher of {socket} runs no more"),
         io::ErrorKind::PermissionDenied => format!("{socket} is of another user's launcher: only that user may ask it"),

@@ -92,10 +92,16 @@ impl Supervisor {
         }
     }
 
+    /// The command line that tells all that is in the way of a start.
+    fn check_command(&self) -> String {
+        let file = self.settings.launcher.file.as_ref();
+        file.map_or_else(|| "launcher check".to_owned(), |file| format!("launcher check -c {}", file.display()))
+    }
+
     /// Looks at the files, itself where nobody is to be waited for, and says what came of it.
     fn look(&mut self, id: ServiceId, generation: Generation, at_once: bool) {
         let files = match at_once {
-            true => preflight::files(self.slots[id.0].settings_of(generation)),
+            true => preflight::files(self.slots[id.0].settings_of(generation), &self.check_command()),
             false => match self.look_on_a_thread(id, generation) {
                 Ok(()) => return,
                 Err(failure) => Err(Box::new(Refusal::Exec(failure))),
@@ -126,6 +132,7 @@ impl Supervisor {
     /// Has a thread look at the files: answered by [`Happening::Looked`], for which no longer is waited than the service
     /// has time to start.
     fn look_on_a_thread(&mut self, id: ServiceId, generation: Generation) -> Result<(), ExecFailure> {
+        let command = self.check_command();
         let slot = &mut self.slots[id.0];
         // One that does not come back is enough.
         if slot.looking.as_ref().is_some_and(|thread| !thread.is_finished()) {
@@ -133,7 +140,8 @@ impl Supervisor {
         }
         let (settings, outbox) = (slot.settings_of(generation).clone(), self.outbox.clone());
         let look = move || {
-            let _ = outbox.send(Happening::Looked(id, generation, Box::new(preflight::files(&settings))));
+            let files = preflight::files(&settings, &command);
+            let _ = outbox.send(Happening::Looked(id, generation, Box::new(files)));
         };
         let started = std::thread::Builder::new().name("preflight".into()).spawn(look);
         slot.looking = Some(started.map_err(|problem| preflight::no_thread(&problem))?);
