@@ -71,6 +71,25 @@ fn what_needs_a_service_is_stopped_before_it() {
     assert!(status.contains("db       stopped") && status.contains("web      stopped"), "{status}");
     done(&running.command(&["start", "web"]), "web is ready after ");
     assert!(running.command(&["status"]).out.contains("db       ready"), "what it needs comes with it");
+    assert!(running.err_ever("web waits for").contains("\"web waits for db\""), "of the one that is to come");
+}
+
+#[test]
+fn what_is_started_while_all_that_it_needs_is_ready_waits_for_nothing() {
+    let mut running = running(
+        "[service.db]\ncommand = [\"CHILD\", \"wait\"]\nready = \"started\"\n\
+         [service.web]\ncommand = [\"CHILD\", \"generation 2\", \"say up again\", \"end\", \"wait\"]\nready = \"started\"\n\
+         after = [\"db\"]\n",
+    );
+    running.err_ever("web is ready");
+    done(&running.command(&["stop", "web"]), "web has stopped\n");
+    done(&running.command(&["start", "web"]), "web is ready after ");
+    running.said("up again");
+    running.signal(Signal::SIGTERM);
+    let told = running.ends_with(0).err;
+    let since = told.iter().rposition(|line| line.contains("web has stopped")).unwrap();
+    let since = told[..since].iter().rposition(|line| line.contains("web has stopped")).unwrap();
+    assert!(!told[since..].iter().any(|line| line.contains("web waits for db")), "{told:#?}");
 }
 
 #[test]

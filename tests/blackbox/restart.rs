@@ -195,6 +195,8 @@ fn an_open_breaker_waits_and_tries_once() {
     let gaps: Vec<u64> = moments.windows(2).map(|two| two[1] - two[0]).collect();
     assert!(gaps[2] >= 400, "after the third failure: {gaps:?}");
     assert!(gaps[3] >= 400, "after the trial that failed: {gaps:?}");
+    run.err("child failed 3 times: not started again for");
+    run.err("child failed once: not started again for");
 }
 
 #[test]

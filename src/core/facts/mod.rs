@@ -81,6 +81,28 @@ pub struct Facts {
     pub terminal: bool,
     /// Whether the launcher asked it to end (so that the ending is no surprise).
     pub stop_requested: bool,
+    /// The limit within which it has not stopped.
+    pub stop_limit: Option<StopLimit>,
+}
+
+/// How long a generation had to stop, and by which key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopLimit {
+    /// From the stop request on.
+    pub time: Duration,
+    /// What set it.
+    pub by: StopLimitKey,
+}
+
+/// What limits a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopLimitKey {
+    /// `stop_timeout`.
+    StopTimeout,
+    /// `drain_timeout`: another generation serves in its place.
+    DrainTimeout,
+    /// `stop_budget`, which left less than the timeout.
+    StopBudget,
 }
 
 impl Facts {
@@ -109,6 +131,7 @@ impl Facts {
             refusal: None,
             terminal: false,
             stop_requested: false,
+            stop_limit: None,
         }
     }
 }

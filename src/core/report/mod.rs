@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::core::diagnosis::{Diagnosis, Verdict};
 use crate::core::exit::Ending;
 use crate::core::facts::{
-    Facts, Occasion, PortFacts, ProbeFacts, ProcessFacts, ProfileFacts, Refusal, RequirementFacts,
+    Facts, Occasion, PortFacts, ProbeFacts, ProcessFacts, ProfileFacts, Refusal, RequirementFacts, StopLimit,
+    StopLimitKey,
 };
 use crate::core::signal::Signal;
 
@@ -65,7 +66,7 @@ pub struct Report {
     /// How long before the report it wrote last, where that could be seen.
     #[serde(default)]
     pub output_age_ms: Option<u64>,
-    /// Limits in force: `start_timeout_ms`; `extend_while_progressing_ms`, and how often it did so, `extensions`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
+    /// Limits in force: `start_timeout_ms`; `extend_while_progressing_ms`, and how often it did so, `extensions`; which it has not stopped within: `stop_timeout_ms`, `drain_timeout_ms` or `stop_budget_left_ms`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
     #[serde(default)]
     pub limits: serde_json::Value,
 }
@@ -200,6 +201,14 @@ fn limits(facts: &Facts) -> serde_json::Value {
     if let Some(most) = facts.extend_while_progressing {
         limits.insert("extend_while_progressing_ms".to_owned(), millis(most).into());
         limits.insert("extensions".to_owned(), facts.extensions.into());
+    }
+    if let Some(StopLimit { time, by }) = facts.stop_limit {
+        let key = match by {
+            StopLimitKey::StopTimeout => "stop_timeout_ms",
+            StopLimitKey::DrainTimeout => "drain_timeout_ms",
+            StopLimitKey::StopBudget => "stop_budget_left_ms",
+        };
+        limits.insert(key.to_owned(), millis(time).into());
     }
     if let Some(memory) = facts.memory {
         limits.insert("memory_bytes".to_owned(), memory.limit.into());

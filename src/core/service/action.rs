@@ -208,6 +208,8 @@ pub enum Transition {
         after: Duration,
         /// The stop budget left it less than its `stop_timeout`.
         cut: bool,
+        /// Another one serves in its place, so it had its `drain_timeout`.
+        drained: bool,
     },
     /// It is not waited for any longer: it is killed now, without a report on it.
     Killed(Haste),

@@ -206,10 +206,12 @@ impl Service {
 
     /// How long it has from the stop signal to SIGKILL.
     pub(super) fn stop_timeout(&self) -> Duration {
-        match self.role {
-            Role::Leaving => self.settings.drain_timeout,
-            Role::Sole | Role::Followed | Role::Successor => self.settings.stop_timeout,
-        }
+        if self.drains() { self.settings.drain_timeout } else { self.settings.stop_timeout }
+    }
+
+    /// Whether it ends what it has begun, for another one serves in its place.
+    pub(super) fn drains(&self) -> bool {
+        self.role == Role::Leaving
     }
 
     /// How long it must live to be ready, when being started is all that is asked of it.

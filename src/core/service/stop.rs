@@ -105,10 +105,10 @@ impl Service {
     /// The second rung: what has not stopped in time is looked at, then killed. A generation that has been reported on
     /// already is killed at once.
     pub(super) fn on_stop_timeout(&mut self, turn: &mut Turn) {
-        let all = self.stop_timeout();
+        let (all, drained) = (self.stop_timeout(), self.drains());
         let Some(live) = &mut self.live else { return };
         let after = turn.now.since(live.stop_began);
-        turn.tell(Transition::Survived { after, cut: live.budget.is_some() && after < all });
+        turn.tell(Transition::Survived { after, cut: live.budget.is_some() && after < all, drained });
         if live.report == Report::None {
             live.course = Course::Surviving;
             self.explain(turn, Occasion::StopTimeout, None);
@@ -120,7 +120,7 @@ impl Service {
     /// What was left of a generation that ended by itself has not gone in time.
     pub(super) fn on_rest_timeout(&mut self, turn: &mut Turn) {
         let Some(live) = &self.live else { return };
-        turn.tell(Transition::Survived { after: turn.now.since(live.stop_began), cut: false });
+        turn.tell(Transition::Survived { after: turn.now.since(live.stop_began), cut: false, drained: false });
         self.kill(turn);
     }
 

@@ -101,6 +101,7 @@ impl Supervisor {
     fn show(&mut self, id: ServiceId, explained: &Explained) {
         let service = &self.slots[id.0].settings.name;
         let report = &explained.report;
+        let generation = Generation(report.generation);
         let path = match &explained.path {
             Ok(path) => path.display().to_string(),
             Err(problem) => {
@@ -114,34 +115,36 @@ impl Supervisor {
                 String::new()
             }
         };
+        // The stop budget may not have left the time for the report.
+        let course = self.slots[id.0].course(generation);
+        let killed = course.is_none_or(|course| course.history.killed || course.live.is_none());
         if report.kind == Occasion::StopTimeout {
-            for line in text::survivors(report) {
-                warn!(service, event = "survivor", "{service}: {line}");
+            for line in text::survivors(report, killed) {
+                warn!(service, event = "survivor", generation = generation.0, "{service}: {line}");
             }
         }
-        let block = self.block(id, explained, &path);
+        let block = self.block(id, explained, &path, killed);
         reports::write_termination_message(&text::termination(report));
-        let cause = report.verdict.cause.name();
-        let summary = &report.verdict.summary;
-        if log::at_terminal() || self.settings.launcher.log_format == crate::core::settings::LogFormat::Text {
-            error!(service, block, "{summary}");
-        } else {
-            let confidence = report.verdict.confidence.name();
-            let advice = report.verdict.advice.join("; ");
-            let whose = if summary.starts_with(service.as_str()) { String::new() } else { format!("{service}: ") };
-            error!(service, event = "report", cause, confidence, report = path, advice, block, "{whose}{summary}");
-        }
+        let verdict = &report.verdict;
+        error!(
+            service,
+            event = "report",
+            generation = generation.0,
+            attempt = (report.attempt > 0).then_some(report.attempt),
+            kind = report.kind.name(),
+            cause = verdict.cause.name(),
+            confidence = verdict.confidence.name(),
+            report = path,
+            advice = verdict.advice.join("; "),
+            block,
+            "{}",
+            text::line(report, self.limit_of(id, generation, report.kind))
+        );
     }
 
     /// The block of DESIGN §8 for a person.
-    fn block(&self, id: ServiceId, explained: &Explained, path: &str) -> String {
-        let leaves = self.fleet.service(id).and_then(|service| service.generation());
-        let leaves = leaves.is_some_and(|serving| serving.0 > explained.report.generation);
+    fn block(&self, id: ServiceId, explained: &Explained, path: &str, killed: bool) -> String {
         let generation = Generation(explained.report.generation);
-        let limit = match explained.report.kind {
-            Occasion::StopTimeout if leaves => Some(self.slots[id.0].settings_of(generation).drain_timeout),
-            kind => self.limit_of(id, generation, kind),
-        };
         let context = Context {
             attempt: explained.report.attempt,
             of: explained.outlook.of,
@@ -149,7 +152,8 @@ impl Supervisor {
             next: if self.fleet.is_going_down() { Next::Nothing } else { explained.outlook.next },
             report_path: (!path.is_empty()).then_some(path),
             report_dir: self.settings.launcher.report_dir.as_deref().and_then(|dir| dir.to_str()),
-            limit,
+            limit: self.limit_of(id, generation, explained.report.kind),
+            killed,
             style: log::style(&std::io::stderr()),
         };
         text::missed_deadline(&explained.report, &context)
@@ -159,7 +163,8 @@ impl Supervisor {
     pub(super) fn limit_of(&self, id: ServiceId, generation: Generation, occasion: Occasion) -> Option<Duration> {
         let settings = self.slots[id.0].settings_of(generation);
         match occasion {
-            Occasion::StopTimeout => Some(settings.stop_timeout),
+            // The report says it: it is one of several.
+            Occasion::StopTimeout => None,
             Occasion::Watchdog => settings.watchdog,
             _ => Some(settings.start_timeout),
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::core::facts::{Facts, Occasion};
+use crate::core::facts::{Facts, Occasion, StopLimit, StopLimitKey};
 use crate::core::fleet::{FleetEvent, Part, ServiceId};
 use crate::core::report::Meta;
 use crate::core::requirement::{News, words as requirement_words};
@@ -69,7 +69,12 @@ impl Supervisor {
             Action::SignalRest(generation, signal) => {
                 self.with_live(id, generation, |live| warn_of(live.keeper.signal_rest(signal)));
             }
-            Action::Kill(generation) => self.with_live(id, generation, kill),
+            Action::Kill(generation) => {
+                if let Some(course) = self.slots[id.0].course_mut(generation) {
+                    course.history.killed = true;
+                }
+                self.with_live(id, generation, kill);
+            }
             Action::Explain { generation, attempt, occasion, ending, refusal, outlook } => {
                 let mut facts = Facts::new(self.slots[id.0].settings.name.clone(), occasion);
                 facts.ending = ending;
@@ -213,6 +218,7 @@ impl Supervisor {
         facts.probe = course.live.as_ref().and_then(|live| live.probed.as_ref()).map(|probed| probed.borrow().clone());
         facts.was_ready = history.ready;
         facts.notified = history.notified.clone();
+        facts.stop_limit = history.stop_limit;
         facts.listening = sock_diag::all_listening_of(&pids);
         let listens = |listen: &Listen| {
             let all = sock_diag::listening(std::slice::from_ref(listen), || pids.clone());
@@ -269,8 +275,11 @@ impl Supervisor {
             self.slots[id.0].take_coming(&mut self.outputs);
         }
         let course = self.slots[id.0].course_mut(generation);
-        let mut none = History::default();
-        let history = course.map_or(&mut none, |course| &mut course.history);
+        let (mut none, mut settings) = (History::default(), None);
+        let history = course.map_or(&mut none, |course| {
+            settings = Some(course.settings.clone());
+            &mut course.history
+        });
         match &transition {
             Transition::State { to: State::Checking, .. } => {}
             Transition::State { to, .. } => {
@@ -286,6 +295,13 @@ impl Supervisor {
                 history.note(now, tell::extension(extension));
             }
             Transition::SignalHeld { signal, .. } => history.note(now, format!("{signal} held")),
+            Transition::Survived { after, cut, drained } => {
+                history.stop_limit = settings.map(|settings| match (cut, drained) {
+                    (true, _) => StopLimit { time: *after, by: StopLimitKey::StopBudget },
+                    (false, true) => StopLimit { time: settings.drain_timeout, by: StopLimitKey::DrainTimeout },
+                    (false, false) => StopLimit { time: settings.stop_timeout, by: StopLimitKey::StopTimeout },
+                });
+            }
             _ => {}
         }
         let (running, ready) = (history.running(now), history.ready);
@@ -314,7 +330,9 @@ impl Supervisor {
         // One that has left, or was taken back, is gone from the fleet when its end is told.
         let serving = self.fleet.service(id).and_then(|service| service.generation());
         let is_another = generation.0 > 0 && serving.is_some_and(|serving| serving != generation);
-        let waits: Vec<&str> = slot.settings.after.iter().map(|after| after.service.as_str()).collect();
+        // Where it waits for nothing it has gone on already.
+        let service = self.fleet.service(id).filter(|service| service.waits_for_others());
+        let waits: Vec<&str> = service.iter().flat_map(|_| self.fleet.unmet(id)).map(|(name, _)| name).collect();
         let subject = tell::Subject {
             service: &slot.settings.name,
             running,
@@ -333,7 +351,7 @@ impl Supervisor {
             slot.terminal.note(text);
         }
         if let Some(debugged) = slot.settings_of(generation).debugged.as_ref().filter(|_| is_start(&transition)) {
-            tell::debugged(&slot.settings.name, debugged);
+            tell::debugged(&slot.settings.name, generation.0, debugged);
         }
     }
 }

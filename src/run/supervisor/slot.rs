@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::facts::{NotifyFacts, ProbeFacts};
+use crate::core::facts::{NotifyFacts, ProbeFacts, StopLimit};
 use crate::core::fd_store::FdStore;
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::notify::Message;
@@ -179,6 +179,10 @@ pub struct History {
     pub ready: bool,
     /// Whether a report tells that it failed.
     pub failed: bool,
+    /// The limit within which it has not stopped.
+    pub stop_limit: Option<StopLimit>,
+    /// Whether it was killed.
+    pub killed: bool,
     /// When its preflight began.
     pub began: Moment,
     /// When its main process was to be executed.

@@ -1,5 +1,7 @@
 //! What the launcher says of its services: one line a transition.
 
+mod overlap;
+
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
@@ -33,18 +35,31 @@ pub struct Subject<'a> {
     pub beside: bool,
 }
 
+impl Subject<'_> {
+    /// Which generation it is, if there was one yet: a field of every event that concerns one.
+    fn of(&self) -> Option<u64> {
+        Some(self.generation).filter(|generation| *generation > 0)
+    }
+
+    /// The service, or which generation of it is meant while there are two.
+    fn who(&self) -> String {
+        let Subject { service, generation, .. } = self;
+        if self.beside { format!("generation {generation} of {service}") } else { (*service).to_owned() }
+    }
+}
+
 /// Says how a service is looked into that waits for its debugger.
-pub fn debugged(service: &str, debugged: &Debugged) {
+pub fn debugged(service: &str, generation: u64, debugged: &Debugged) {
     let Debugged { attach, note } = debugged;
-    info!(service, event = "debugger", attach, "{service} waits for its debugger: {attach}");
+    info!(service, event = "debugger", generation, attach, "{service} waits for its debugger: {attach}");
     if let Some(note) = note {
-        warn!(service, event = "debugger-note", "{service}: {note}");
+        warn!(service, event = "debugger-note", generation, "{service}: {note}");
     }
 }
 
 /// Says one transition.
 pub fn transition(subject: &Subject<'_>, transition: &Transition) {
-    let service = subject.service;
+    let (service, generation) = (subject.service, subject.of());
     match transition {
         Transition::State { from, to, generation, attempt } => {
             let generation = generation.map_or(0, |generation| generation.0);
@@ -57,13 +72,13 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
         | Transition::Superseded { .. }
         | Transition::Removed { .. }
         | Transition::RolledBack { .. }
-        | Transition::LeftAlone { .. } => overlap(service, subject.generation, transition),
+        | Transition::LeftAlone { .. } => overlap::tell(service, subject.generation, transition),
         Transition::Requirement(news) => requirement(subject, news),
-        Transition::FailureSpread(spread) => failure_spread(service, spread),
+        Transition::FailureSpread(spread) => failure_spread(subject, spread),
         Transition::SignalHeld { signal, limit } => signal_held(subject, *signal, *limit),
         Transition::SignalDelivered(signal) => {
             let name = signal.to_string();
-            info!(service, event = "signal-delivered", signal = name, "{service} is sent the held {name}");
+            info!(service, event = "signal-delivered", generation, signal = name, "{service} is sent the held {name}");
         }
         Transition::NextAttempt { attempt, failures, max, after } => {
             let of = match max {
@@ -76,6 +91,7 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             info!(
                 service,
                 event = "next-attempt",
+                generation,
                 attempt,
                 failures,
                 after_ms,
@@ -87,39 +103,57 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             let times = extension.times;
             let to_ms = extension.to.as_millis() as u64;
             let words = self::extension(extension);
-            info!(service, event = "extended", times, to_ms, "{service} is not ready yet: {words}");
+            info!(service, event = "extended", generation, times, to_ms, "{service} is not ready yet: {words}");
         }
         Transition::BreakerOpened { failures, cooldown } => {
+            let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
             warn!(
                 service,
                 event = "breaker-opened",
+                generation,
                 failures,
-                "{service} failed {failures} times: not started again for {}",
+                "{service} failed {times}: not started again for {}",
                 human_duration(*cooldown)
             );
         }
-        Transition::Survived { after, cut } => {
-            let after = human_duration(*after);
+        Transition::Survived { after, cut, drained } => {
+            let (who, after) = (subject.who(), human_duration(*after));
+            let limit = if *drained && !*cut { ", its drain_timeout" } else { "" };
             let hint = if *cut { " (the stop_budget leaves no more: raise it, or shorten stop_timeout)" } else { "" };
-            warn!(service, event = "survived", "{service} did not stop within {after}: it is killed{hint}");
+            warn!(
+                service,
+                event = "survived",
+                generation,
+                "{who} did not stop within {after}{limit}: it is killed{hint}"
+            );
         }
-        Transition::Killed(haste) => killed(service, *haste),
+        Transition::Killed(haste) => killed(subject, *haste),
         Transition::GivenUp { failures, code } => {
             let times =
                 if *failures == 1 { "1 failed start".into() } else { format!("{failures} failed starts in a row") };
-            warn!(service, event = "given-up", failures, code, "{service} is given up after {times}: exit code {code}");
+            warn!(
+                service,
+                event = "given-up",
+                generation,
+                failures,
+                code,
+                "{service} is given up after {times}: exit code {code}"
+            );
         }
         // On its way up a service says what it waits for; a ready one may say a number every second.
         Transition::Status(text) if !subject.ready => {
-            info!(service, event = "status", status = text, "{service} says: {text}");
+            info!(service, event = "status", generation, status = text, "{service} says: {text}");
         }
-        Transition::Status(text) => debug!(service, event = "status", status = text, "{service} says: {text}"),
-        Transition::Trouble(text) => warn!(service, event = "trouble", "{service} says: {text}"),
+        Transition::Status(text) => {
+            debug!(service, event = "status", generation, status = text, "{service} says: {text}")
+        }
+        Transition::Trouble(text) => warn!(service, event = "trouble", generation, "{service} says: {text}"),
         Transition::SenderRefused { pid, access } => {
             let access = access.name();
             warn!(
                 service,
                 event = "sender-refused",
+                generation,
                 pid,
                 "a notification for {service} came from its process {pid}, and notify_access is \"{access}\": ignored"
             );
@@ -128,6 +162,7 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             warn!(
                 service,
                 event = "main-pid-refused",
+                generation,
                 pid,
                 "{service} names pid {pid} as its main process, which is no process of it: ignored"
             );
@@ -136,6 +171,7 @@ pub fn transition(subject: &Subject<'_>, transition: &Transition) {
             warn!(
                 service,
                 event = "stranger-ignored",
+                generation,
                 pid,
                 "a notification for {service} came from pid {pid}, which is no process of it: ignored"
             );
@@ -164,128 +200,31 @@ pub fn for_attached(subject: &Subject<'_>, transition: &Transition) -> Option<St
     }
 }
 
-/// What happens while two generations are there.
-fn overlap(service: &str, generation: u64, transition: &Transition) {
-    match transition {
-        Transition::Restarting { beside, canary } => {
-            let part =
-                canary.map(|percent| format!(" as a canary for {percent}% of new connections")).unwrap_or_default();
-            let old = beside.0;
-            info!(
-                service,
-                event = "restarting",
-                generation,
-                beside = old,
-                "{service} is restarted: generation {generation} starts{part} while generation {old} serves on"
-            );
-        }
-        Transition::RestartsAlone(why) => {
-            let reason = why.to_string();
-            info!(
-                service,
-                event = "restarting",
-                generation,
-                reason,
-                "{service} is stopped before it is started again: {reason}"
-            );
-        }
-        Transition::RestartFollows => {
-            info!(
-                service,
-                event = "restart-follows",
-                generation,
-                "{service} is restarted once more after this restart"
-            );
-        }
-        Transition::CanaryServes { percent, beside } => {
-            let old = beside.0;
-            info!(
-                service,
-                event = "canary",
-                generation,
-                beside = old,
-                percent,
-                "generation {generation} of {service} is a canary: it gets {percent}% of new connections, generation {old} \
-                 the rest; launcher promote {service}, or launcher rollback {service}"
-            );
-        }
-        Transition::Superseded { by, drain } => {
-            let (by, drain) = (by.0, human_duration(*drain));
-            info!(
-                service,
-                event = "superseded",
-                generation,
-                by,
-                "generation {by} of {service} serves; generation {generation} ends what it has begun, within {drain}"
-            );
-        }
-        Transition::Removed { stays, canary: true } => {
-            let stays = stays.0;
-            warn!(
-                service,
-                event = "canary-failed",
-                generation,
-                stays,
-                "the canary of {service} has failed: generation {generation} is removed, generation {stays} serves on"
-            );
-        }
-        Transition::Removed { stays, canary: false } => {
-            let stays = stays.0;
-            warn!(
-                service,
-                event = "restart-failed",
-                generation,
-                stays,
-                "the restart of {service} has failed: generation {generation} is removed, generation {stays} serves on"
-            );
-        }
-        Transition::RolledBack { stays } => {
-            let stays = stays.0;
-            info!(
-                service,
-                event = "rolled-back",
-                generation,
-                stays,
-                "generation {generation} of {service} is taken back, generation {stays} serves on"
-            );
-        }
-        Transition::LeftAlone { after } => {
-            let after = after.0;
-            warn!(
-                service,
-                event = "left-alone",
-                generation,
-                after,
-                "generation {after} of {service} has ended: generation {generation}, that was to take its place, does so now"
-            );
-        }
-        _ => {}
-    }
-}
-
 /// On a terminal one line is drawn again and again, elsewhere lines come at growing distances.
 fn requirement(subject: &Subject<'_>, news: &News) {
-    let service = subject.service;
+    let (service, generation) = (subject.service, subject.of());
     let text = words::news(Some(service), news);
     match news {
         // What answered at the first try was there all the time.
-        News::Met { tries: 1, url, .. } => debug!(service, event = "requirement-met", url, "{text}"),
-        News::Met { url, .. } => info!(service, event = "requirement-met", url, "{service}: {text}"),
+        News::Met { tries: 1, url, .. } => debug!(service, event = "requirement-met", generation, url, "{text}"),
+        News::Met { url, .. } => info!(service, event = "requirement-met", generation, url, "{service}: {text}"),
         News::Missing { due, slower, url, error, tries, .. } => {
             let drawn = subject.terminal && log::progress(service, Some(&text));
             if (*due && !drawn) || slower.is_some() {
-                info!(service, event = "requirement-missing", url, error, tries, "{text}");
+                info!(service, event = "requirement-missing", generation, url, error, tries, "{text}");
             }
         }
     }
 }
 
-fn killed(service: &str, haste: Haste) {
+fn killed(subject: &Subject<'_>, haste: Haste) {
+    let (service, generation) = (subject.service, subject.of());
     match haste {
         Haste::Asked => {
             warn!(
                 service,
                 event = "killed",
+                generation,
                 reason = "asked",
                 "{service} is not waited for any longer, as was asked: it is killed"
             );
@@ -293,6 +232,7 @@ fn killed(service: &str, haste: Haste) {
         Haste::Budget => warn!(
             service,
             event = "killed",
+            generation,
             reason = "stop-budget",
             "the stop_budget is used up before {service} has stopped: it is killed (raise stop_budget, or shorten \
              stop_timeout)"
@@ -300,16 +240,19 @@ fn killed(service: &str, haste: Haste) {
     }
 }
 
-fn failure_spread(service: &str, spread: &Spread) {
+fn failure_spread(subject: &Subject<'_>, spread: &Spread) {
+    let (service, generation) = (subject.service, subject.of());
     match spread {
         Spread::All => warn!(
             service,
             event = "failure-spread",
+            generation,
             "{service} has failed for good: all is stopped, as its on_failure = \"stop-all\" says"
         ),
         Spread::NothingLeft => warn!(
             service,
             event = "failure-spread",
+            generation,
             "{service} has failed for good, and nothing is left that the others run for: all is stopped"
         ),
         Spread::Dependents(stopped) => {
@@ -320,6 +263,7 @@ fn failure_spread(service: &str, spread: &Spread) {
             warn!(
                 service,
                 event = "failure-spread",
+                generation,
                 stopped = names,
                 "{service} has failed for good: {names}, which {verb}"
             );
@@ -328,11 +272,17 @@ fn failure_spread(service: &str, spread: &Spread) {
 }
 
 fn signal_held(subject: &Subject<'_>, signal: Signal, limit: Option<Duration>) {
-    let service = subject.service;
+    let (service, generation) = (subject.service, subject.of());
     let name = signal.to_string();
     let hint = if subject.terminal { "; press Ctrl-C again to stop it now" } else { "" };
     let limit = limit.map(|limit| format!(", for at most {}{hint}", human_duration(limit))).unwrap_or_default();
-    info!(service, event = "signal-held", signal = name, "{service} is not ready: {name} is held until it is{limit}");
+    info!(
+        service,
+        event = "signal-held",
+        generation,
+        signal = name,
+        "{service} is not ready: {name} is held until it is{limit}"
+    );
 }
 
 fn state(subject: &Subject<'_>, from: State, to: State, generation: u64, attempt: u32) {
@@ -344,11 +294,11 @@ fn state(subject: &Subject<'_>, from: State, to: State, generation: u64, attempt
         State::Waiting if from == State::Checking => {
             debug!(service, event = "requiring", generation, "{who} waits for its requirements");
         }
-        // On a terminal the table of the start says it, for as long as it is so.
+        // That is of the next generation. On a terminal the table of the start says it, for as long as it is so.
         State::Waiting if !subject.waits.is_empty() && !screen::is_drawable() => {
-            info!(service, event = "waiting", "{who} waits for {}", subject.waits);
+            info!(service, event = "waiting", "{service} waits for {}", subject.waits);
         }
-        State::Waiting => debug!(service, event = "waiting", "{who} waits for nothing"),
+        State::Waiting => debug!(service, event = "waiting", "{service} waits for nothing"),
         State::Checking => debug!(service, event = "checking", generation, attempt, "{who} is being checked"),
         State::Starting => {
             info!(service, event = "starting", generation, attempt, "{who} is starting (attempt {attempt})");

@@ -238,6 +238,17 @@ fn a_stop_stops_both_and_cuts_a_drain_short() {
 }
 
 #[test]
+fn one_that_does_not_end_what_it_has_begun_is_told_with_its_own_limit() {
+    let mut bench = Bench::passing();
+    bench.to(Event::RestartRequested);
+    bench.start(G2);
+    bench.become_ready(G2);
+    let actions = bench.pass(20_000);
+    let survived = Transition::Survived { after: ms(20_000), cut: false, drained: true };
+    assert!(has(&actions, &Action::Tell(G1, survived)), "{actions:?}");
+}
+
+#[test]
 fn a_signal_reaches_both_the_one_that_comes_up_once_it_is_ready() {
     let mut bench = Bench::passing();
     bench.to(Event::RestartRequested);

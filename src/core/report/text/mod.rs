@@ -14,10 +14,10 @@ mod tests;
 use std::time::Duration;
 
 use crate::core::diagnosis::{Cause, Confidence, Verdict, words};
-use crate::core::facts::{Occasion, PortFacts, ProbeFacts, ProcessFacts, ThreadFacts};
+use crate::core::facts::{HolderFacts, Kin, Occasion, PortFacts, ProbeFacts, ProcessFacts, ThreadFacts};
 use crate::core::report::Report;
 use crate::core::service::Next;
-use crate::core::settings::Listen;
+use crate::core::settings::{Listen, PortMode};
 
 use layout::{cap, shorten_path, wrap};
 
@@ -37,8 +37,10 @@ pub struct Context<'a> {
     pub report_path: Option<&'a str>,
     /// The folder of the reports, when it is not the one where `launcher report` looks by itself.
     pub report_dir: Option<&'a str>,
-    /// The limit that was missed (`start_timeout`, `stop_timeout`, `watchdog`); a start's is in the report too.
+    /// The limit that was missed (`start_timeout`, `stop_timeout`, `watchdog`); a start's and a stop's is in the report too.
     pub limit: Option<Duration>,
+    /// Whether what had not stopped was killed before the report was there.
+    pub killed: bool,
     /// How it is laid out.
     pub style: Style,
 }
@@ -62,11 +64,16 @@ pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
     };
     let head = wrap(&clean(&format!("{headline}{attempt}")), style.columns() - 2);
     let mut text = String::new();
-    for (index, line) in cap(head, 3, style.columns() - 2).iter().enumerate() {
+    // Who holds a port, and why it is not had, is a long sentence; there is less to say of anything else then.
+    let (most_head, most_why) = match report.kind {
+        Occasion::ExecFailed | Occasion::Preflight => (6, 6),
+        _ => (3, 9),
+    };
+    for (index, line) in cap(head, most_head, style.columns() - 2).iter().enumerate() {
         let lead = if index == 0 { style.paint(paint, sign) } else { " ".to_owned() };
         text.push_str(&format!("{lead} {}\n", style.paint(Paint::Strong, line)));
     }
-    section(&mut text, style, "why", 9, &why(report, &headline));
+    section(&mut text, style, "why", most_why, &why(report, &headline));
     section(&mut text, style, "also", 4, &also(report));
     let advice: Vec<String> = report.verdict.advice.iter().take(3).cloned().collect();
     section(&mut text, style, "try", 6, &advice);
@@ -84,27 +91,30 @@ pub fn missed_deadline(report: &Report, context: &Context<'_>) -> String {
 /// So many processes that have not stopped get a line; the report has all.
 const SURVIVORS: usize = 20;
 
-/// One line for each process that has not stopped: who it is and what it is doing. Where there are very many, one for
-/// those beyond the first.
-pub fn survivors(report: &Report) -> Vec<String> {
+/// One line for each process that has not stopped: who it is and what it is doing, or was, when they have been killed
+/// since. Where there are very many, one for those beyond the first.
+pub fn survivors(report: &Report, killed: bool) -> Vec<String> {
+    let (is, still) = if killed { ("was", "was still running") } else { ("is", "still runs") };
     let alive: Vec<&ProcessFacts> = report.processes.iter().filter(|process| !process.zombie).collect();
     let line = |process: &ProcessFacts| {
         let main = process.threads.first();
         let call = main.and_then(|thread| thread.syscall.clone());
-        let doing = call.map_or_else(|| state_of(main), |call| format!("it is in {call}"));
-        clean(&format!("pid {} ({}) still runs: {doing}", process.pid, process.command.join(" ")))
+        let doing = call.map_or_else(|| state_of(main, is), |call| format!("it {is} in {call}"));
+        clean(&format!("pid {} ({}) {still}: {doing}", process.pid, process.command.join(" ")))
     };
     let more = alive.len().saturating_sub(SURVIVORS);
-    let more = (more > 0).then(|| format!("{more} more processes still run: the report has what each of them does"));
+    let still = if killed { "were still running" } else { "still run" };
+    let more = (more > 0).then(|| format!("{more} more processes {still}: the report has what each of them does"));
     alive.iter().take(SURVIVORS).map(|process| line(process)).chain(more).collect()
 }
 
-/// What a thread does, as far as its state letter says (`proc_pid_stat(5)`).
-fn state_of(thread: Option<&ThreadFacts>) -> String {
+/// What a thread does, as far as its state letter says (`proc_pid_stat(5)`); or what it did, when `is` says so.
+fn state_of(thread: Option<&ThreadFacts>, is: &str) -> String {
     match thread.map(|thread| thread.state) {
-        Some('R') => "it is on a CPU".to_owned(),
+        Some('R') => format!("it {is} on a CPU"),
+        Some('D') if is == "was" => "it waited for I/O and could not be interrupted".to_owned(),
         Some('D') => "it waits for I/O and cannot be interrupted".to_owned(),
-        Some('T' | 't') => "it is stopped by a signal or a debugger".to_owned(),
+        Some('T' | 't') => format!("it {is} stopped by a signal or a debugger"),
         _ => "what it does cannot be seen".to_owned(),
     }
 }
@@ -141,11 +151,34 @@ pub fn headline(report: &Report, limit: Option<Duration>) -> String {
             Some(limit) => format!("{name} did not send WATCHDOG=1 within {limit}"),
             None => format!("{name} did not send WATCHDOG=1 in time"),
         },
-        Occasion::StopTimeout => match limit(None) {
-            Some(limit) => format!("{name} did not stop within {limit}"),
-            None => format!("{name} did not stop in time"),
-        },
+        Occasion::StopTimeout => not_stopped(report, limit),
         Occasion::Requested => format!("{name} was looked at"),
+    }
+}
+
+/// Within which limit it has not stopped. While another generation serves in its place it is said which one is meant.
+fn not_stopped(report: &Report, limit: impl Fn(Option<Duration>) -> Option<String>) -> String {
+    let name = &report.service;
+    let set = |key: &str| report.limits.get(key).and_then(serde_json::Value::as_u64).map(Duration::from_millis);
+    if let Some(drain) = set("drain_timeout_ms").map(words::setting) {
+        return format!("generation {} of {name} did not stop within {drain} (drain_timeout)", report.generation);
+    }
+    if let Some(left) = set("stop_budget_left_ms").map(words::setting) {
+        return format!("{name} did not stop within {left}, which is what the stop_budget left to it");
+    }
+    match limit(set("stop_timeout_ms")) {
+        Some(limit) => format!("{name} did not stop within {limit}"),
+        None => format!("{name} did not stop in time"),
+    }
+}
+
+/// What happened and why, as one line of a log.
+pub fn line(report: &Report, limit: Option<Duration>) -> String {
+    let (headline, summary) = (headline(report, limit), &report.verdict.summary);
+    match summary.strip_prefix(headline.as_str()) {
+        Some(rest) => format!("{headline}{rest}"),
+        None if headline.ends_with(summary.as_str()) => headline,
+        None => format!("{headline}: {summary}"),
     }
 }
 
@@ -196,7 +229,13 @@ fn also(report: &Report) -> Vec<String> {
     }
     for port in &report.ports {
         let said = |pid: i32| names(&report.verdict.summary, pid);
-        if let Some(holder) = holder_of(port).filter(|of| !port.listening && !own(of.pid) && !said(of.pid)) {
+        // A shared port is held by the generation that serves on, which keeps nobody from it.
+        let shares = |of: &HolderFacts| {
+            let same = of.kin == Kin::Child && of.service.as_ref() == Some(&report.service);
+            port.mode == PortMode::Share && same
+        };
+        let is_told = |of: &HolderFacts| !port.listening && !own(of.pid) && !said(of.pid) && !shares(of);
+        if let Some(holder) = holder_of(port).filter(is_told) {
             parts.push(format!(
                 "port {} is held by pid {} ({})",
                 port_name(port),
@@ -238,6 +277,7 @@ fn port_name(port: &PortFacts) -> String {
 
 fn next(report: &Report, context: &Context<'_>) -> String {
     match (report.kind, context.next) {
+        (Occasion::StopTimeout, _) if context.killed => "nothing: what was left of it was sent SIGKILL".to_owned(),
         (Occasion::StopTimeout, _) => "SIGKILL to what is left of it".to_owned(),
         (_, Next::Attempt(after)) => format!("restart in {}", words::span(after)),
         (_, Next::OldStays) => "it is removed, and the generation before it serves on".to_owned(),

@@ -7,8 +7,12 @@ use proptest::prelude::*;
 use crate::core::diagnosis::diagnose;
 use crate::core::diagnosis::testing::*;
 use crate::core::exit::Ending;
-use crate::core::facts::{ExecFailure, ExecProblem, Facts, FutexKind, Occasion, Refusal};
+use crate::core::facts::{
+    ExecFailure, ExecProblem, Facts, FutexKind, HolderFacts, Kin, Occasion, OwnerFacts, PortFacts, PortFailure,
+    PortProblem, Refusal, StopLimit, StopLimitKey,
+};
 use crate::core::report::{Meta, ReadError, Report, TimelineEntry};
+use crate::core::settings::{Listen, PortMode};
 use crate::core::signal::Signal;
 
 use super::*;
@@ -29,6 +33,7 @@ fn context(width: usize) -> Context<'static> {
         report_path: Some("/var/lib/launcher/api/latest.json"),
         report_dir: None,
         limit: None,
+        killed: false,
         style: Style { width, colour: false },
     }
 }
@@ -252,14 +257,103 @@ fn each_process_that_has_not_stopped_gets_a_line_with_what_it_does() {
     let mut ended = facts.processes[0].clone();
     (ended.pid, ended.zombie) = (4713, true);
     facts.processes.extend([second, ended]);
-    let lines = survivors(&report(&facts));
+    let lines = survivors(&report(&facts), false);
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("pid 4711 (") && lines[0].contains("still runs: it is in connect("), "{}", lines[0]);
     assert!(lines[1].ends_with("still runs: it waits for I/O and cannot be interrupted"), "{}", lines[1]);
     facts.processes = (0..255).map(|pid| ProcessFacts { pid, ..facts.processes[0].clone() }).collect();
-    let lines = survivors(&report(&facts));
+    let lines = survivors(&report(&facts), false);
     assert_eq!(lines.len(), 21);
     assert_eq!(lines[20], "235 more processes still run: the report has what each of them does");
+}
+
+/// The stop budget may be used up before the report is there.
+#[test]
+fn what_was_killed_meanwhile_is_told_as_it_was() {
+    let mut facts = waiting();
+    facts.occasion = Occasion::StopTimeout;
+    facts.processes[0].threads[0].syscall = Some("pause()".to_owned());
+    let mut second = facts.processes[0].clone();
+    (second.pid, second.threads[0].syscall, second.threads[0].state) = (4712, None, 'R');
+    facts.processes.push(second);
+    let lines = survivors(&report(&facts), true);
+    assert!(lines[0].ends_with(" was still running: it was in pause()"), "{lines:?}");
+    assert!(lines[1].ends_with(" was still running: it was on a CPU"), "{lines:?}");
+    let text = missed_deadline(&report(&facts), &Context { killed: true, ..context(80) });
+    assert!(text.ends_with("  next  nothing: what was left of it was sent SIGKILL\n"), "{text}");
+}
+
+#[test]
+fn the_limit_of_a_stop_is_the_one_that_it_had() {
+    let mut facts = waiting();
+    facts.occasion = Occasion::StopTimeout;
+    let mut headline = |by| {
+        facts.stop_limit = Some(StopLimit { time: Duration::from_secs(3), by });
+        super::headline(&report(&facts), None)
+    };
+    let drained = "generation 1 of api did not stop within 3s (drain_timeout)";
+    assert_eq!(headline(StopLimitKey::DrainTimeout), drained);
+    assert_eq!(headline(StopLimitKey::StopTimeout), "api did not stop within 3s");
+    let budget = "api did not stop within 3s, which is what the stop_budget left to it";
+    assert_eq!(headline(StopLimitKey::StopBudget), budget);
+}
+
+#[test]
+fn a_line_begins_with_what_happened_and_says_it_once() {
+    let mut facts = waiting();
+    let waits = "api (pid 4711) has waited 29.8 s in connect() to 127.0.0.1:6379 (tcp): SYN sent, no answer";
+    assert_eq!(line(&report(&facts), None), format!("api was not ready within 30s: {waits}"));
+    facts.occasion = Occasion::Watchdog;
+    let limit = Some(Duration::from_millis(500));
+    assert_eq!(line(&report(&facts), limit), format!("api did not send WATCHDOG=1 within 500ms: {waits}"));
+    let mut facts = Facts::new("api", Occasion::Exited);
+    (facts.elapsed, facts.ending) = (Duration::from_millis(1200), Some(Ending::Code(3)));
+    let said = line(&report(&facts), None);
+    assert!(said.starts_with("api exited with code 3 before it was ready, ") && said.matches("exited").count() == 1);
+}
+
+/// Two generations share a port, and the one that serves on keeps nobody from it.
+#[test]
+fn the_generation_that_serves_on_is_no_cause() {
+    let mut facts = Facts::new("api", Occasion::Exited);
+    facts.ending = Some(Ending::Code(3));
+    let holder = HolderFacts {
+        pid: 77,
+        command: vec!["./api".to_owned()],
+        service: Some("api".to_owned()),
+        generation: Some(1),
+        kin: Kin::Child,
+        ..HolderFacts::default()
+    };
+    let owner = OwnerFacts { holders: vec![holder], ..OwnerFacts::default() };
+    facts.ports = vec![PortFacts { mode: PortMode::Share, owner: Some(owner), ..port("0.0.0.0:8080", false) }];
+    let text = |facts: &Facts| missed_deadline(&report(facts), &context(80));
+    assert!(!text(&facts).contains("held by"), "{}", text(&facts));
+    facts.ports[0].mode = PortMode::Check;
+    assert!(text(&facts).contains("port 8080 is held by pid 77"), "{}", text(&facts));
+}
+
+/// Who holds a port, and why it is not had all the same, is a long sentence: its end says what to do.
+#[test]
+fn a_refusal_is_told_to_its_end() {
+    let mut facts = Facts::new("api", Occasion::Preflight);
+    let summary = "port 127.0.0.1:21074 is taken: python3 -c import socket; s = socket.create_server(('127.0.0.1', \
+                   21074)); input() (pid 2410, user nobody, running for 12 s) listens on it; it was started by sh \
+                   (pid 2409) below bash (pid 2301) below sshd (pid 900); take_over does not end it: pid 2410 is of \
+                   another user, for which it takes take_over = \"any\"";
+    facts.refusal = Some(Refusal::Port(PortFailure {
+        name: "1".to_owned(),
+        listen: Listen::Tcp("127.0.0.1:21074".parse().unwrap()),
+        problem: PortProblem::Taken,
+        owner: None,
+        errno: Some(98),
+        summary: summary.to_owned(),
+        advice: vec!["stop it: kill 2410".to_owned()],
+    }));
+    let text = missed_deadline(&report(&facts), &context(80));
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("for which it takes take_over = \"any\" (attempt 1 of 5)"), "{text}");
+    assert!(text.lines().count() <= 25, "{text}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn what_is_left_gets_a_signal_a_second_and_then_sigkill() {
     let actions = bench.act(Event::Exited(G1, Ending::Code(0)));
     assert_eq!(actions, [Action::SignalRest(G1, Signal::TERM)]);
     assert_eq!(bench.pass_until(999), []);
-    let survived = Action::Tell(G1, Transition::Survived { after: ms(1_000), cut: false });
+    let survived = Action::Tell(G1, Transition::Survived { after: ms(1_000), cut: false, drained: false });
     assert_eq!(bench.pass_until(1_000), [survived, Action::Kill(G1)]);
     bench.send(Event::Emptied(G1));
     assert_eq!((bench.state(), bench.code()), (State::Stopped, Some(0)));

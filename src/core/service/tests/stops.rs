@@ -61,7 +61,7 @@ fn the_ladder_is_signal_report_kill() {
     let mut bench = Bench::ready(|_| {});
     bench.send(Event::StopRequested(TERM));
     assert_eq!(bench.pass_until(7_999), []);
-    let survived = Action::Tell(G1, Transition::Survived { after: ms(8_000), cut: false });
+    let survived = Action::Tell(G1, Transition::Survived { after: ms(8_000), cut: false, drained: false });
     let occasion = Occasion::StopTimeout;
     let explain = Action::Explain {
         generation: G1,
@@ -277,7 +277,7 @@ fn a_stop_budget_that_is_too_short_is_told_of() {
     let mut bench = Bench::ready(|_| {});
     bench.service.limit_stop(bench.now, Moment::from_start(ms(4_000)));
     bench.send(Event::StopRequested(TERM));
-    assert_eq!(told(&mut bench, 10_000), [Transition::Survived { after: ms(3_500), cut: true }]);
+    assert_eq!(told(&mut bench, 10_000), [Transition::Survived { after: ms(3_500), cut: true, drained: false }]);
     // A stop that is not under way yet when the budget is used up: its stacks are taken.
     let mut bench = Bench::spawned(|_| {});
     bench.pass_until(30_000);
@@ -287,7 +287,7 @@ fn a_stop_budget_that_is_too_short_is_told_of() {
     let mut bench = Bench::ready(|_| {});
     bench.service.limit_stop(bench.now, Moment::from_start(ms(60_000)));
     bench.send(Event::StopRequested(TERM));
-    assert_eq!(told(&mut bench, 8_000), [Transition::Survived { after: ms(8_000), cut: false }]);
+    assert_eq!(told(&mut bench, 8_000), [Transition::Survived { after: ms(8_000), cut: false, drained: false }]);
 }
 
 #[test]
