@@ -329,10 +329,18 @@ fn one_that_does_not_drain_is_reported_and_killed() {
     done(&run.command(&["restart", "api"]));
     run.outs(&["up 1", "up 2"]);
     run.err_ever("generation 2 of api serves; generation 1 ends what it has begun, within 1.0 s");
-    run.err_ever("api did not stop within");
+    let said = run.err_ever("api did not stop within");
+    assert!(
+        said.contains("\"generation 1 of api did not stop within 1.0 s, its drain_timeout: it is killed"),
+        "{said}"
+    );
+    let said = run.err_ever("\"event\":\"report\"");
+    assert!(said.contains("\"generation 1 of api did not stop within 1s (drain_timeout): "), "{said}");
+    assert!(said.contains("raise drain_timeout") && !said.contains("stop_timeout"), "{said}");
     run.err_ever("generation 1 of api has stopped");
     let report = &run.reports("api")[0];
     assert_eq!((report.kind(), &report.0["generation"]), ("stop-timeout", &1.into()));
+    assert_eq!(report.0["limits"]["drain_timeout_ms"], 1000);
     let shown = status(&run);
     assert_eq!((&shown["beside"], &shown["processes"]), (&serde_json::Value::Null, &1.into()));
     assert!(ask(address.0).unwrap().starts_with("generation 2 "));

@@ -488,6 +488,13 @@ fn a_missed_watchdog_is_reported_and_the_service_is_started_again() {
     run.said("up 2");
     let reports = run.reports("child");
     assert_eq!(reports[0].kind(), "watchdog");
+    let line: serde_json::Value = serde_json::from_str(&run.err_ever("\"event\":\"report\"")).unwrap();
+    let of = |key: &str| line[key].clone();
+    assert_eq!((of("kind"), of("generation"), of("attempt")), ("watchdog".into(), 1.into(), 1.into()), "{line}");
+    let [message, advice] = ["message", "advice"].map(|key| line[key].as_str().unwrap());
+    assert!(message.starts_with("child did not send WATCHDOG=1 within 300ms: child (pid "), "{line}");
+    assert!(message.ends_with(" waits for a signal") && advice.starts_with("let it send WATCHDOG=1"), "{line}");
+    assert!(!advice.contains("listen()") && !advice.contains("READY=1"), "{line}");
     run.signal(Signal::SIGTERM);
     run.ended();
     run.leaves_nothing();

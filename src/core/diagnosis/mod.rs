@@ -1,5 +1,6 @@
 //! From facts to a verdict: what the service is waiting for, in one sentence, with its evidence.
 
+mod advice;
 mod asleep;
 mod blocked;
 mod candidate;
@@ -190,18 +191,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     if let Some(before) = outlived {
         diagnosis.verdict.summary = format!("{before}: {}", diagnosis.verdict.summary);
     }
-    if matches!(facts.occasion, Occasion::Requested | Occasion::StopTimeout) {
-        // No start is waited for, and it may be no service at all.
-        let of_starts = |advice: &str| {
-            ["start_timeout", "EXTEND_TIMEOUT", "extend_while", "--ready"].iter().any(|it| advice.contains(it))
-        };
-        for verdict in std::iter::once(&mut diagnosis.verdict).chain(&mut diagnosis.alternatives) {
-            verdict.advice.retain(|advice| !of_starts(advice));
-        }
-    }
-    if facts.occasion == Occasion::StopTimeout {
-        diagnosis.verdict.advice.push("if it only takes long to stop, raise stop_timeout (--stop-timeout)".to_owned());
-    }
+    advice::fit(facts, &mut diagnosis);
     diagnosis
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::core::facts::{FdFacts, FileFacts, FileKind, ProcessName, SocketFacts, WaitingOn, WatchedFacts};
+use crate::core::facts::{FdFacts, FileFacts, FileKind, Occasion, ProcessName, SocketFacts, WaitingOn, WatchedFacts};
 
 use super::super::blocked;
 use super::super::candidate::{Candidate, Grip};
@@ -128,17 +128,21 @@ fn idle(
     }
     let likely = timeout.is_none() || call.starts_with("epoll");
     let confidence = if likely { Confidence::Likely } else { Confidence::Possible };
-    let summary = format!(
-        "{} is idle in its event loop ({call}) and never listened: its start-up code has finished, or waits for \
-         something that no descriptor shows",
-        place.who()
-    );
+    let why = match about(view) {
+        About::Start => {
+            " and never listened: its start-up code has finished, or waits for something that no descriptor shows"
+        }
+        About::Stop => ", though it was asked to stop",
+        About::Course => ": nothing that it watches has come",
+    };
+    let summary = format!("{} is idle in its event loop ({call}){why}", place.who());
     let watches = match watched {
         [] => format!("{call} watches nothing that could be read"),
         some => format!("{call} watches {}", some.iter().take(6).map(watched_name).collect::<Vec<_>>().join(", ")),
     };
     let wakes = timeout.map(|timeout| format!("it wakes by itself after at most {}", words::span(timeout)));
     Some(idle_advice(
+        view,
         Candidate::new(Cause::EventLoopIdle, confidence, Grip::Idle, summary)
             .at(place)
             .evidence("no connection is pending and no process of the service listens")
@@ -148,12 +152,41 @@ fn idle(
     ))
 }
 
-fn idle_advice(candidate: Candidate) -> Candidate {
-    candidate
-        .advice(
-            "make sure that the program reaches its listen() call: a callback or promise that never fires is common",
-        )
-        .advice("if it serves no port, let it send READY=1 or set ready = \"started\" (--ready started)")
+/// What is asked of one that is idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Why it is not ready.
+    Start,
+    /// Why it does not stop.
+    Stop,
+    /// What it does, long after its start.
+    Course,
+}
+
+fn about(view: &View<'_>) -> About {
+    let facts = view.facts;
+    match facts.occasion {
+        Occasion::StopTimeout => About::Stop,
+        Occasion::Watchdog => About::Course,
+        _ if facts.was_ready || facts.notified.ready => About::Course,
+        _ => About::Start,
+    }
+}
+
+fn idle_advice(view: &View<'_>, candidate: Candidate) -> Candidate {
+    match about(view) {
+        About::Start => candidate
+            .advice(
+                "make sure that the program reaches its listen() call: a callback or promise that never fires is \
+                 common",
+            )
+            .advice("if it serves no port, let it send READY=1 or set ready = \"started\" (--ready started)"),
+        About::Stop => candidate.advice(
+            "let the program end when its stop signal arrives, or set the signal that ends it: stop_signal \
+             (--stop-signal)",
+        ),
+        About::Course => candidate,
+    }
 }
 
 /// A JVM whose `main` has returned: the thread that ran it waits for the end of those that are left (`DestroyJavaVM`).
@@ -169,6 +202,7 @@ pub fn returned<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let left = place.process.threads.iter().filter(|thread| super::super::frames::has_told(&thread.frames));
     let left = left.filter_map(|thread| thread.runtime_name.as_deref()).take(5).collect::<Vec<_>>().join("`, `");
     Some(idle_advice(
+        view,
         Candidate::new(Cause::EventLoopIdle, Confidence::Likely, Grip::Idle, summary)
             .at(place)
             .evidence("its thread `DestroyJavaVM` waits for the end of the others, as after main() in every JVM")
@@ -181,8 +215,14 @@ fn signal(view: &View<'_>, place: &Place<'_>) -> Option<Candidate> {
     if !matches!(place.wait(), Some(WaitingOn::Signal)) || view.listens() {
         return None;
     }
-    let summary = format!("{} waits for a signal and never listened", place.who());
+    let and = match about(view) {
+        About::Start => " and never listened",
+        About::Stop => ", though it was asked to stop",
+        About::Course => "",
+    };
+    let summary = format!("{} waits for a signal{and}", place.who());
     Some(idle_advice(
+        view,
         Candidate::new(Cause::EventLoopIdle, Confidence::Possible, Grip::Idle, summary)
             .at(place)
             .evidence("system call: it waits for a signal to arrive")

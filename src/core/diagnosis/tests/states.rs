@@ -224,6 +224,51 @@ fn who_waits_for_a_disk_for_moments_is_at_work() {
 }
 
 #[test]
+fn what_is_idle_is_told_what_fits_the_occasion() {
+    for (wait, idle) in [
+        (WaitingOn::Signal, "api (pid 4711) waits for a signal"),
+        (polling("epoll_wait", vec![eventfd()]), "api (pid 4711) is idle in its event loop (epoll_wait())"),
+    ] {
+        let mut facts = single(wait);
+        let advice = |facts: &Facts| verdict(facts).advice.join("; ");
+        assert!(verdict(&facts).summary.starts_with(&format!("{idle} and never listened")), "{:?}", verdict(&facts));
+        says(&advice(&facts), &["its listen() call", "send READY=1"]);
+        let of_starts = |facts: &Facts| {
+            let Verdict { summary, advice, .. } = verdict(facts);
+            let all = format!("{summary}; {}", advice.join("; "));
+            ["listen", "READY=1", "start_timeout"].iter().any(|word| all.contains(word))
+        };
+        (facts.was_ready, facts.notified.ready, facts.occasion) = (true, true, Occasion::Watchdog);
+        assert!(verdict(&facts).summary.starts_with(idle) && !of_starts(&facts), "{:?}", verdict(&facts));
+        assert!(verdict(&facts).advice[0].starts_with("let it send WATCHDOG=1"), "{:?}", verdict(&facts));
+        facts.occasion = Occasion::StopTimeout;
+        assert_eq!(verdict(&facts).summary, format!("{idle}, though it was asked to stop"));
+        says(&advice(&facts), &["stop_signal (--stop-signal)", "raise stop_timeout (--stop-timeout)"]);
+        assert!(!of_starts(&facts), "{:?}", verdict(&facts));
+    }
+}
+
+#[test]
+fn the_limit_that_was_exceeded_is_the_one_to_raise() {
+    let mut facts = single(WaitingOn::Signal);
+    facts.occasion = Occasion::StopTimeout;
+    let mut last = |by| {
+        facts.stop_limit = Some(StopLimit { time: Duration::from_secs(3), by });
+        verdict(&facts).advice.pop().unwrap()
+    };
+    says(&last(StopLimitKey::DrainTimeout), &["raise drain_timeout"]);
+    says(&last(StopLimitKey::StopBudget), &["raise stop_budget (--stop-budget)"]);
+    says(&last(StopLimitKey::StopTimeout), &["raise stop_timeout (--stop-timeout)"]);
+}
+
+#[test]
+fn what_holds_a_service_for_certain_is_not_mended_by_its_watchdog() {
+    let mut facts = deadlock();
+    facts.occasion = Occasion::Watchdog;
+    assert!(verdict(&facts).advice.iter().all(|advice| !advice.contains("atchdog")), "{:?}", verdict(&facts));
+}
+
+#[test]
 fn a_pipe_whose_ends_could_not_be_looked_for_may_be_the_loops_own() {
     let pipe = |complete| FileFacts { peers_complete: complete, ..file(FileKind::Pipe, "pipe:[5]") };
     let polls = |complete| single(polling("epoll_wait", vec![watched(5, false, FdFacts::File(pipe(complete)))]));
