@@ -1,6 +1,7 @@
 //! Whether the processes that hold a port are ended to have it, as `take_over` of that port says.
 
-use super::facts::{HoldState, Kin, OwnerFacts};
+use super::facts::{HoldState, Kin, OwnerFacts, PortFailure};
+use super::port_words::Asker;
 use super::settings::TakeOver;
 
 /// The processes to be ended, a parent before its children.
@@ -36,10 +37,26 @@ pub fn victims(owner: Option<&OwnerFacts>, allowed: TakeOver) -> Result<Vec<i32>
     }
 }
 
+/// Those who hold the port are not ended, for this reason: the failure says so.
+pub fn not_ended(failure: &mut PortFailure, reason: &str) {
+    failure.summary.push_str(&format!("; take_over does not end it: {reason}"));
+}
+
+/// Where it is only that they are of another user, the failure says how they would be ended all the same.
+pub fn offer_any(failure: &mut PortFailure, asker: Asker<'_>, allowed: TakeOver) {
+    let would_be = |allowed| victims(failure.owner.as_ref(), allowed).is_ok();
+    if allowed == TakeOver::Own && !would_be(TakeOver::Own) && would_be(TakeOver::Any) {
+        // Beside how it is stopped by hand.
+        let place = failure.advice.len().min(1);
+        failure.advice.splice(place..place, asker.take_over_any());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::facts::HolderFacts;
+    use crate::core::facts::{HolderFacts, PortProblem};
+    use crate::core::settings::Listen;
 
     fn held_by(holders: &[(i32, Kin, Option<i32>)], state: HoldState) -> OwnerFacts {
         let holder = |(pid, kin, launcher): &(i32, Kin, Option<i32>)| HolderFacts {
@@ -65,6 +82,27 @@ mod tests {
         let owner = held_by(&[(7, Kin::SameUser, None), (9, Kin::Stranger, None)], HoldState::Listening);
         assert!(victims(Some(&owner), TakeOver::Own).unwrap_err().contains("pid 9 is of another user"));
         assert_eq!(victims(Some(&owner), TakeOver::Any), Ok(vec![7, 9]));
+    }
+
+    #[test]
+    fn how_those_of_another_user_would_be_ended_is_told_only_where_it_helps() {
+        let offered = |holders: &[(i32, Kin, Option<i32>)], allowed| {
+            let mut failure = PortFailure {
+                name: "1".to_owned(),
+                listen: Listen::Tcp("127.0.0.1:80".parse().unwrap()),
+                problem: PortProblem::Taken,
+                owner: Some(held_by(holders, HoldState::Listening)),
+                errno: None,
+                summary: "taken".to_owned(),
+                advice: vec!["stop it".to_owned(), "choose another port".to_owned()],
+            };
+            offer_any(&mut failure, Asker::Flag, allowed);
+            failure.advice
+        };
+        let any = offered(&[(7, Kin::Stranger, None)], TakeOver::Own);
+        assert!(any.len() == 3 && any[1].ends_with("--take-over=any"), "{any:?}");
+        assert_eq!(offered(&[(7, Kin::Stranger, None)], TakeOver::Any).len(), 2);
+        assert_eq!(offered(&[(7, Kin::Stranger, None), (1, Kin::Above, None)], TakeOver::Own).len(), 2);
     }
 
     #[test]

@@ -237,14 +237,18 @@ pub fn environment_file(file: &Path) -> Result<Vec<(String, String)>, ExecFailur
     }
 }
 
+/// Where a port of this service is written.
+pub fn asker<'s>(service: &'s str, port: &PortSettings) -> Asker<'s> {
+    if port.by_flag { Asker::Flag } else { Asker::Key(service) }
+}
+
 /// A port that could not be had, in words; when it is taken, with a search for who has it.
 pub fn port_failure(service: &str, settings: &PortSettings, raw: &RawPortFailure) -> PortFailure {
     let taken = raw.problem == PortProblem::Taken;
     let owner = if taken { port::owner(&settings.listen, Some(service)) } else { None };
     let own_pid = std::process::id() as i32;
     let ours = owner.as_ref().is_some_and(|owner| owner.holders.iter().any(|holder| holder.pid == own_pid));
-    let asker = if settings.by_flag { Asker::Flag } else { Asker::Key(service) };
-    let failure = port_words::failure(asker, &settings.name, &settings.listen, raw, owner);
+    let failure = port_words::failure(asker(service, settings), &settings.name, &settings.listen, raw, owner);
     if ours { port_words::taken_by_ourselves(failure) } else { failure }
 }
 

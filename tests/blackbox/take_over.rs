@@ -111,6 +111,17 @@ fn another_user_s_process_is_ended_only_when_anybody_s_may_be() {
     };
     let ended = with("--take-over", 71);
     assert!(ended.complains("is of another user, for which it takes take_over = "), "{:?}", ended.err);
+    assert!(ended.complains("--take-over=any"), "{:?}", ended.err);
+    // On a terminal as well.
+    let ended = with("--log-format=text", 71);
+    assert!(!ended.complains("--take-over=any"), "nobody wants it: {:?}", ended.err);
+    let words = ["--log-format=text", "--take-over", "--port", &address.to_string()];
+    let ended = launcher().flags(words).child(["exit 5"]).ends_with(71);
+    let words = ended.err.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("is of another user, for which it takes take_over = \"any\""), "{:?}", ended.err);
+    assert!(words.contains("--take-over=any"), "{:?}", ended.err);
+    let ended = launcher().verb(["check", "--take-over", "--port", &address.to_string(), "--", "true"]).ends_with(71);
+    assert!(ended.complains("--take-over=any"), "{:?}", ended.err);
     assert!(!held.has_ended());
     with("--take-over=any", 5);
     held.ended();

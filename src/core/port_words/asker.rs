@@ -66,6 +66,19 @@ impl Asker<'_> {
     }
 }
 
+impl Asker<'_> {
+    /// How launcher is told to end the process that holds it though it is of another user.
+    pub fn take_over_any(self) -> Option<String> {
+        match self {
+            Asker::Flag | Asker::Question => Some("let launcher end it, of whomever it is: --take-over=any".to_owned()),
+            Asker::Key(service) => Some(format!(
+                "let launcher end it, of whomever it is: take_over = \"any\" in [[service.{service}.port]]"
+            )),
+            Asker::Http => None,
+        }
+    }
+}
+
 /// An address on this port, or on `auto`.
 fn on_port(address: SocketAddr, port: Option<u16>) -> String {
     let ip = match address.ip() {

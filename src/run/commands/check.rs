@@ -114,19 +114,22 @@ pub fn look(settings: &Settings, offline: bool) -> Vec<ServiceFindings> {
 fn weighed(service: &ServiceSettings, refusal: &Refusal) -> Finding {
     let finding = Finding::of(refusal);
     let Refusal::Port(failure) = refusal else { return finding };
-    let allowed =
-        service.ports.iter().find(|port| port.name == failure.name).map_or(TakeOver::Never, |port| port.take_over);
-    if failure.problem != PortProblem::Taken || allowed == TakeOver::Never {
+    let port = service.ports.iter().find(|port| port.name == failure.name);
+    let Some(port) = port.filter(|port| port.take_over != TakeOver::Never) else { return finding };
+    if failure.problem != PortProblem::Taken {
         return finding;
     }
+    let allowed = port.take_over;
     match take_over::victims(failure.owner.as_ref(), allowed) {
         Ok(_) => {
             let summary = format!("{}; it will be ended, as take_over says", finding.summary);
             Finding { severity: Severity::Warning, summary, ..finding }
         }
         Err(reason) => {
-            let summary = format!("{}; take_over does not end it: {reason}", finding.summary);
-            Finding { summary, ..finding }
+            let mut failure = failure.clone();
+            take_over::not_ended(&mut failure, &reason);
+            take_over::offer_any(&mut failure, preflight::asker(&service.name, port), allowed);
+            Finding { summary: failure.summary, advice: failure.advice, ..finding }
         }
     }
 }

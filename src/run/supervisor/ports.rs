@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use crate::core::adopt::Way;
 use crate::core::facts::{PortFacts, PortFailure};
 use crate::core::listen::{port_of, with_port};
+use crate::core::port_words::Asker;
 use crate::core::settings::{HoldUntil, Listen, PortMode, PortSettings, TakeOver};
 use crate::run::preflight;
 use crate::sys::port::{self, Held};
@@ -95,6 +96,12 @@ impl Ports {
     /// Where each port is now.
     pub fn places(&self) -> impl Iterator<Item = &Listen> {
         self.ports.iter().map(|port| &port.listen)
+    }
+
+    /// Where the port of this name is written.
+    pub fn asker<'s>(&self, name: &str, service: &'s str) -> Option<Asker<'s>> {
+        let port = self.ports.iter().find(|port| port.settings.name == name)?;
+        Some(preflight::asker(service, &port.settings))
     }
 
     /// Whose process is ended for the port of this name.

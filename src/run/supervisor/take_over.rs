@@ -11,7 +11,7 @@ use crate::core::fleet::ServiceId;
 use crate::core::service::Generation;
 use crate::core::settings::TakeOver;
 use crate::core::signal::Signal;
-use crate::core::take_over::victims;
+use crate::core::take_over::{not_ended, offer_any, victims};
 use crate::core::units::exact_duration;
 use crate::run::in_words;
 use crate::sys::pidfd::{Process, wait_all};
@@ -79,14 +79,13 @@ impl Supervisor {
             }
             Err(reason) => {
                 not_ended(failure, &reason);
+                if let Some(asker) = slot.ports.asker(&failure.name, &slot.settings.name) {
+                    offer_any(failure, asker, allowed);
+                }
                 false
             }
         }
     }
-}
-
-fn not_ended(failure: &mut PortFailure, reason: &str) {
-    failure.summary.push_str(&format!("; take_over does not end it: {reason}"));
 }
 
 /// Processes to be ended.
