@@ -99,6 +99,22 @@ fn a_wrong_file_changes_nothing_and_all_its_errors_are_shown() {
 }
 
 #[test]
+fn a_file_that_is_gone_is_to_be_put_back() {
+    let setup = launcher();
+    let text = setup.home().settings(&format!("log_level = \"debug\"\n{}", service("api", "")));
+    let file = setup.home().write("launcher.toml", &text);
+    let mut run = setup.verb(["run"]);
+    run.control_socket();
+    run.err_ever("api is ready");
+    std::fs::remove_file(file).unwrap();
+    let told = run.command(&["reload"]);
+    assert!(told.code == Some(78) && told.err.contains("launcher.toml: there is no such file any more"), "{told:?}");
+    assert!(told.err.contains("put it back") && !told.err.contains("launcher run"), "{told:?}");
+    run.signal(Signal::SIGTERM);
+    run.ends_with(0);
+}
+
+#[test]
 fn what_could_not_be_started_is_not_stopped_for_it() {
     let mut run = running(&service("api", ""));
     run.err_ever("api is ready");

@@ -298,6 +298,9 @@ impl Slot {
             self.coming = Some(settings);
         } else {
             self.coming = None;
+            let old = self.settings.clone();
+            let its = self.courses.iter_mut().filter(|course| Arc::ptr_eq(&course.settings, &old));
+            its.for_each(|course| course.settings = settings.clone());
             self.adopt(settings, outputs);
         }
     }
@@ -327,7 +330,18 @@ impl Slot {
 /// requirements are waited for.
 fn read(source: &Source, old: &Settings) -> Result<Settings, Wrong> {
     // A service that was named on the command line and is there no more is an error of the file now.
-    let wrong = |error: LoadError| Wrong { exit_code: code::CONFIG, text: error.render_again() };
+    let wrong = |error: LoadError| {
+        let text = match error {
+            LoadError::Usage(_) if !source.file.exists() => {
+                let file = source.file.display();
+                format!(
+                    "launcher: cannot read {file}: there is no such file any more\n  try put it back: nothing was changed\n"
+                )
+            }
+            error => error.render_again(),
+        };
+        Wrong { exit_code: code::CONFIG, text }
+    };
     let new = (source.load)().map_err(wrong)?;
     let difference = Difference::between(old, &new);
     let started =
