@@ -14,6 +14,7 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("read") => read(),
         Some("terminal") => terminal(),
+        Some("write") => write(),
         _ => {
             // Whoever started this may ignore it, as nohup(1) does; what is caught here is as usual in what is executed.
             // SAFETY: the handler does nothing.
@@ -21,7 +22,8 @@ fn main() {
             signals_come_with_their_senders();
             an_ignored_hangup_stays_ignored();
             the_terminals_signals_are_the_kernels();
-            println!("sys_signals: 3 passed");
+            own_writes_are_no_signals();
+            println!("sys_signals: 4 passed");
         }
     }
 }
@@ -43,6 +45,20 @@ fn read() {
             }
         }
     }
+}
+
+/// Writes to a pipe that nobody reads, and tells what is received after that.
+fn write() {
+    let signals = Signals::take().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(writer.write(b"x").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    println!("{:?}", signals.receive().unwrap());
+}
+
+fn own_writes_are_no_signals() {
+    let output = own().arg("write").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "None\n");
 }
 
 struct Reader {

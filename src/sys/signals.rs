@@ -33,7 +33,7 @@ pub struct Signals {
 
 impl Signals {
     /// Blocks every signal but those of faults and reads them from here on; called first of all, before there is a
-    /// second thread. SIGPIPE is ignored. SIGHUP is not read when it was inherited as ignored (`nohup`).
+    /// second thread. SIGPIPE of this process's own writes is ignored. SIGHUP is not read when it was inherited as ignored (`nohup`).
     ///
     /// # Errors
     /// When there is no descriptor left.
@@ -78,6 +78,10 @@ impl Signals {
                 let Some(signal) = Signal::from_number(info.ssi_signo as i32) else { continue };
                 let by_kernel = info.ssi_code == libc::SI_KERNEL;
                 let sender = i32::try_from(info.ssi_pid).ok().filter(|pid| *pid > 0 && !by_kernel);
+                // It comes of a write to a pipe that nobody reads. What is ignored is kept all the same while it is blocked.
+                if signal == Signal::PIPE && sender == Some(std::process::id() as i32) {
+                    continue;
+                }
                 return Ok(Some(Received { signal, sender, by_kernel }));
             }
             let error = io::Error::last_os_error();

@@ -154,6 +154,28 @@ ready = "exited"
     run.ends_with(0);
 }
 
+/// The launcher's own writes are no signals for its services.
+#[test]
+fn services_outlive_the_reader_of_the_launchers_lines() {
+    let setup = launcher().below(["sh", "-c", "\"$@\" 2>&1 >/dev/null | head -n 1 >/dev/null", "sh"]);
+    let held = r#"
+[service.held]
+command = ["sh", "-c", "trap 'exit 9' PIPE; until [ -e last ]; do sleep 0.01; done; touch well"]
+ready = "exited"
+restart.policy = "never"
+"#;
+    let mut text = held.to_owned();
+    let mut before = String::new();
+    for number in 0..20 {
+        text += &format!("[service.s{number}]\ncommand = [\"true\"]\nready = \"exited\"\n{before}");
+        before = format!("after = [\"s{number}\"]\n");
+    }
+    text += &format!("[service.last]\ncommand = [\"touch\", \"last\"]\nready = \"exited\"\n{before}");
+    let mut run = setup.file(&text);
+    run.ends_with(0);
+    assert!(run.home().join("well").exists());
+}
+
 /// Lines below the level are kept for the report and in the file, but not passed on.
 #[test]
 fn lines_are_passed_on_from_a_level_on() {
