@@ -56,11 +56,12 @@ impl RawFutex {
         self.timeout_ms.map(std::time::Duration::from_millis)
     }
 
-    /// What it is, with its owner if that is a thread of `threads` (or, between processes, of `everyone`).
+    /// What it is, with its owner if that is a thread of `threads` (or, between processes, of `everyone`), or one that has
+    /// ended.
     pub fn classify(&self, frames: &[Frame], threads: &[i32], everyone: &[i32]) -> FutexFacts {
         let kind = self.kind(frames, threads);
         let tids = if self.shared && kind != FutexKind::Join { everyone } else { threads };
-        let owner = self.owner(kind).filter(|owner| tids.contains(owner));
+        let owner = self.owner(kind).filter(|owner| tids.contains(owner) || self.is_left_by(kind, *owner, everyone));
         FutexFacts { address: self.address, kind, owner, timeout_ms: self.timeout_ms }
     }
 
@@ -85,12 +86,23 @@ impl RawFutex {
         }
     }
 
-    /// Whether the words are those of a locked `pthread_mutex_t` with waiters: lock 2, an owner that lives, one user
-    /// or more, a type that exists.
+    /// Whether the words are those of a locked `pthread_mutex_t` with waiters and an owner that lives.
     fn looks_like_a_mutex(&self, threads: &[i32]) -> bool {
-        let Some([lock, _, owner, users, kind, _]) = self.words else { return false };
+        self.words.is_some_and(|words| self.is_locked_mutex() && threads.contains(&(words[2] as i32)))
+    }
+
+    /// The same without a look at the owner: lock 2, one user or more, a type that exists.
+    fn is_locked_mutex(&self) -> bool {
+        let Some([lock, _, _, users, kind, _]) = self.words else { return false };
         let waits = matches!(self.operation, WAIT | WAIT_BITSET) && self.expected == 2;
-        waits && lock == 2 && threads.contains(&(owner as i32)) && (1..1 << 16).contains(&users) && kind & !0x1f3 == 0
+        waits && lock == 2 && (1..1 << 16).contains(&users) && kind & !0x1f3 == 0
+    }
+
+    /// Whether a thread that has ended holds it: a mutex of this process alone, so it was one of this process. It may
+    /// also be one of another process, from before a fork.
+    fn is_left_by(&self, kind: FutexKind, owner: i32, everyone: &[i32]) -> bool {
+        let plain = kind == FutexKind::Mutex && !self.shared && self.is_locked_mutex();
+        plain && (1..1 << 22).contains(&owner) && !everyone.contains(&owner)
     }
 
     fn owner(&self, kind: FutexKind) -> Option<i32> {
@@ -167,6 +179,11 @@ mod tests {
         let found =
             mutex.classify(&frames(&["futex_wait", "__GI___lll_lock_wait", "___pthread_mutex_lock"]), &[77], &[]);
         assert_eq!((found.kind, found.owner), (FutexKind::Mutex, Some(77)));
+        // One whose owner has ended says who that was, not one of another process from before a fork.
+        let names = frames(&["__GI___lll_lock_wait", "___pthread_mutex_lock"]);
+        assert_eq!(mutex.classify(&names, &[76], &[76]).owner, Some(77));
+        assert_eq!(mutex.classify(&names, &[76], &[76, 77]).owner, None);
+        assert_eq!(raw(WAIT, [2, 0, 77, 0, 0, 0]).classify(&names, &[76], &[76]).owner, None, "nobody's lock");
         // Without any name the words tell; without a living owner they do not.
         assert_eq!(mutex.classify(&[], &[77], &[]).kind, FutexKind::Mutex);
         assert_eq!(mutex.classify(&[], &[78], &[]).kind, FutexKind::Unknown);
