@@ -8,7 +8,7 @@ use crate::core::facts::{FdFacts, FileKind, Frame, FutexKind, ProcessName, Waiti
 use super::blocked;
 use super::candidate::Grip;
 use super::frames;
-use super::rules::{self, kernel};
+use super::rules::{self, connection, kernel};
 use super::view::{Place, View};
 
 /// So many tasks of an event loop are looked at for the one that holds it up.
@@ -115,7 +115,8 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         Some(WaitingOn::Futex(_)) if frames::passes_within(place.frames(), PARKED) => {
             step("waits for a task of its runtime, whose event loop is run by", driver(view, place)?)
         }
-        Some(WaitingOn::Receive { socket, .. }) => {
+        // One that has not accepted the connection has no message to give, and one that sends holds nothing up.
+        Some(WaitingOn::Receive { socket, .. }) if !socket.unaccepted && !connection::flows(view, socket) => {
             step("waits for a message from", descendant(view, pid, &socket.peer_processes)?)
         }
         _ if place.on_thread().is_some_and(kernel::waits_for_vfork) => {

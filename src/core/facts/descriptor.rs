@@ -31,18 +31,24 @@ pub struct SocketFacts {
     /// The processes at the other end, when they are on this host and may be looked at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peer_processes: Vec<ProcessName>,
+    /// Whether the peer has not accepted the connection yet: those at the other end only hold its listener.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unaccepted: bool,
     /// For a peer on this host: whether anything listens there, and how full its backlog is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer_listener: Option<ListenerFacts>,
+    pub peer_listener: Option<Box<ListenerFacts>>,
     /// How long ago data last arrived, in milliseconds (`tcp_info`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_received_ms: Option<u64>,
     /// How long ago data was last sent, in milliseconds (`tcp_info`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sent_ms: Option<u64>,
-    /// Whether any byte has come from the peer since the connection stands (`tcp_info`).
+    /// How many bytes have come from the peer since the connection stands (`tcp_info`).
     #[serde(skip)]
-    pub heard: Option<bool>,
+    pub received: Option<u64>,
+    /// In how many segments they came (`tcp_info`).
+    #[serde(skip)]
+    pub arrivals: Option<u32>,
     /// Whether the peer has acknowledged any byte that was sent (`tcp_info`).
     #[serde(skip)]
     pub acknowledged: Option<bool>,

@@ -159,7 +159,8 @@ fn inet_entry(message: &[u8], tcp: bool) -> Option<Entry> {
         let u64_at = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
         // The SYN of who connected counts as one.
         entry.facts.acknowledged = u64_at(120).map(|bytes| bytes > 1);
-        entry.facts.heard = u64_at(128).map(|bytes| bytes > 0);
+        entry.facts.received = u64_at(128);
+        entry.facts.arrivals = u32_at(info, 152);
     }
     Some(entry)
 }
@@ -232,7 +233,7 @@ mod tests {
     fn finds_the_listener_that_has_not_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.sock");
-        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
         let link = std::fs::read_link(format!("/proc/self/fd/{}", client.as_raw_fd())).unwrap();
         let inode: u64 = link.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
@@ -240,6 +241,11 @@ mod tests {
         let socket = sockets.get(std::process::id() as i32, inode);
         assert_eq!(socket.peer.as_deref(), path.to_str(), "{socket:?}");
         assert_eq!(sockets.peers(inode).len(), 1);
+        assert!(socket.unaccepted);
+        // One that was accepted has the listener's name.
+        let _server = listener.accept().unwrap();
+        let socket = super::super::sockets::Sockets::default().get(std::process::id() as i32, inode);
+        assert_eq!((socket.peer.as_deref(), socket.unaccepted), (path.to_str(), false));
     }
 
     #[test]

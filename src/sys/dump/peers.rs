@@ -35,7 +35,7 @@ pub fn fill_in(processes: &mut [ProcessFacts], sockets: &Sockets, deadline: Inst
     for process in processes.iter_mut() {
         each_socket(process, &mut |socket, connecting| {
             let (listener, inodes) = other_end(socket, connecting, sockets);
-            socket.peer_listener = listener;
+            socket.peer_listener = listener.map(Box::new);
             wanted.extend(inodes.into_iter().map(socket_link));
         });
         each_file(process, &mut |file, _| {

@@ -8,6 +8,8 @@ use super::{diag, files};
 use crate::core::facts::{ListenerFacts, SocketFacts};
 
 /// Numbers of states as the kernel has them.
+const ESTABLISHED: u8 = 1;
+/// A connection that was asked for.
 pub const SYN_SENT: u8 = 2;
 /// A connection that is over, of no process any more.
 pub const TIME_WAIT: u8 = 6;
@@ -121,6 +123,34 @@ impl Sockets {
             self.entries.push(entry);
         }
         self.name_listeners();
+        self.name_unix_peers();
+        self.mark_unaccepted();
+    }
+
+    /// Of a TCP connection that is not accepted the other end stands, but is no process's.
+    fn mark_unaccepted(&mut self) {
+        let waits = |entry: &Entry| {
+            let (local, remote) = entry.addresses.filter(|_| entry.state == ESTABLISHED && entry.facts.inode != 0)?;
+            let others = self.by_addresses.get(&(plain(remote), plain(local)))?;
+            let mut others = others.iter().filter_map(|index| self.entries.get(*index));
+            others.all(|other| other.facts.inode == 0 && other.state == ESTABLISHED).then_some(())
+        };
+        let waiting: Vec<usize> =
+            (0..self.entries.len()).filter(|index| waits(&self.entries[*index]).is_some()).collect();
+        for index in waiting {
+            self.entries[index].facts.unaccepted = true;
+        }
+    }
+
+    /// The other end of a Unix connection is bound to the path that was connected to.
+    fn name_unix_peers(&mut self) {
+        for index in 0..self.entries.len() {
+            let peer = self.entries[index].unix_peer.filter(|_| self.entries[index].facts.peer.is_none());
+            let Some(name) = peer.and_then(|peer| self.entry(peer)).and_then(|peer| peer.facts.local.clone()) else {
+                continue;
+            };
+            self.entries[index].facts.peer = Some(name);
+        }
     }
 
     /// A connection that is not accepted yet has no socket of its own at the other end: the listener stands for it.
@@ -133,6 +163,7 @@ impl Sockets {
                 };
                 waits.unix_peer = Some(inode);
                 waits.facts.peer = name.clone();
+                waits.facts.unaccepted = true;
             }
         }
     }
@@ -296,6 +327,12 @@ mod tests {
     fn both_ends_of_a_connection_find_each_other() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let inode_of = |link: std::path::PathBuf| -> u64 {
+            link.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+        };
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&client));
+        let queued = Sockets::default().get(std::process::id() as i32, inode_of(std::fs::read_link(link).unwrap()));
+        assert!(queued.unaccepted, "{queued:?}");
         let (server, _) = listener.accept().unwrap();
         let inode = |fd: &dyn std::os::fd::AsRawFd| -> u64 {
             let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
@@ -304,6 +341,7 @@ mod tests {
         let mut sockets = Sockets::default();
         let facts = sockets.get(std::process::id() as i32, inode(&client));
         assert_eq!(facts.peer, Some(listener.local_addr().unwrap().to_string()));
+        assert!(!facts.unaccepted, "{facts:?}");
         assert_eq!(sockets.peers(inode(&client)), [inode(&server)]);
         assert_eq!(sockets.peers(inode(&server)), [inode(&client)]);
         assert!(sockets.listener_for(inode(&client)).is_none(), "it is no longer pending");

@@ -1,10 +1,19 @@
 //! Waiting for another program over a socket: `connect-wait`, `reply-wait`.
 
-use crate::core::facts::{ListenerFacts, SocketFacts, WaitingOn};
+use std::time::Duration;
+
+use crate::core::facts::{ListenerFacts, PortFacts, SocketFacts, WaitingOn};
+use crate::core::settings::PortMode;
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::view::{Place, View, only_itself};
 use super::super::{Cause, Confidence, words};
+use super::{cpu, locks};
+
+/// What came within this has come lately.
+const LATELY: Duration = Duration::from_secs(1);
+/// So many pieces of data are no greeting and no short answer any more.
+const PIECES: u32 = 3;
 
 /// A blocking `connect(2)`.
 pub fn connect<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
@@ -149,18 +158,120 @@ pub fn reply<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         WaitingOn::Send { fd, socket } => (fd, socket, true),
         _ => return None,
     };
+    let call = if sends { "send" } else { "receive" };
+    let by = if place.task.is_some() { "its runtime's poller waits:" } else { "system call:" };
+    let evidence = format!("{by} a blocking {call} on fd {fd}, connected to {}", words::peer(socket));
+    if let Some(own) = unserved(view, place, socket, &evidence) {
+        return Some(own);
+    }
     if only_itself(&socket.peer_processes, place.process.pid) || socket.protocol == "netlink" {
         return None;
     }
     if socket.peer.as_deref().unwrap_or_default().is_empty() && socket.peer_processes.is_empty() {
         return unconnected(view, place, socket);
     }
-    let call = if sends { "send" } else { "receive" };
-    let by = if place.task.is_some() { "its runtime's poller waits:" } else { "system call:" };
-    let evidence = format!("{by} a blocking {call} on fd {fd}, connected to {}", words::peer(socket));
+    if !sends && flows(view, socket) {
+        return Some(receiving(view, place, socket, Grip::Hard, evidence));
+    }
     let unread = !sends && socket.receive_queue > 0;
-    let confidence = if unread { Confidence::Possible } else { Confidence::Certain };
-    Some(silent(place, socket, sends, confidence, Grip::Hard, evidence))
+    // Of a Unix socket it is not told when data came: the wait is as young as that.
+    let young = socket.last_received_ms.is_none() && place.waited().is_some_and(|waited| waited < lately(view));
+    let (confidence, grip) = match unread {
+        true => (Confidence::Possible, Grip::Hard),
+        false if came_lately(view, socket) => (Confidence::Likely, Grip::Soft),
+        false if young => (Confidence::Likely, Grip::Hard),
+        false => (Confidence::Certain, Grip::Hard),
+    };
+    Some(silent(place, socket, sends, confidence, grip, evidence))
+}
+
+/// A connection to the service's own port, or to one of a process that it started, which is not accepted.
+pub fn unserved(view: &View<'_>, place: &Place<'_>, socket: &SocketFacts, evidence: &str) -> Option<Candidate> {
+    if !socket.unaccepted {
+        return None;
+    }
+    let peer = words::peer(socket);
+    let (who, waited, kind) = (place.who(), place.has_waited(), words::protocol(socket));
+    let of_service = || socket.peer_processes.iter().filter_map(|holder| view.process(holder.pid));
+    let is_it = |port: &&PortFacts| kind == "tcp" && words::port(&port.listen.to_string()) == words::port(&peer);
+    let kept = |port: &&PortFacts| matches!(port.mode, PortMode::Pass | PortMode::Adopt | PortMode::Capture);
+    let kept = view.facts.ports.iter().filter(is_it).find(kept);
+    let new = |summary: String| {
+        Candidate::new(Cause::ReplyWait, Confidence::Certain, Grip::Hard, summary)
+            .at(place)
+            .target(&peer)
+            .evidence(evidence)
+            .evidence("the connection waits in the listener's backlog: nothing has accepted it")
+    };
+    let found = if kept.is_some() || of_service().any(|process| process.pid == place.process.pid) {
+        let summary = format!(
+            "{who} {waited} for an answer from its own port {peer} ({kind}), on which it has not begun to accept \
+             connections"
+        );
+        let queue = |port: &PortFacts| {
+            let mode = port.mode.name();
+            format!("launcher keeps that port open for it (mode {mode}), so connections queue until it accepts them")
+        };
+        new(summary)
+            .evidence_all(kept.map(queue))
+            .advice(format!("ask {peer} only when it is served: after the start of the server, or from another thread"))
+    } else {
+        let process = of_service().next()?;
+        let other = words::process(process);
+        let doing = view.main(process.pid).map(|main| locks::doing(view, &main));
+        let doing = doing.map(|doing| format!(", and {doing}")).unwrap_or_default();
+        let summary = format!(
+            "{who} {waited} for a reply from {other}, of this service, on {peer} ({kind}): that one does not accept the \
+             connection{doing}"
+        );
+        new(summary)
+            .advice(format!("look why {other} does not accept connections on {peer}"))
+            .advice(format!("launcher dump {}", process.pid))
+    };
+    Some(found.evidence_all(stack(place)))
+}
+
+/// What is young in a start: of one that is short only a part of it.
+fn lately(view: &View<'_>) -> Duration {
+    let elapsed = view.facts.elapsed;
+    if elapsed.is_zero() { LATELY } else { LATELY.min(elapsed / 4) }
+}
+
+/// Whether the peer has said something a moment ago. Before it says anything that time counts from the connection.
+pub fn came_lately(view: &View<'_>, socket: &SocketFacts) -> bool {
+    let ago = socket.last_received_ms.map(Duration::from_millis);
+    socket.received.is_some_and(|bytes| bytes > 0) && ago.is_some_and(|ago| ago < lately(view))
+}
+
+/// Whether data keeps coming that was asked for but once: a transfer that runs.
+pub fn flows(view: &View<'_>, socket: &SocketFacts) -> bool {
+    let asked_since = matches!((socket.last_sent_ms, socket.last_received_ms), (Some(sent), Some(came)) if sent < came);
+    came_lately(view, socket) && !asked_since && socket.arrivals.is_some_and(|pieces| pieces >= PIECES)
+}
+
+/// A peer that is sending: what is waited for is the rest.
+pub fn receiving(view: &View<'_>, place: &Place<'_>, socket: &SocketFacts, grip: Grip, evidence: String) -> Candidate {
+    let peer = words::peer(socket);
+    let bytes = words::bytes(socket.received.unwrap_or(0));
+    let ago = millis(socket.last_received_ms.unwrap_or(0));
+    let summary = format!(
+        "{} is receiving from {peer} ({}){}: {bytes} came so far, the last of it {ago} ago",
+        place.who(),
+        words::protocol(socket),
+        place.in_frame(),
+    );
+    let pieces = socket.arrivals.unwrap_or(0);
+    Candidate::new(Cause::SlowProgress, Confidence::Likely, grip, summary)
+        .at(place)
+        .target(&peer)
+        .evidence(format!("{bytes} came from {peer} in {pieces} pieces, and nothing was asked since (tcp_info)"))
+        .evidence(evidence)
+        .evidence_all(socket_evidence(socket))
+        .evidence_all(stack(place))
+        .advice_all(cpu::more_time(view))
+        .advice(format!(
+            "if it comes too slowly, look why {peer} sends no faster, or let the start wait for less of it"
+        ))
 }
 
 /// A datagram socket without a peer: a server on its own port waits for requests, another one for some reply.

@@ -81,7 +81,7 @@ pub fn busy<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
 }
 
 /// What gives a service that works the time it needs.
-fn more_time(view: &View<'_>) -> Vec<String> {
+pub(super) fn more_time(view: &View<'_>) -> Vec<String> {
     let moves = match view.facts.extend_while_progressing {
         Some(most) => {
             format!("or raise extend_while_progressing, by which a start takes {} at most", words::setting(most))

@@ -38,7 +38,8 @@ fn is_own(watched: &WatchedFacts, pid: i32) -> bool {
             // By this one the Erlang VM starts programs.
             let helper = |peer: &ProcessName| peer.name == "erl_child_setup";
             let peers = &socket.peer_processes;
-            only_itself(peers, pid) || socket.protocol == "netlink" || (!peers.is_empty() && peers.iter().all(helper))
+            let itself = only_itself(peers, pid) && !socket.unaccepted;
+            itself || socket.protocol == "netlink" || (!peers.is_empty() && peers.iter().all(helper))
         }
         FdFacts::File(file) => wakes_itself(file, pid),
     }
@@ -60,7 +61,7 @@ fn pending(place: &Place<'_>, outside: &[&WatchedFacts], call: &str, alone: bool
 }
 
 fn silent(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &str, alone: bool) -> Option<Candidate> {
-    let mute = |socket: &SocketFacts| socket.heard == Some(false);
+    let mute = |socket: &SocketFacts| socket.received == Some(0);
     let asked = |socket: &SocketFacts| match (socket.last_sent_ms, socket.last_received_ms) {
         (Some(sent), Some(received)) if sent < received => true,
         _ => mute(socket) && socket.acknowledged == Some(true),
@@ -83,6 +84,16 @@ fn silent(view: &View<'_>, place: &Place<'_>, outside: &[&WatchedFacts], call: &
         (_, false) => (Confidence::Possible, Grip::Weak),
     };
     let evidence = format!("{call} watches fd {}, connected to {}", watched.fd, words::peer(socket));
+    if let Some(own) = connection::unserved(view, place, socket, &evidence).filter(|_| alone) {
+        return Some(own);
+    }
+    if alone && connection::flows(view, socket) {
+        return Some(connection::receiving(view, place, socket, grip, evidence));
+    }
+    let (confidence, grip) = match connection::came_lately(view, socket) {
+        true => (confidence.min(Confidence::Likely), grip.min(Grip::Soft)),
+        false => (confidence, grip),
+    };
     Some(connection::silent(place, socket, false, confidence, grip, evidence))
 }
 

@@ -95,15 +95,19 @@ impl Dice {
             peer: self.some(Dice::text),
             asks: self.some(Dice::text),
             peer_processes: self.names(),
-            peer_listener: self.some(|d| ListenerFacts {
-                listens: d.coin(),
-                queued: d.roll(3) as u32,
-                backlog: d.roll(3) as u32,
-                processes: d.names(),
+            unaccepted: self.coin(),
+            peer_listener: self.some(|d| {
+                Box::new(ListenerFacts {
+                    listens: d.coin(),
+                    queued: d.roll(3) as u32,
+                    backlog: d.roll(3) as u32,
+                    processes: d.names(),
+                })
             }),
             last_received_ms: self.some(|d| d.roll(99)),
             last_sent_ms: self.some(|d| d.roll(99)),
-            heard: self.some(Dice::coin),
+            received: self.some(|d| d.roll(9)),
+            arrivals: self.some(|d| d.roll(9) as u32),
             acknowledged: self.some(Dice::coin),
             retransmits: self.some(|d| d.roll(9) as u32),
             receive_queue: self.roll(2) as u32,

@@ -22,7 +22,7 @@ fn a_full_backlog_is_told_from_a_missing_listener() {
     let to = |listener| {
         let mut facts = single(connecting("127.0.0.1:6379"));
         if let Some(WaitingOn::Connect { socket, .. }) = &mut facts.processes[0].threads[0].waiting_on {
-            socket.peer_listener = Some(listener);
+            socket.peer_listener = Some(Box::new(listener));
         }
         expect(&facts, Cause::ConnectWait, Confidence::Certain)
     };
@@ -151,4 +151,87 @@ fn a_name_that_does_not_resolve() {
     facts.processes[0].threads[0].waiting_on = Some(WaitingOn::Receive { fd: 3, socket: nscd });
     facts.processes[0].threads[0].frames.insert(1, frame("getaddrinfo", "x.c", 1));
     expect(&facts, Cause::DnsWait, Confidence::Likely);
+}
+
+/// A connection on which 64 KiB have come in 8 pieces.
+fn transfer(last_received_ms: u64, last_sent_ms: u64) -> SocketFacts {
+    SocketFacts {
+        last_received_ms: Some(last_received_ms),
+        last_sent_ms: Some(last_sent_ms),
+        received: Some(65_536),
+        arrivals: Some(8),
+        ..socket("established", "10.0.0.5:5432")
+    }
+}
+
+#[test]
+fn a_transfer_that_runs_is_no_reply_that_is_missing() {
+    let receives = |socket| WaitingOn::Receive { fd: 5, socket };
+    let polls = |socket| polling("poll", vec![watched(5, false, FdFacts::Socket(socket))]);
+    for wait in [receives(transfer(28, 1_900)), polls(transfer(28, 1_900))] {
+        let found = expect(&single(wait), Cause::SlowProgress, Confidence::Likely);
+        says(&found.summary, &["is receiving from 10.0.0.5:5432 (tcp) in init_redis()", "64.0 KiB came so far"]);
+        says(&found.summary, &["the last of it 28 ms ago"]);
+        assert_eq!(found.target.as_deref(), Some("10.0.0.5:5432"));
+        says(&found.advice.join("\n"), &["raise start_timeout", "look why 10.0.0.5:5432 sends no faster"]);
+    }
+    // It asked again, and has waited for that but for a moment.
+    let asked = expect(&single(receives(transfer(900, 20))), Cause::ReplyWait, Confidence::Likely);
+    says(&asked.summary, &["asked 20 ms ago, nothing came back"]);
+    expect(&single(polls(transfer(900, 20))), Cause::ReplyWait, Confidence::Likely);
+    // It has stopped.
+    expect(&single(receives(transfer(4_000, 29_000))), Cause::ReplyWait, Confidence::Certain);
+    // Of a short start a second is no moment.
+    let mut short = single(receives(transfer(900, 1_900)));
+    short.elapsed = Duration::from_secs(2);
+    expect(&short, Cause::ReplyWait, Confidence::Certain);
+    // A connection that has just come about shows the same time, but nothing came.
+    let new = SocketFacts { received: Some(0), arrivals: Some(0), ..transfer(28, 28) };
+    expect(&single(receives(new)), Cause::ReplyWait, Confidence::Certain);
+    // Of a Unix socket no times are told, but since when this wait is.
+    let unix = SocketFacts { protocol: "unix".to_owned(), ..socket("established", "/run/db.sock") };
+    let mut facts = single(receives(unix));
+    expect(&facts, Cause::ReplyWait, Confidence::Certain);
+    facts.processes[0].threads[0].waited = Some(Duration::from_millis(300));
+    expect(&facts, Cause::ReplyWait, Confidence::Likely);
+}
+
+#[test]
+fn its_own_port_that_it_does_not_serve_yet() {
+    let asks = |holders| {
+        let peer_processes = holders;
+        let socket = SocketFacts { unaccepted: true, peer_processes, ..socket("established", "127.0.0.1:8080") };
+        single(WaitingOn::Receive { fd: 5, socket })
+    };
+    let mut passed = asks(vec![named(4700, "launcher"), named(4711, "api")]);
+    passed.ports = vec![port("127.0.0.1:8080", true)];
+    passed.ports[0].mode = crate::core::settings::PortMode::Pass;
+    let found = expect(&passed, Cause::ReplyWait, Confidence::Certain);
+    says(
+        &found.summary,
+        &["for an answer from its own port 127.0.0.1:8080 (tcp), on which it has not begun to accept"],
+    );
+    says(&found.evidence.join("\n"), &["launcher keeps that port open for it (mode pass)"]);
+    assert!(!found.advice.join("\n").contains("4700"), "{:?}", found.advice);
+    // Its own listener, with or without a time limit.
+    let mut own = asks(vec![named(4711, "api")]);
+    own.listening = vec![listening("127.0.0.1:8080", 4711)];
+    own.ready = Ready::Notify;
+    let found = expect(&own, Cause::ReplyWait, Confidence::Certain);
+    says(&found.summary, &["its own port 127.0.0.1:8080"]);
+    let Some(WaitingOn::Receive { socket, .. }) = own.processes[0].threads[0].waiting_on.clone() else { return };
+    let polls = polling("poll", vec![watched(5, false, FdFacts::Socket(socket))]);
+    own.processes[0].threads[0].waiting_on = Some(polls);
+    expect(&own, Cause::ReplyWait, Confidence::Certain);
+    // One of a process that it started.
+    let mut childs = asks(vec![named(4712, "python3")]);
+    childs.listening = vec![listening("127.0.0.1:8080", 4712)];
+    childs.ready = Ready::Notify;
+    childs.processes.push(process(4712, 4711, "python3 side.py", vec![thread(4712, "python3", Some(sleeping(500)))]));
+    let found = expect(&childs, Cause::ReplyWait, Confidence::Certain);
+    says(&found.summary, &["from python3 (pid 4712), of this service, on 127.0.0.1:8080"]);
+    says(&found.summary, &["does not accept the connection, and sleeps for 8 min 20 s"]);
+    // Somebody else's that is slow to accept is any other peer.
+    let found = expect(&asks(vec![named(900, "redis-server")]), Cause::ReplyWait, Confidence::Certain);
+    says(&found.summary, &["for a reply from 127.0.0.1:8080"]);
 }

@@ -407,7 +407,7 @@ fn tokio(watches: Vec<crate::core::facts::WatchedFacts>) -> ProcessFacts {
 
 #[test]
 fn the_main_thread_of_tokio_is_followed_to_its_event_loop() {
-    let silent = SocketFacts { heard: Some(false), acknowledged: Some(true), ..socket("established", "10.0.0.5:6379") };
+    let silent = SocketFacts { received: Some(0), acknowledged: Some(true), ..socket("established", "10.0.0.5:6379") };
     let peer = watched(9, false, FdFacts::Socket(silent));
     let admin = watched(8, false, FdFacts::Socket(socket("listen", "")));
     let mut all = facts(vec![tokio(vec![eventfd(), admin, peer])]);
