@@ -18,17 +18,20 @@ pub(super) fn services(walk: &mut Walk, drafts: &[Draft]) {
     for draft in drafts {
         let service = &draft.settings;
         for (index, port) in service.ports.iter().enumerate() {
-            walk.value(draft.ports[index].clone(), port_against(port, &service.ports[..index]));
+            walk.value(draft.ports[index].clone(), address_against(port, &service.ports[..index]));
         }
-        if !draft.ports_incomplete {
+        if !draft.ports_unknown {
             for (word, place) in service.command.iter().zip(&draft.command) {
-                walk.absent(place.clone(), placeholders(word, &service.ports));
+                walk.absent(place.clone(), placeholders_among(word, &service.ports, &draft.unread_ports));
             }
-            if let Some(place) = &draft.ready {
-                let ports = ready::ports_are_there(service);
-                if walk.absent(place.clone(), ports).is_some() {
-                    walk.value(place.clone(), ready::can_come(service));
-                }
+        }
+        if let Some(place) = &draft.ready {
+            let ports = match draft.ports_unknown {
+                true => Ok(()),
+                false => ready::ports_are_there(service, &draft.unread_ports),
+            };
+            if walk.absent(place.clone(), ports).is_some() {
+                walk.value(place.clone(), ready::can_come(service));
             }
         }
     }
@@ -44,19 +47,27 @@ pub(super) fn services(walk: &mut Walk, drafts: &[Draft]) {
 
 /// Refuses `{port.NAME}` when no port of this name has a number.
 pub fn placeholders(word: &std::ffi::OsStr, ports: &[PortSettings]) -> Result<(), ValueError> {
-    for name in expand::placeholders(word) {
+    placeholders_among(word, ports, &[])
+}
+
+/// The same when there are ports, too, of which nothing could be read but their names.
+pub(super) fn placeholders_among(
+    word: &std::ffi::OsStr,
+    ports: &[PortSettings],
+    unread: &[String],
+) -> Result<(), ValueError> {
+    let names = || ports.iter().map(|port| port.name.as_str()).chain(unread.iter().map(String::as_str));
+    for name in expand::placeholders(word).into_iter().filter(|name| !unread.contains(name)) {
         let found = ports.iter().find(|port| port.name == name);
         let hint = match found.map(|port| &port.listen) {
             Some(Listen::Tcp(_) | Listen::Udp(_)) => continue,
             Some(Listen::Unix(path)) => format!("write its path: {}", path.display()),
-            None if ports.is_empty() => "declare a port of this name".to_owned(),
-            None => {
-                format!("declared here: {}", ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", "))
-            }
+            None if names().next().is_none() => "declare a port of this name".to_owned(),
+            None => format!("declared here: {}", names().collect::<Vec<_>>().join(", ")),
         };
         let message = match found {
             Some(_) => format!("port {name:?} is a Unix socket and has no number"),
-            None => suggest::unknown("port", &name, ports.iter().map(|port| port.name.as_str())),
+            None => suggest::unknown("port", &name, names()),
         };
         return Err(ValueError::new(message, hint));
     }
@@ -65,14 +76,23 @@ pub fn placeholders(word: &std::ffi::OsStr, ports: &[PortSettings]) -> Result<()
 
 /// Refuses a port that is the same as one before it of the same service.
 pub fn port_against(port: &PortSettings, before: &[PortSettings]) -> Result<(), ValueError> {
-    let variable = value::port_variable(&port.name);
-    if let Some(same) = before.iter().find(|other| value::port_variable(&other.name) == variable) {
-        let message = match same.name == port.name {
-            true => format!("two ports are called {:?}", port.name),
-            false => format!("ports {:?} and {:?} would both be {variable}", same.name, port.name),
-        };
-        return Err(ValueError::new(message, "give each a name of its own"));
-    }
+    name_against(&port.name, before.iter().map(|other| other.name.as_str()))?;
+    address_against(port, before)
+}
+
+/// Refuses a name that would have the same variable as one before it.
+pub(super) fn name_against<'n>(name: &str, mut before: impl Iterator<Item = &'n str>) -> Result<(), ValueError> {
+    let variable = value::port_variable(name);
+    let Some(same) = before.find(|other| value::port_variable(other) == variable) else { return Ok(()) };
+    let message = match same == name {
+        true => format!("two ports are called {name:?}"),
+        false => format!("ports {same:?} and {name:?} would both be {variable}"),
+    };
+    Err(ValueError::new(message, "give each a name of its own"))
+}
+
+/// Refuses an address that one before it has.
+fn address_against(port: &PortSettings, before: &[PortSettings]) -> Result<(), ValueError> {
     match before.iter().find(|other| other.listen == port.listen && !is_auto(&port.listen)) {
         Some(same) => {
             Err(ValueError::new(format!("{} is already port {:?}", port.listen, same.name), "leave one of the two out"))

@@ -26,19 +26,19 @@ pub(super) fn files(walk: &mut Walk, folder: &Path, service: &Table<'_>, setting
 fn file(walk: &mut Walk, folder: &Path, table: &Table<'_>) -> Option<FileSettings> {
     let format = walk.parsed(table, "format", format);
     let required = required(walk, table);
+    let schema = walk.parsed(table, "schema", value::not_empty);
+    let mut placeholders = true;
+    fill(&mut placeholders, walk.parsed(table, "placeholders", self::placeholders));
     let Some(place) = table.get("path") else {
         walk.missing(table.span.clone(), "this file has no path", "write path = \"config.yaml\"");
         return None;
     };
-    let schema = walk.parsed(table, "schema", value::not_empty);
     let path = walk.parsed(table, "path", value::not_empty)?;
     let format = format.or_else(|| FileFormat::of(&path));
     if format.is_none() && (!required.is_empty() || schema.is_some()) {
         let message = format!("what {path:?} is cannot be told by its name");
         walk.error(place.span(), message, "write format = \"yaml\", json, toml, env, properties or ini");
     }
-    let mut placeholders = true;
-    fill(&mut placeholders, walk.parsed(table, "placeholders", self::placeholders));
     let schema = schema.map(|schema| from_folder(folder, &schema));
     Some(FileSettings { path: from_folder(folder, &path), format, required, schema, placeholders })
 }
@@ -172,5 +172,10 @@ mod tests {
         assert_eq!(kind, ["5:18 unknown type \"prot\", did you mean \"port\"?"]);
         let schema = wrong("[[service.a.file]]\npath = \"x\"\nschema = \"s.json\"\n");
         assert_eq!(schema, ["4:8 what \"x\" is cannot be told by its name"]);
+        for path in ["", "path = \"\"\n"] {
+            let rest = "placeholders = \"x\"\nschema = 3\nrequired = 5\nformat = \"x\"\n";
+            let told = wrong(&format!("[[service.a.file]]\n{path}{rest}"));
+            assert_eq!(told.len(), 5, "{told:#?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ pub mod listen;
 mod log;
 mod on_stop;
 mod order;
+mod ports;
 mod process;
 pub mod ready;
 pub mod requirements;

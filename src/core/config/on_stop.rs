@@ -15,6 +15,7 @@ pub(super) fn key(walk: &mut Walk, service: &Table<'_>) -> Option<OnStop> {
     let table = walk.subtable(value, "on_stop", keys::ON_STOP, HINT)?;
     let command = table.get("exec").and_then(|value| ready::words(walk, value, "write exec = [\"./after\"]"));
     let posted = walk.parsed(&table, "http_post", post);
+    let timeout = walk.duration(&table, "timeout", value::positive_duration);
     match (table.get("http_post"), table.get("exec")) {
         (None, None) => walk.missing(value.span(), "on_stop does nothing", HINT),
         (Some(_), Some(exec)) => walk.error(exec.span(), "on_stop does one thing", "keep http_post or exec"),
@@ -22,7 +23,7 @@ pub(super) fn key(walk: &mut Walk, service: &Table<'_>) -> Option<OnStop> {
     }
     let run = command.map(|words| Target { shown: words.join(" "), what: What::Exec(words) });
     let mut on_stop = OnStop::new(posted.or(run)?);
-    fill(&mut on_stop.timeout, walk.duration(&table, "timeout", value::positive_duration));
+    fill(&mut on_stop.timeout, timeout);
     Some(on_stop)
 }
 
@@ -66,5 +67,8 @@ mod tests {
         assert_eq!(wrong("{ http_post = \"tcp://a:1\" }"), ["3:25 \"tcp://a:1\" is not the URL of an HTTP server"]);
         assert_eq!(wrong("{ exec = [\"a\"], http_post = \"http://a/\" }"), ["3:20 on_stop does one thing"]);
         assert_eq!(wrong("{ exec = [] }"), ["3:20 there is no command"]);
+        for what in ["http_post = \"x\"", "exec = []"] {
+            assert_eq!(wrong(&format!("{{ {what}, timeout = \"x\" }}")).len(), 2, "{what}");
+        }
     }
 }

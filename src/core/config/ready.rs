@@ -128,16 +128,19 @@ fn http_key(walk: &mut Walk, folder: &Path, value: &Value<'_>) -> Option<HttpPro
     if table.get("url").is_none() {
         walk.missing(value.span(), "ready.http has no url", hint);
     }
-    let mut probe = walk.parsed(&table, "url", http)?;
+    let url = walk.parsed(&table, "url", http);
+    let known = url.is_some();
+    // Without a URL the other keys are read all the same, for what is wrong with them.
+    let mut probe = url.unwrap_or_else(|| HttpProbe::new(String::new()));
     fill(&mut probe.expected.status, table.get("status").map(|value| statuses(walk, value)));
     probe.expected.body = walk.parsed(&table, "body", value::not_empty);
     let ca = walk.parsed(&table, "ca", value::not_empty);
-    if let (Some(_), false, Some(value)) = (&ca, probe.url.starts_with("https:"), table.get("ca")) {
+    if let (Some(_), false, Some(value)) = (&ca, !known || probe.url.starts_with("https:"), table.get("ca")) {
         walk.error(value.span(), "\"ca\" is for secured connections", "leave it out, or write an https:// URL");
     }
     probe.ca = ca.map(|file| from_folder(folder, &file));
     pace(walk, &table, &mut probe.timeout, &mut probe.interval);
-    Some(probe)
+    known.then_some(probe)
 }
 
 /// `ready.exec`: the words of a command, or a table with them.
@@ -148,13 +151,14 @@ fn exec_key(walk: &mut Walk, value: &Value<'_>) -> Option<ExecProbe> {
     }
     let hint = format!("write ready.exec = {{ command = {example} }}");
     let table = walk.subtable(value, "ready.exec", keys::READY_EXEC, &hint)?;
-    let Some(command) = table.get("command") else {
-        walk.missing(value.span(), "ready.exec has no command", hint);
-        return None;
-    };
-    let mut probe = ExecProbe::new(words(walk, command, &hint)?);
+    if table.get("command").is_none() {
+        walk.missing(value.span(), "ready.exec has no command", &hint);
+    }
+    let command = table.get("command").and_then(|command| words(walk, command, &hint));
+    let known = command.is_some();
+    let mut probe = ExecProbe::new(command.unwrap_or_default());
     pace(walk, &table, &mut probe.timeout, &mut probe.interval);
-    Some(probe)
+    known.then_some(probe)
 }
 
 /// The words of a command; not none.
@@ -174,17 +178,17 @@ fn pace(walk: &mut Walk, table: &Table<'_>, timeout: &mut Duration, interval: &m
 
 /// Refuses a readiness that could never come.
 pub fn possible(service: &ServiceSettings) -> Result<(), ValueError> {
-    ports_are_there(service)?;
+    ports_are_there(service, &[])?;
     can_come(service)
 }
 
-/// Refuses a readiness by ports that are not declared.
-pub(super) fn ports_are_there(service: &ServiceSettings) -> Result<(), ValueError> {
+/// Refuses a readiness by ports that are not declared; of some not more than their names could be read.
+pub(super) fn ports_are_there(service: &ServiceSettings, unread: &[String]) -> Result<(), ValueError> {
     for text in service.ready.texts() {
-        super::check::placeholders(text.as_ref(), &service.ports)?;
+        super::check::placeholders_among(text.as_ref(), &service.ports, unread)?;
     }
     match service.ready {
-        Ready::Listen if service.ports.is_empty() => Err(ValueError::new(
+        Ready::Listen if service.ports.is_empty() && unread.is_empty() => Err(ValueError::new(
             "ready by listening, but no port is declared",
             "declare the port it listens on, or choose another kind of ready",
         )),
@@ -282,5 +286,14 @@ mod tests {
         assert_eq!(wrong("ready = { log = \"a\", fd = 3 }\n"), ["3:9 a service is ready by one thing"]);
         assert_eq!(wrong("ready.exec = []\n"), ["3:14 there is no command"]);
         assert_eq!(wrong("ready.exec = \"pg_isready\"\n").len(), 1);
+        let rest = "timeout = \"x\", interval = \"y\"";
+        for url in ["", "url = \"x\", "] {
+            let told = wrong(&format!("ready.http = {{ {url}{rest}, status = [1], ca = \"x\" }}\n"));
+            assert_eq!(told.len(), 4, "{told:#?}");
+        }
+        for command in ["", "command = [], ", "command = 5, "] {
+            let told = wrong(&format!("ready.exec = {{ {command}{rest} }}\n"));
+            assert_eq!(told.len(), 3, "{told:#?}");
+        }
     }
 }

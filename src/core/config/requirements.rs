@@ -1,6 +1,6 @@
 //! `[[service.NAME.require]]`: what must answer before the service is started.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -40,12 +40,14 @@ fn requirement(
 ) -> Option<RequirementSettings> {
     if table.get("url").is_none() {
         walk.missing(table.span.clone(), "this requirement names nothing", "write url = \"tcp://db:5432\"");
-        return None;
     };
-    let mut target = walk.parsed(table, "url", Target::parse)?;
+    let mut target = walk.parsed(table, "url", Target::parse);
+    http(walk, table, target.as_mut());
+    let known = target.is_some();
+    // Without a URL the other keys are read all the same, for what is wrong with them.
+    let mut target = target.unwrap_or(Target { shown: String::new(), what: What::File(PathBuf::new()) });
     seen_from(folder, &mut target);
-    http(walk, table, &mut target);
-    let secured = matches!(&target.what, What::Stream(Stream { tls: true, .. }));
+    let secured = !known || matches!(&target.what, What::Stream(Stream { tls: true, .. }));
     let mut settings = RequirementSettings::new(target);
     fill(&mut settings.timeout, all);
     fill(&mut settings.timeout, walk.duration(table, "timeout", value::positive_duration));
@@ -57,7 +59,7 @@ fn requirement(
         walk.error(value.span(), "\"ca\" is for secured connections", "leave it out, or write an https:// URL");
     }
     settings.ca = ca.map(|file| from_folder(folder, &file));
-    Some(settings)
+    known.then_some(settings)
 }
 
 /// A relative path in a URL is seen from the file's folder.
@@ -75,9 +77,10 @@ fn seen_from(folder: &Path, target: &mut Target) {
 }
 
 /// Reads `status` and `body`, which are for HTTP alone.
-fn http(walk: &mut Walk, table: &Table<'_>, target: &mut Target) {
+fn http(walk: &mut Walk, table: &Table<'_>, target: Option<&mut Target>) {
     let status = table.get("status").map(|value| statuses(walk, value));
     let body = walk.parsed(table, "body", value::not_empty);
+    let Some(target) = target else { return };
     if let Some(request) = target.http() {
         fill(&mut request.expected.status, status);
         request.expected.body = body;
@@ -169,5 +172,13 @@ mod tests {
         assert_eq!(http, ["5:10 \"status\" is what an HTTP server answers", "6:6 \"ca\" is for secured connections"]);
         assert_eq!(wrong("url = \"http://x\"\nstatus = 99\n"), ["5:10 99 is out of range"]);
         assert_eq!(places(&service("require = \"tcp://x:1\"\n")).len(), 1);
+        let rest = "timeout = \"60\"\nstatus = 9\nca = \"x\"\nbackoff = { initial = \"1s\", max = \"x\" }\nbreaker = { failures = 0 }\n";
+        let all = ["5:11 a duration", "6:10 9 is out", "8:35 \"x\" is not a duration", "9:24 0 is out"];
+        for (url, error) in [("url = \"x\"\n", "4:7 \"x\" is not a URL"), ("\n", "3:1 this requirement names nothing")]
+        {
+            let told = wrong(&format!("{url}{rest}"));
+            assert!(told.len() == 5 && told[0] == error, "{told:#?}");
+            assert!(told[1..].iter().zip(all).all(|(told, known)| told.starts_with(known)), "{told:#?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::listen;
 use super::log;
 use super::on_stop;
 use super::order::{self, AfterPlace};
+use super::ports::{Ports, ports};
 use super::process;
 use super::ready;
 use super::requirements;
@@ -19,8 +20,8 @@ use super::walk::{Placed, Table, Value, Walk, fill, in_order};
 use super::watch;
 use crate::core::environment::OWN_VARIABLES;
 use crate::core::settings::{
-    Backoff, BreakerSettings, ControlPlace, HoldUntil, LauncherSettings, Listen, NotifyPlace, NotifySettings, PortMode,
-    PortSettings, RestartSettings, ServiceSettings, SignalSettings, TakeOver,
+    Backoff, BreakerSettings, ControlPlace, LauncherSettings, NotifyPlace, NotifySettings, RestartSettings,
+    ServiceSettings, SignalSettings,
 };
 
 /// The most descriptors that may be kept for a service: the launcher's own limit is 1024 in many places.
@@ -39,8 +40,10 @@ pub(super) struct Draft {
     pub interactive: Option<Range<usize>>,
     /// Where the table of its lines stands.
     pub log: Option<Range<usize>>,
-    /// Whether a port could not be read: then nothing is said about ports that seem to be missing.
-    pub ports_incomplete: bool,
+    /// The names of ports that could not be read: they are not missing.
+    pub unread_ports: Vec<String>,
+    /// Whether a port has a name that could not be read: then nothing is said about ports that seem to be missing.
+    pub ports_unknown: bool,
 }
 
 /// A path as it is in the file, seen from the file's folder.
@@ -128,12 +131,23 @@ pub(super) fn service<'t>(
     requirements::requirements(walk, folder, &table, &mut service);
     files::files(walk, folder, &table, &mut service);
     files::required_environment(walk, &table, &mut service);
-    let (ports, ports_incomplete) = ports(walk, folder, &table, &title);
+    let ports = ports(walk, folder, &table, &title);
     signals(walk, &table, &title, &mut service.signals);
     restart(walk, &table, &title, &mut service.restart);
-    let (settings, ports) = ports.into_iter().map(|port| (port.value, port.span)).unzip();
+    let Ports { read, unread: unread_ports, unknown: ports_unknown } = ports;
+    let (settings, ports) = read.into_iter().map(|port| (port.value, port.span)).unzip();
     service.ports = settings;
-    Some(Draft { settings: service, command: places, after, ports, ready, interactive, log, ports_incomplete })
+    Some(Draft {
+        settings: service,
+        command: places,
+        after,
+        ports,
+        ready,
+        interactive,
+        log,
+        unread_ports,
+        ports_unknown,
+    })
 }
 
 /// Reads `terminal`: one of its own, which is none of the launcher's.
@@ -202,83 +216,6 @@ fn notify(walk: &mut Walk, folder: &Path, table: &Table<'_>, settings: &mut Noti
     fill(&mut settings.socket, socket);
     let most = walk.integer(table, "fd_store", 0..MOST_STORED + 1);
     fill(&mut settings.fd_store, most.and_then(|most| usize::try_from(most).ok()));
-}
-
-/// Reads `[[service.NAME.port]]`, and whether one of them could not be read.
-fn ports(walk: &mut Walk, folder: &Path, table: &Table<'_>, title: &str) -> (Vec<Placed<PortSettings>>, bool) {
-    let Some(value) = table.get("port") else { return (Vec::new(), false) };
-    let header = format!("[{}.port]]", title.trim_end_matches(']'));
-    let hint = format!("write {header} above its keys");
-    let Some(values) = walk.list(value, "a list of tables", &hint) else { return (Vec::new(), true) };
-    let mut ports = Vec::with_capacity(values.len());
-    for (index, value) in values.iter().enumerate() {
-        let Some(table) = walk.subtable(value, &header, keys::PORT, &hint) else { continue };
-        ports.extend(port(walk, folder, &table, index + 1));
-    }
-    let incomplete = ports.len() < values.len();
-    (ports, incomplete)
-}
-
-/// Reads one port; its place is that of `listen`.
-fn port(walk: &mut Walk, folder: &Path, table: &Table<'_>, place: usize) -> Option<Placed<PortSettings>> {
-    let name = walk.parsed(table, "name", value::port_name);
-    let mode = walk.parsed(table, "mode", value::port_mode);
-    let until = walk.parsed(table, "until", value::port_until);
-    if let (Some(mode), Some(_), Some(value)) = (mode.filter(|m| *m != PortMode::Reserve), until, table.get("until")) {
-        let message = match mode {
-            PortMode::Pass => "a port in mode \"pass\" is held for launcher's whole life, not until something",
-            PortMode::Adopt => "a port in mode \"adopt\" is held for launcher's whole life, not until something",
-            PortMode::Share => {
-                "a port in mode \"share\" is kept until the program is executed, not until something else"
-            }
-            PortMode::Capture => "a port in mode \"capture\" is held from its first listen on, not until something",
-            _ => "a port in mode \"check\" is not held, so not until something either",
-        };
-        walk.error(value.span(), message, "leave out until, or write mode = \"reserve\"");
-    }
-    let Some(value) = table.get("listen") else {
-        walk.missing(
-            table.span.clone(),
-            "this port does not say where it listens",
-            "write listen = \"tcp://127.0.0.1:8080\"",
-        );
-        return None;
-    };
-    let listen = match walk.parsed(table, "listen", listen::listen)? {
-        Listen::Unix(path) if path.is_relative() && !path.as_os_str().as_encoded_bytes().starts_with(b"@") => {
-            Listen::Unix(folder.join(path))
-        }
-        listen => listen,
-    };
-    if let (Some(Err(wrong)), Some(value)) = (mode.map(|mode| value::mode_fits(mode, &listen)), table.get("mode")) {
-        walk.error(value.span(), wrong.message, &wrong.hint);
-    }
-    let mut port = PortSettings::new(name.unwrap_or_else(|| listen::default_port_name(place)), listen);
-    fill(&mut port.mode, mode);
-    fill(
-        &mut port.until,
-        until.filter(|until| mode.is_none_or(|m| m == PortMode::Reserve) || *until == HoldUntil::Exec),
-    );
-    fill(&mut port.take_over, take_over(walk, table));
-    Some(Placed { value: port, span: value.span() })
-}
-
-/// Reads `take_over`: true, false or `"any"`.
-fn take_over(walk: &mut Walk, table: &Table<'_>) -> Option<TakeOver> {
-    let value = table.get("take_over")?;
-    match value.get_ref() {
-        DeValue::Boolean(true) => Some(TakeOver::Own),
-        DeValue::Boolean(false) => Some(TakeOver::Never),
-        DeValue::String(text) if text == "any" => Some(TakeOver::Any),
-        _ => {
-            walk.wrong_type(
-                value,
-                "true, false or \"any\"",
-                "write true for processes of launcher's own user, or \"any\"",
-            );
-            None
-        }
-    }
 }
 
 /// Reads `[service.NAME.signals]`.

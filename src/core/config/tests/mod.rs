@@ -256,12 +256,21 @@ fn a_port_is_named_once_and_known_where_it_is_used() {
         ["2:17 port \"s\" is a Unix socket and has no number"]
     );
     let twice = format!("{http}, {{ name = \"HTTP\", listen = \"127.0.0.1:81\" }}");
-    assert_eq!(service("[\"a\"]", &twice), ["3:79 ports \"http\" and \"HTTP\" would both be PORT_HTTP"]);
+    assert_eq!(service("[\"a\"]", &twice), ["3:62 ports \"http\" and \"HTTP\" would both be PORT_HTTP"]);
     let same = format!("{http}, {{ name = \"b\", listen = \"127.0.0.1:80\" }}");
     assert_eq!(service("[\"a\"]", &same), ["3:76 tcp://127.0.0.1:80 is already port \"http\""]);
     // Nothing is said about a port that is there, but wrong.
     let wrong = service("[\"a\", \"{port.http}\"]", "{ name = \"http\", listen = \"127.0.0.1:0\" }");
     assert_eq!(wrong, ["3:35 port 0 is not a port"]);
+    let other = service("[\"a\", \"{port.a}\"]", "{ name = \"http\", listen = \"x\", take_over = 5 }");
+    let expected =
+        ["2:17 unknown port \"a\"", "3:35 \"x\" has no port", "3:52 expected true, false or \"any\", found an integer"];
+    assert_eq!(other, expected);
+    let unnamed = service("[\"a\", \"{port.a}\"]", "{ name = \"a b\", listen = \"80\" }");
+    assert_eq!(unnamed, ["3:18 \"a b\" cannot be the name of a port"]);
+    let both = format!("{http}, {{ name = \"http\", listen = \"127.0.0.1:80\" }}");
+    let expected = ["3:62 two ports are called \"http\"", "3:79 tcp://127.0.0.1:80 is already port \"http\""];
+    assert_eq!(service("[\"a\"]", &both), expected);
 }
 
 #[test]
