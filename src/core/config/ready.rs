@@ -115,7 +115,14 @@ pub(super) fn key(walk: &mut Walk, folder: &Path, table: &Table<'_>, kind: &mut 
     if let Some(value) = probes.get("exec") {
         fill(kind, exec_key(walk, value).map(|probe| Ready::Exec(Box::new(probe))));
     }
-    Some(value.span())
+    let written = keys::READY.iter().find_map(|key| probes.get(key));
+    Some(written.map_or(value.span(), place))
+}
+
+/// Where a probe is written: the URL or command of a table, which may have its keys on other lines.
+fn place(probe: &Value<'_>) -> Range<usize> {
+    let DeValue::Table(entries) = probe.get_ref() else { return probe.span() };
+    ["url", "command"].iter().find_map(|key| entries.get(*key)).unwrap_or(probe).span()
 }
 
 /// `ready.http`: a URL, or a table with one.
@@ -281,7 +288,11 @@ mod tests {
         let message =
             "3:9 ready by its output, but an interactive program writes to the terminal itself: nobody would see it";
         assert_eq!(wrong("ready = \"log:x\"\ninteractive = true\n"), [message]);
-        assert_eq!(wrong("ready.http = \"http://h:{port.x}/\"\n"), ["3:1 unknown port \"x\""]);
+        assert_eq!(wrong("ready.http = \"http://h:{port.x}/\"\n"), ["3:14 unknown port \"x\""]);
+        assert_eq!(wrong("ready.http.url = \"http://h:{port.x}/\"\n"), ["3:18 unknown port \"x\""]);
+        assert_eq!(wrong("ready = { exec = { command = [\"{port.x}\"] } }\n"), ["3:30 unknown port \"x\""]);
+        let second = format!("ready.fd = 3\n{pass}");
+        assert_eq!(wrong(&second), ["3:12 descriptor 3 is that of a passed port: those begin at 3"]);
         assert_eq!(wrong("ready.http = { status = 200 }\n"), ["3:14 ready.http has no url"]);
         assert_eq!(wrong("ready = { log = \"a\", fd = 3 }\n"), ["3:9 a service is ready by one thing"]);
         assert_eq!(wrong("ready.exec = []\n"), ["3:14 there is no command"]);
