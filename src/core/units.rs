@@ -67,7 +67,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         if unit.is_empty() {
             return Err(UnitError::new("a duration needs a unit", format!("write {}", with_unit(text))));
         }
-        let Some(nanos) = duration_unit(unit) else { return Err(wrong_unit(text, number, unit)) };
+        let Some(nanos) = duration_unit(unit) else { return Err(wrong_unit(text, unit)) };
         if nanos >= smallest {
             return Err(UnitError::new("the units of a duration go from long to short, each once", "write 1m30s"));
         }
@@ -103,22 +103,40 @@ fn with_unit(text: &str) -> String {
 }
 
 /// What to say about a unit that is none, and which one was most likely meant.
-fn wrong_unit(text: &str, number: &str, unit: &str) -> UnitError {
-    let meant = match unit.trim().to_ascii_lowercase().as_str() {
-        "msec" | "msecs" | "milli" | "millis" | "millisecond" | "milliseconds" | "ms" => "ms",
-        "s" | "sec" | "secs" | "second" | "seconds" => "s",
-        "m" | "min" | "mins" | "minute" | "minutes" => "m",
-        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
-        "d" | "day" | "days" => "d",
-        _ => {
-            return UnitError::new(
-                format!("{text:?} is not a duration: {:?} is no unit", unit.trim()),
-                "units are ms, s, m, h and d: 250ms, 30s, 1m30s",
-            );
-        }
-    };
-    let hint = format!("write {number}{meant}");
-    UnitError::new(format!("{text:?} is not a duration"), hint)
+fn wrong_unit(text: &str, unit: &str) -> UnitError {
+    let units = "units are ms, s, m, h and d: 250ms, 30s, 1m30s";
+    match (respelt(text), meant_unit(unit)) {
+        (Some(right), _) => UnitError::new(format!("{text:?} is not a duration"), format!("write {right}")),
+        (None, Some(_)) => UnitError::new(format!("{text:?} is not a duration"), units),
+        (None, None) => UnitError::new(format!("{text:?} is not a duration: {:?} is no unit", unit.trim()), units),
+    }
+}
+
+/// The unit that is meant by a word, in any case and with blanks around it.
+fn meant_unit(word: &str) -> Option<&'static str> {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "msec" | "msecs" | "milli" | "millis" | "millisecond" | "milliseconds" | "ms" => Some("ms"),
+        "s" | "sec" | "secs" | "second" | "seconds" => Some("s"),
+        "m" | "min" | "mins" | "minute" | "minutes" => Some("m"),
+        "h" | "hr" | "hrs" | "hour" | "hours" => Some("h"),
+        "d" | "day" | "days" => Some("d"),
+        _ => None,
+    }
+}
+
+/// The whole duration as it is written here, if only its units and blanks are not.
+fn respelt(text: &str) -> Option<String> {
+    let (mut right, mut rest) = (String::new(), text.trim());
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(unit_at);
+        let (unit, next) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let known = DURATION_UNITS.iter().map(|(name, _)| *name).find(|name| *name == unit.trim());
+        right.push_str(number);
+        right.push_str(known.or_else(|| meant_unit(unit))?);
+        rest = next;
+    }
+    parse_duration(&right).is_ok().then_some(right)
 }
 
 /// A decimal number times a whole one, rounded down; `None` when it is no number (`1.2.3`, `.`) or far too large.
@@ -270,6 +288,8 @@ mod tests {
         assert_eq!(hint("30S"), "write 30s");
         assert_eq!(hint("5min"), "write 5m");
         assert_eq!(hint("250 msec"), "write 250ms");
+        assert_eq!((hint("1m 30s"), hint("1 Hour 5 min 2s")), ("write 1m30s".into(), "write 1h5m2s".into()));
+        assert!(hint("1m 30").starts_with("units are") && hint("30 s 1 m").starts_with("units are"));
         assert_eq!(parse_duration("30s1m").unwrap_err().hint, "write 1m30s");
         for text in ["", "s", "-5s", "1..5s", ".s", "1.s", ".5s", "1.5m3s", "1s1s", "5x", "1e3s", "ten", "99999999d"] {
             assert!(parse_duration(text).is_err(), "{text:?}");

@@ -7,7 +7,7 @@ use super::keys;
 use super::suggest;
 use super::tables::from_folder;
 use super::value::{self, ValueError};
-use super::walk::{Table, Walk, fill};
+use super::walk::{Table, Walk, fill, quoted};
 use crate::core::settings::{FileLog, FileLogFormat, LogSettings, OnSlow};
 use crate::core::units;
 
@@ -66,8 +66,8 @@ fn word<T: Copy>(what: &str, text: &str, words: [(&'static str, T); 2]) -> Resul
 }
 
 fn max_size(text: &str) -> Result<u64, ValueError> {
-    match units::parse_size(text)? {
-        size if size < SMALLEST => Err(ValueError::new("a file is not put aside so soon", "write at least 4KiB")),
+    match units::parse_size(text).map_err(|error| quoted(error.into()))? {
+        size if size < SMALLEST => Err(ValueError::new("a file is not put aside so soon", "write at least \"4KiB\"")),
         size => Ok(size),
     }
 }

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use super::keys;
 use super::suggest;
 use super::value::{self, ValueError};
-use super::walk::{Placed, Table, Value, Walk, fill};
+use super::walk::{Placed, Table, Value, Walk, fill, quoted};
 use crate::core::capability::{self, CapabilitySet};
 use crate::core::settings::{Limit, ProcessSettings, Resource};
 use crate::core::units;
@@ -53,8 +53,8 @@ fn memory(walk: &mut Walk, value: &Value<'_>) -> Option<u64> {
     if let DeValue::Integer(_) = value.get_ref() {
         return walk.integer_value(value, 1..i64::MAX).and_then(|bytes| u64::try_from(bytes).ok());
     }
-    let size =
-        walk.text(value).and_then(|text| walk.value(value.span(), units::parse_size(text).map_err(Into::into)))?;
+    let size = |text: &str| units::parse_size(text).map_err(|error| quoted(error.into()));
+    let size = walk.parsed_value(value, "a number of bytes or a string", size)?;
     if size == 0 {
         walk.error(value.span(), "no program runs without memory", "write \"512MiB\"");
     }
@@ -76,8 +76,8 @@ fn limit(walk: &mut Walk, value: &Value<'_>, resource: Resource) -> Option<Limit
         let number = u64::try_from(number).ok()?;
         return Some(Limit { soft: number, hard: number });
     }
-    let text = walk.text(value)?;
-    walk.value(value.span(), parse_limit(text, resource))
+    let limit = |text: &str| parse_limit(text, resource).map_err(quoted);
+    walk.parsed_value(value, "a whole number or a string", limit)
 }
 
 fn parse_limit(text: &str, resource: Resource) -> Result<Limit, ValueError> {

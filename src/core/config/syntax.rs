@@ -135,6 +135,9 @@ fn own_words(text: &str, error: &Error) -> ConfigError {
             if let Some(error) = bare_word(text, span.clone()) {
                 return error;
             }
+            if span.is_empty() {
+                return ConfigError::new(span, "this key has no value", "write one after \"=\", or leave the key out");
+            }
         }
         "key with no value" | "invalid unquoted key" => {
             if let Some(error) = no_statement(text, span.clone()) {
@@ -144,6 +147,7 @@ fn own_words(text: &str, error: &Error) -> ConfigError {
                 return ConfigError::new(span, "this key has no value", "write KEY = VALUE, or [KEY] for a table");
             }
         }
+        "unexpected key or value" if text[span.start..].starts_with(';') => return semicolon(span.start),
         "duplicate key" => {
             let name = text.get(span.clone()).unwrap_or_default();
             return ConfigError::new(span, format!("{name:?} {TWICE}"), "keep one of the two");
@@ -184,6 +188,11 @@ fn no_statement(text: &str, span: Range<usize>) -> Option<ConfigError> {
     known.then(|| ConfigError::new(span, JOINED, format!("write {key} = {}", value.trim())))
 }
 
+/// The end of a line in another language.
+fn semicolon(at: usize) -> ConfigError {
+    ConfigError::new(at..at + 1, "a line does not end with \";\"", "leave it out")
+}
+
 /// A value that should have been between quotes, or a boolean in the spelling of another language. A number that is
 /// only written wrongly is neither.
 fn bare_word(text: &str, span: Range<usize>) -> Option<ConfigError> {
@@ -192,13 +201,20 @@ fn bare_word(text: &str, span: Range<usize>) -> Option<ConfigError> {
         text.get(..span.start)?.rfind(ends).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     let end = text.get(span.start..)?.find(ends).map_or(text.len(), |at| span.start + at);
     let word = text.get(start..end).filter(|word| !word.is_empty())?;
+    let number = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+            && word.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '_' | '.' | '+' | '-' | 'x' | 'o'))
+    };
+    let bare = word.trim_end_matches(';');
+    if bare.len() < word.len() && (number(bare) || matches!(bare, "true" | "false")) {
+        return Some(semicolon(start + bare.len()));
+    }
+    let word = if bare.is_empty() { word } else { bare };
     let lower = word.to_ascii_lowercase();
     if lower == "true" || lower == "false" {
         return Some(ConfigError::new(start..end, format!("{word} is not a boolean"), format!("write {lower}")));
     }
-    let number = word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
-        && word.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '_' | '.' | '+' | '-' | 'x' | 'o'));
-    if number {
+    if number(word) {
         return None;
     }
     let plain = word.trim_matches(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\'', '"']);

@@ -47,15 +47,21 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
 
 /// A duration longer than zero.
 pub fn positive_duration(text: &str) -> Result<Duration, ValueError> {
-    match units::parse_duration(text)? {
+    match duration_or_zero(text)? {
         Duration::ZERO => Err(ValueError::new("this must be longer than zero", "write 30s")),
         duration => Ok(duration),
     }
 }
 
+/// A duration where zero is refused: without a unit, too, as to give it one would be of no use.
+fn duration_or_zero(text: &str) -> Result<Duration, ValueError> {
+    let zero = text.contains('0') && text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    if zero { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// How long a start may take in all while it gets on: `off`, or a time.
 pub fn extension(text: &str) -> Result<Option<Duration>, ValueError> {
-    if text == "off" { Ok(None) } else { units::parse_duration(text).map(Some).map_err(ValueError::from) }
+    if text == "off" { Ok(None) } else { duration_or_zero(text).map(Some) }
 }
 
 /// Refuses a longest start that the start deadline would not let come about.
@@ -72,13 +78,9 @@ pub fn beyond(most: Duration, start_timeout: Duration) -> Result<Duration, Value
 
 /// The period of a watchdog: `off`, or longer than zero.
 pub fn watchdog(text: &str) -> Result<Option<Duration>, ValueError> {
-    if text == "off" {
-        return Ok(None);
-    }
-    match units::parse_duration(text) {
-        Ok(Duration::ZERO) => Err(ValueError::new("a watchdog's period must be longer than zero", "write \"off\"")),
-        Ok(period) => Ok(Some(period)),
-        Err(error) => Err(error.into()),
+    match extension(text)? {
+        Some(Duration::ZERO) => Err(ValueError::new("a watchdog's period must be longer than zero", "write \"off\"")),
+        period => Ok(period),
     }
 }
 
@@ -425,6 +427,10 @@ mod tests {
         assert_eq!((extension("off"), extension("5m")), (Ok(None), Ok(Some(Duration::from_secs(300)))));
         assert_eq!(watchdog("10s"), Ok(Some(Duration::from_secs(10))));
         assert!(watchdog("0s").is_err() && positive_duration("0s").is_err() && duration("0s").is_ok());
+        assert_eq!(
+            (watchdog("0").unwrap_err().hint, positive_duration("0").unwrap_err().hint),
+            ("write \"off\"".into(), "write 30s".into())
+        );
         assert_eq!(backoff_range("200ms..30s"), Ok((Duration::from_millis(200), Duration::from_secs(30))));
         assert!(backoff_range("200ms").is_err() && backoff_range("1..2").is_err());
     }

@@ -138,24 +138,11 @@ impl Walk {
 
     /// The text in a value. NUL is refused: nothing of the kernel's can hold one.
     pub fn text<'t>(&mut self, value: &'t Value<'t>) -> Option<&'t str> {
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.as_ref(),
-            DeValue::Integer(number) => {
-                self.wrong_type(value, "a string", format!("write \"{number}\""));
-                return None;
-            }
-            DeValue::Float(number) => {
-                self.wrong_type(value, "a string", format!("write \"{number}\""));
-                return None;
-            }
-            DeValue::Boolean(boolean) => {
-                self.wrong_type(value, "a string", format!("write \"{boolean}\""));
-                return None;
-            }
-            _ => {
-                self.wrong_type(value, "a string", "write one text between quotes");
-                return None;
-            }
+        let DeValue::String(text) = value.get_ref() else {
+            let hint =
+                unquoted(value).map_or("write one text between quotes".to_owned(), |text| format!("write {text:?}"));
+            self.wrong_type(value, "a string", hint);
+            return None;
         };
         if text.contains('\0') {
             self.error(
@@ -170,7 +157,21 @@ impl Walk {
 
     /// The text of a key, put through a parser.
     pub fn parsed<T>(&mut self, table: &Table<'_>, key: &str, parser: fn(&str) -> Result<T, ValueError>) -> Option<T> {
-        let value = table.get(key)?;
+        self.parsed_value(table.get(key)?, "a string", parser)
+    }
+
+    /// The text in a value, put through a parser. Of a value of another type, which is not what was `expected`, it is
+    /// said what to write: quotes around it only if they would make it right.
+    pub fn parsed_value<T>(
+        &mut self,
+        value: &Value<'_>,
+        expected: &str,
+        parser: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<T> {
+        if let Some(Err(error)) = unquoted(value).map(|text| parser(&text)) {
+            self.wrong_type(value, expected, error.hint);
+            return None;
+        }
         let text = self.text(value)?;
         self.value(value.span(), parser(text))
     }
@@ -183,16 +184,12 @@ impl Walk {
         parser: fn(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
         let value = table.get(key)?;
-        let parsed = match value.get_ref() {
-            DeValue::Integer(number) => parser(number.as_str()),
-            DeValue::Float(number) => parser(number.as_str()),
-            _ => parser(self.text(value)?),
-        };
-        let quoted = parsed.map_err(|error| match error.hint.strip_prefix("write ") {
-            Some(right) if !right.starts_with('"') => ValueError { hint: format!("write \"{right}\""), ..error },
-            _ => error,
-        });
-        self.value(value.span(), quoted)
+        let parser = |text: &str| parser(text).map_err(quoted);
+        match value.get_ref() {
+            DeValue::Integer(number) => self.value(value.span(), parser(number.as_str())),
+            DeValue::Float(number) => self.value(value.span(), parser(number.as_str())),
+            _ => self.parsed_value(value, "a string", parser),
+        }
     }
 
     /// The whole number of a key, within bounds.
@@ -271,10 +268,8 @@ impl Walk {
         let values = self.list(value, "a list of strings", &hint)?;
         let mut texts = Vec::with_capacity(values.len());
         for value in values {
-            let Some(text) = self.text(value) else { continue };
-            if let Some(parsed) = self.value(value.span(), parser(text)) {
-                texts.push(Placed { value: parsed, span: value.span() });
-            }
+            let parsed = self.parsed_value(value, "a string", parser);
+            texts.extend(parsed.map(|parsed| Placed { value: parsed, span: value.span() }));
         }
         Some(texts)
     }
@@ -318,6 +313,27 @@ impl Walk {
             _ => Some(words),
         }
     }
+}
+
+/// A number or boolean as it would be between quotes.
+fn unquoted(value: &Value<'_>) -> Option<String> {
+    match value.get_ref() {
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(boolean) => Some(boolean.to_string()),
+        _ => None,
+    }
+}
+
+/// An error of a duration or a size whose hint is right in a file as well: there it goes between quotes.
+pub(super) fn quoted(error: ValueError) -> ValueError {
+    let Some(right) = error.hint.strip_prefix("write ") else { return error };
+    let numbers: Vec<&str> = right.split(" or ").collect();
+    if !numbers.iter().all(|number| number.starts_with(|c: char| c.is_ascii_digit()) && !number.contains(' ')) {
+        return error;
+    }
+    let numbers: Vec<String> = numbers.iter().map(|number| format!("{number:?}")).collect();
+    ValueError { hint: format!("write {}", numbers.join(" or ")), ..error }
 }
 
 /// Sets the target when there is something to set it to.

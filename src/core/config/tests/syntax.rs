@@ -83,3 +83,40 @@ fn what_cannot_be_read_is_not_said_to_be_missing() {
     let text = "[service.a]\ncommand = [\"a\"]\nwatch: []\non_change = \"restart\"\nlog.file: \"x\"\nlog.keep = 3\n";
     assert_eq!(places(text).len(), 2);
 }
+
+#[test]
+fn what_a_hint_says_is_taken() {
+    let hint = |line: &str| {
+        let errors = read(&format!("[service.a]\ncommand = [\"a\"]\n{line}\n")).unwrap_err();
+        assert_eq!(errors.errors().len(), 1, "{errors}");
+        errors.errors()[0].hint.clone().unwrap_or_default()
+    };
+    for (line, expected) in [
+        ("nice =", "write one after \"=\", or leave the key out"),
+        ("nice = # 3", "write one after \"=\", or leave the key out"),
+        ("nice = 3;", "leave it out"),
+        ("interactive = true;", "leave it out"),
+        ("user = \"a\";", "leave it out"),
+        ("user = a;", "write \"a\""),
+        ("watchdog = \"0\"", "write \"off\""),
+        ("watchdog = 0", "write \"off\""),
+        ("start_timeout = 0", "write \"30s\""),
+        ("extend_while_progressing = 0", "write how long the start may take in all, or \"off\""),
+        ("start_timeout = \"1m 30s\"", "write \"1m30s\""),
+        ("stop_timeout = true", "units are ms, s, m, h and d: 250ms, 30s, 1m30s"),
+        ("stop_timeout = 5", "write \"5s\""),
+        ("user = 5", "write \"5\""),
+        ("stop_signal = 15", "write \"15\""),
+        ("stop_signal = true", "write a name such as TERM or HUP, or a number from 1 to 64"),
+        ("signals.hold = [true]", "write a name such as TERM or HUP, or a number from 1 to 64"),
+        ("limits.nproc = 1.5", "write a number, \"unlimited\", or two of them: \"1024:4096\""),
+        ("limits.rtprio = true", "write a number, \"unlimited\", or two of them: \"1024:4096\""),
+        ("limits.core = 1.5", "write \"1.5B\" or \"1.5KiB\""),
+        ("limits.memory = \"64k\"", "write \"64KiB\""),
+        ("limits.memory = true", "units are B, KiB, MiB and GiB: 64KiB"),
+        ("log = { file = \"x\", max_size = 5000 }", "write \"5000B\" or \"5000KiB\""),
+    ] {
+        assert_eq!(hint(line), expected, "{line}");
+    }
+    assert!(hint("ready = true").starts_with("one of auto, notify, listen"));
+}
