@@ -63,7 +63,16 @@ fn http_address(text: &str) -> Result<SocketAddr, ValueError> {
 
 /// Reads an address to connect to: as [`listen`] does, but with a real port, and this host when none is named.
 pub fn connect_address(text: &str) -> Result<SocketAddr, ValueError> {
-    let found = address(text.strip_prefix("tcp://").unwrap_or(text), Ipv4Addr::LOCALHOST)?;
+    if text.contains("{port.") {
+        let hint =
+            "write the number; ready = \"listen\" waits for all declared ports, and ready.http takes their names";
+        return Err(ValueError::new("no port is filled in here by its name", hint));
+    }
+    let known = |error: ValueError| match error.hint.contains("auto") {
+        true => ValueError { hint: "a port is a number from 1 to 65535".to_owned(), ..error },
+        false => error,
+    };
+    let found = address(text.strip_prefix("tcp://").unwrap_or(text), Ipv4Addr::LOCALHOST).map_err(known)?;
     match found.port() {
         0 => Err(ValueError::new("a probe needs a port that is known", "write 127.0.0.1:8080")),
         _ => Ok(found),
@@ -288,6 +297,9 @@ mod tests {
         assert!(port("unix:/run/a.sock,adopt").is_err() && port("unix:/run/a.sock,capture").is_err());
         assert!(port("udp://127.0.0.1:53,capture").is_err() && port("udp://127.0.0.1:53,adopt").is_ok());
         assert!(connect_address("auto").is_err());
+        let wrong = |text: &str| connect_address(text).unwrap_err();
+        assert_eq!(wrong("127.0.0.1:{port.x}").message, "no port is filled in here by its name");
+        assert_eq!(wrong("127.0.0.1:0").hint, "a port is a number from 1 to 65535");
         assert_eq!(connect_address("8080"), Ok("127.0.0.1:8080".parse().unwrap()));
     }
 

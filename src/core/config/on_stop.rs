@@ -2,6 +2,7 @@
 
 use super::keys;
 use super::ready;
+use super::requirements::of_http;
 use super::value::{self, ValueError};
 use super::walk::{Table, Walk, fill};
 use crate::core::requirement::{Target, What};
@@ -29,10 +30,10 @@ pub(super) fn key(walk: &mut Walk, service: &Table<'_>) -> Option<OnStop> {
 
 /// The URL of a server that is sent a POST.
 fn post(url: &str) -> Result<Target, ValueError> {
+    of_http(url, HINT)?;
     let mut target = Target::parse(url)?;
-    match target.http() {
-        Some(request) => request.post = true,
-        None => return Err(ValueError::new(format!("{url:?} is not the URL of an HTTP server"), HINT)),
+    if let Some(request) = target.http() {
+        request.post = true;
     }
     Ok(target)
 }

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::keys;
 use super::listen::connect_address;
-use super::requirements::statuses;
+use super::requirements::{of_http, statuses};
 use super::suggest;
 use super::tables::from_folder;
 use super::value::{self, ValueError};
@@ -62,6 +62,7 @@ pub fn ready(text: &str) -> Result<Ready, ValueError> {
 
 /// The URL of a probe: with a number in place of each port it must be one.
 fn http(url: &str) -> Result<HttpProbe, ValueError> {
+    of_http(url, "write http://127.0.0.1:8080/readyz; for a connection alone there is ready.tcp")?;
     let probe = HttpProbe::new(url.to_owned());
     probe.target(|_| Some(1)).map(|_| probe)
 }
@@ -297,6 +298,13 @@ mod tests {
         assert_eq!(wrong("ready = { log = \"a\", fd = 3 }\n"), ["3:9 a service is ready by one thing"]);
         assert_eq!(wrong("ready.exec = []\n"), ["3:14 there is no command"]);
         assert_eq!(wrong("ready.exec = \"pg_isready\"\n").len(), 1);
+        let hint = |url: &str| http(url).unwrap_err().hint;
+        let example = "write http://127.0.0.1:8080/readyz; for a connection alone there is ready.tcp";
+        for url in ["x", "", "tcp://127.0.0.1:80", "unix:/x", "/readyz", "http"] {
+            assert_eq!(hint(url), example, "{url}");
+        }
+        assert_eq!(hint("htp://localhost/x"), "write http://localhost/x");
+        assert_eq!(hint("localhost:8080/readyz"), "write http://localhost:8080/readyz");
         let rest = "timeout = \"x\", interval = \"y\"";
         for url in ["", "url = \"x\", "] {
             let told = wrong(&format!("ready.http = {{ {url}{rest}, status = [1], ca = \"x\" }}\n"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys;
+use super::suggest;
 use super::tables::{backoff, from_folder};
 use super::value::{self, ValueError};
 use super::walk::{Table, Value, Walk, fill};
@@ -92,6 +93,23 @@ fn http(walk: &mut Walk, table: &Table<'_>, target: Option<&mut Target>) {
             walk.error(value.span(), format!("{key:?} is what an HTTP server answers"), hint);
         }
     }
+}
+
+/// Refuses a URL that is none of HTTP where only those are taken: no other scheme is advised then.
+pub(super) fn of_http(url: &str, example: &str) -> Result<(), ValueError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    if matches!(scheme, "http" | "https") {
+        return Ok(());
+    }
+    let plain = format!("http://{url}");
+    let hint = match suggest::closest(scheme, ["http", "https"]).filter(|_| rest.starts_with("//")) {
+        Some(meant) => format!("write {meant}:{rest}"),
+        None if url.contains(['/', ':']) && !url.contains("://") && Target::parse(&plain).is_ok() => {
+            format!("write {plain}")
+        }
+        None => example.to_owned(),
+    };
+    Err(ValueError::new(format!("{url:?} is not the URL of an HTTP server"), hint))
 }
 
 /// A status, or a list of them.
