@@ -268,7 +268,7 @@ pub enum FileFormat {
     Ini,
 }
 
-/// A key that must be in a file, and not null or empty.
+/// A key that must be in a file, and not null; not empty either where the format has no null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredKey {
     /// Its path: names joined by dots.

@@ -49,6 +49,19 @@ DATABASE_URL = \"the database to use\"
     assert!(ended.complains("this is not YAML"), "{:#?}", ended.err);
 }
 
+#[test]
+fn an_empty_text_is_there_and_not_null() {
+    let text = "[service.api]\ncommand = [\"true\"]\n[[service.api.file]]\npath = \"config.yaml\"\nrequired = [\"database.host\"]\n\
+                [[service.api.file]]\npath = \".env\"\nrequired = [\"HOST\"]\n";
+    let yaml = ("config.yaml", "database:\n  host: \"\"\n");
+    let ended = check(text, &[yaml, (".env", "HOST=x\n")], &[]);
+    assert_eq!(ended.code, Some(0), "{:#?}", ended.err);
+    let ended = check(text, &[yaml, (".env", "HOST=\n")], &[]);
+    assert_eq!(ended.code, Some(71), "{:#?}", ended.err);
+    assert!(ended.complains("HOST is required, and is empty [key-empty]"), "{:#?}", ended.err);
+    assert!(!ended.complains("database.host"), "{:#?}", ended.err);
+}
+
 const SCHEMA: &str = r#"{
   "type": "object",
   "required": ["database"],

@@ -1,4 +1,4 @@
-//! What must be in a file: required keys, not null and not empty, of the right type; placeholders that are defined.
+//! What must be in a file: required keys, not null, of the right type; placeholders that are defined.
 
 use std::collections::BTreeSet;
 
@@ -35,10 +35,11 @@ pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
         Ok(tree) => tree,
         Err(problems) => return problems,
     };
-    let mut problems: Vec<Problem> = expected.required.iter().filter_map(|key| required(&tree, key)).collect();
+    // Formats in which every value is a text.
+    let untyped = matches!(expected.format, FileFormat::Dotenv | FileFormat::Properties | FileFormat::Ini);
+    let mut problems: Vec<Problem> = expected.required.iter().filter_map(|key| required(&tree, key, untyped)).collect();
     problems.extend(twice(&tree));
     if let Some(schema) = expected.schema {
-        let untyped = matches!(expected.format, FileFormat::Dotenv | FileFormat::Properties | FileFormat::Ini);
         problems.extend(schema.check(&tree, untyped));
     }
     if let Some(variables) = expected.variables {
@@ -72,7 +73,9 @@ fn twice(tree: &Node) -> Vec<Problem> {
     problems
 }
 
-fn required(tree: &Node, key: &RequiredKey) -> Option<Problem> {
+/// Refuses a key that is not there, is null, or is not of its type. An empty text is a value like any other where there
+/// is null beside it; where every value is a text, to leave it empty is the only way to write none.
+fn required(tree: &Node, key: &RequiredKey, untyped: bool) -> Option<Problem> {
     let path = &key.path;
     let node = match tree.find(path) {
         Found::Node(node) => node,
@@ -84,7 +87,9 @@ fn required(tree: &Node, key: &RequiredKey) -> Option<Problem> {
             let message = format!("{path} is required, and is null");
             Some(Problem::new("key-null", node.span.clone(), message, format!("give it {example}")))
         }
-        Value::Text(text) if text.trim().is_empty() => {
+        Value::Text(text)
+            if text.trim().is_empty() && (untyped || key.kind.is_some_and(|kind| kind != ValueType::String)) =>
+        {
             let message = format!("{path} is required, and is empty");
             Some(Problem::new("key-empty", node.span.clone(), message, format!("give it {example}")))
         }
@@ -178,20 +183,24 @@ pub(crate) mod tests {
     }
 
     fn problems(text: &str, required: &[(&str, Option<ValueType>)]) -> Vec<(usize, &'static str, String, String)> {
+        problems_of(FileFormat::Yaml, text, required)
+    }
+
+    fn problems_of(
+        format: FileFormat,
+        text: &str,
+        required: &[(&str, Option<ValueType>)],
+    ) -> Vec<(usize, &'static str, String, String)> {
         let required: Vec<RequiredKey> =
             required.iter().map(|(path, kind)| RequiredKey { path: (*path).to_owned(), kind: *kind }).collect();
-        let expected = Expected {
-            format: FileFormat::Yaml,
-            required: &required,
-            schema: None,
-            variables: Some(&Named(&["DB_HOST", "HOME"])),
-        };
+        let expected =
+            Expected { format, required: &required, schema: None, variables: Some(&Named(&["DB_HOST", "HOME"])) };
         let line = |at: usize| text[..at].matches('\n').count() + 1;
         check(text, &expected).into_iter().map(|p| (line(p.span.start), p.code, p.message, p.hint)).collect()
     }
 
     #[test]
-    fn required_keys_are_there_and_not_null_and_not_empty() {
+    fn required_keys_are_there_and_not_null() {
         let text = "database:\n  hots: x\n  port: null\n  user: ''\n  name: shop\n";
         let found = problems(
             text,
@@ -204,10 +213,35 @@ pub(crate) mod tests {
             ],
         );
         let codes: Vec<_> = found.iter().map(|(line, code, ..)| (*line, *code)).collect();
-        assert_eq!(codes, [(1, "key-missing"), (2, "key-missing"), (3, "key-null"), (4, "key-empty")]);
+        assert_eq!(codes, [(1, "key-missing"), (2, "key-missing"), (3, "key-null")]);
         assert_eq!(found[1].2, "database.host is required, and is not there");
         assert_eq!(found[1].3, "there is \"hots\" below database: is it misspelt?");
         assert_eq!(problems("database: x\n", &[("database.host", None)])[0].3, "database is a text");
+    }
+
+    #[test]
+    fn an_empty_text_is_none_only_where_there_is_no_null() {
+        let typed = [
+            (FileFormat::Yaml, "a: ''\n"),
+            (FileFormat::Yaml, "a: ' '\n"),
+            (FileFormat::Json, "{\"a\": \"\"}"),
+            (FileFormat::Toml, "a = \"\"\n"),
+        ];
+        for (format, text) in typed {
+            assert_eq!(problems_of(format, text, &[("a", None)]), [], "{text}");
+            assert_eq!(problems_of(format, text, &[("a", Some(ValueType::String))]), [], "{text}");
+            let found = problems_of(format, text, &[("a", Some(ValueType::Port))]);
+            assert_eq!((found.len(), found[0].1), (1, "key-empty"), "{text}");
+        }
+        for (format, text) in [
+            (FileFormat::Dotenv, "a=\n"),
+            (FileFormat::Dotenv, "a=\"\"\n"),
+            (FileFormat::Properties, "a=\n"),
+            (FileFormat::Ini, "a =\n"),
+        ] {
+            let found = problems_of(format, text, &[("a", None)]);
+            assert_eq!((found.len(), found[0].1), (1, "key-empty"), "{text}");
+        }
     }
 
     #[test]
