@@ -149,14 +149,14 @@ fn the_deepest_file_is_judged_by_a_schema_that_refers_to_itself() {
 #[test]
 fn a_start_is_refused_and_the_report_names_the_line() {
     let setup = launcher();
-    let config = setup.home().write("config.toml", "[database]\nhost = \"\"\n");
+    let config = setup.home().write("config.toml", "[database]\nport = \"\"\n");
     let mut run = setup.file(&format!(
         "[service.api]\ncommand = [\"CHILD\", \"print started\"]\nrestart.policy = \"never\"\n\
-         [[service.api.file]]\npath = {config:?}\nrequired = [\"database.host\"]\n"
+         [[service.api.file]]\npath = {config:?}\nrequired = {{ \"database.port\" = \"port\" }}\n"
     ));
     let ended = run.ends_with(71);
     assert!(!ended.out.iter().any(|line| line.contains("started")), "{:?}", ended.out);
-    assert!(ended.complains("config.toml:2:8: database.host is required, and is empty"), "{:?}", ended.err);
+    assert!(ended.complains("config.toml:2:8: database.port is required, and is empty"), "{:?}", ended.err);
     let report = run.reports("api").remove(0);
     assert_eq!((report.text("/kind"), report.text("/verdict/cause")), ("preflight", "exec-failed"));
     assert!(report.text("/verdict/target").ends_with("config.toml:2"), "{}", report.text("/verdict/target"));
