@@ -99,6 +99,21 @@ fn a_wrong_file_changes_nothing_and_all_its_errors_are_shown() {
 }
 
 #[test]
+fn what_goes_on_is_stopped_as_it_is_set_by_then_and_told_so() {
+    let api = |stop_timeout: &str| {
+        let more = format!("ready = \"notify\"\nstop_timeout = \"{stop_timeout}\"\n");
+        format!("[service.api]\ncommand = [\"CHILD\", \"on TERM ignore\", \"notify READY=1\", \"wait\"]\n{more}")
+    };
+    let mut run = running(&api("60s"));
+    run.err_ever("api is ready");
+    write(&run, &api("300ms"));
+    reloaded(&run.command(&["reload"]), &["~ api: stop_timeout (what runs goes on)\n"]);
+    run.signal(Signal::SIGTERM);
+    let ended = run.ended();
+    assert!(ended.complains("\"api did not stop within 300ms: "), "{:#?}", ended.err);
+}
+
+#[test]
 fn a_file_that_is_gone_is_to_be_put_back() {
     let setup = launcher();
     let text = setup.home().settings(&format!("log_level = \"debug\"\n{}", service("api", "")));
