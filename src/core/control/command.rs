@@ -247,7 +247,7 @@ impl Pending {
                 self.look_up(now, fleet, service, ledger)
             }
             Verb::Rollback => Some(canary::rolled_back(fleet, self.id, service)),
-            Verb::Stop => self.look_down(service),
+            Verb::Stop => self.look_down(service, fleet.beside(self.id).is_some()),
             Verb::Reload => self.look_at_reload(now, service),
             Verb::Signal(signal) => Some(self.look_at_signal(service, signal, ledger)),
             Verb::Dump => None,
@@ -301,9 +301,13 @@ impl Pending {
     }
 
     /// It is to be at rest.
-    fn look_down(&self, service: &Service) -> Option<Outcome> {
+    fn look_down(&self, service: &Service, beside: bool) -> Option<Outcome> {
         let name = &service.settings().name;
         if service.state().is_at_rest() {
+            // It goes with it, in a time of its own.
+            if beside {
+                return None;
+            }
             let code = service.outcome().map_or(0, |outcome| outcome.code);
             let text = match (self.idle, code) {
                 (true, _) => format!("{name} was not running"),

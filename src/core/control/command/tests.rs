@@ -38,7 +38,11 @@ impl Bench {
 
     /// Its first generation is ready.
     fn ready() -> Bench {
-        let mut bench = Bench::new(|_| {});
+        Bench::ready_with(|_| {})
+    }
+
+    fn ready_with(change: impl FnOnce(&mut ServiceSettings)) -> Bench {
+        let mut bench = Bench::new(change);
         bench.starts(1);
         bench.says(1, |message| message.ready = true);
         bench
@@ -190,6 +194,22 @@ fn what_is_stopped_by_a_person_stays_so_and_the_launcher_with_it() {
     assert_eq!(bench.look(&mut stop), done("api has stopped, with exit code 7"));
     bench.send(FleetEvent::StopRequested(StopCause::Request));
     assert_eq!(bench.fleet.exit_code(), Some(7), "now it may end");
+}
+
+#[test]
+fn a_stop_while_two_generations_run_is_done_when_both_are_gone() {
+    let mut bench = Bench::ready_with(|service| {
+        let listen = Listen::Tcp("127.0.0.1:8080".parse().unwrap());
+        service.ports = vec![PortSettings { mode: PortMode::Pass, ..PortSettings::new("http".to_owned(), listen) }];
+    });
+    bench.ask(Verb::Restart);
+    bench.starts(2);
+    assert!(bench.fleet.beside(API).is_some());
+    let mut stop = bench.ask(Verb::Stop);
+    bench.ends(1, Ending::Signal(Signal::TERM));
+    assert_eq!((bench.state(), bench.look(&mut stop)), (State::Stopped, None));
+    bench.ends(2, Ending::Signal(Signal::TERM));
+    assert_eq!(bench.look(&mut stop), done("api has stopped"));
 }
 
 #[test]
