@@ -152,6 +152,12 @@ impl SignalSet {
     pub fn with(self, signal: Signal) -> SignalSet {
         SignalSet(self.0 | (1 << (signal.0 - 1)))
     }
+
+    /// The set with this signal not in it.
+    #[must_use]
+    pub fn without(self, signal: Signal) -> SignalSet {
+        SignalSet(self.0 & !(1 << (signal.0 - 1)))
+    }
 }
 
 impl FromIterator<Signal> for SignalSet {

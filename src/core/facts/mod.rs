@@ -11,6 +11,7 @@ mod profile;
 mod refusal;
 mod requirement;
 mod resolver;
+mod sent;
 mod wait;
 mod written;
 
@@ -32,6 +33,7 @@ pub use profile::ProfileFacts;
 pub use refusal::{ExecFailure, ExecProblem, FileFailure, FilePlace, PortFailure, PortProblem, Refusal};
 pub use requirement::{RequirementFacts, RequirementFailure, RequirementProblem, Trouble};
 pub use resolver::ResolverFacts;
+pub use sent::{SentFacts, SentFor};
 pub use wait::{ChannelFacts, FutexFacts, FutexKind, WaitingOn, WatchedFacts};
 
 /// All that is known about one generation at the moment it is explained.
@@ -79,6 +81,8 @@ pub struct Facts {
     pub refusal: Option<Refusal>,
     /// Whether it has a terminal of its own, at which somebody can be.
     pub terminal: bool,
+    /// The signals that the launcher sent to it, each as it was sent last.
+    pub sent: Vec<SentFacts>,
     /// Whether the launcher asked it to end (so that the ending is no surprise).
     pub stop_requested: bool,
     /// The limit within which it has not stopped.
@@ -130,6 +134,7 @@ impl Facts {
             memory: None,
             refusal: None,
             terminal: false,
+            sent: Vec::new(),
             stop_requested: false,
             stop_limit: None,
         }

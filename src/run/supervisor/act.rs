@@ -11,7 +11,7 @@ use crate::core::diagnosis::diagnose;
 use crate::core::facts::{Facts, Occasion};
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::report::{Meta, Report};
-use crate::core::service::StopCause;
+use crate::core::service::{Generation, StopCause};
 use crate::core::time::Moment;
 use crate::run::control::Reply;
 use crate::run::log;
@@ -74,6 +74,7 @@ impl Supervisor {
             verb => format!("{} of {service}", verb.name()),
         };
         info!(service, event = "asked", command = verb.name(), "{what} was asked for");
+        self.note_asked(id, serving, verb);
         let before = Before::of(&self.fleet, &self.control.ledger, id);
         self.feed(event);
         let pending = Pending::new(clock::now(), &self.fleet, id, verb, before);
@@ -82,6 +83,20 @@ impl Supervisor {
             self.look_at_commands();
         } else if let Some(outcome) = pending.passed_on(&self.fleet) {
             let _ = ear.send(Reply::Whole(outcome.answer()));
+        }
+    }
+
+    /// Remembers that a signal is asked for, not passed on: it may be held, and sent later.
+    fn note_asked(&mut self, id: ServiceId, serving: Option<Generation>, verb: Verb) {
+        let slot = &mut self.slots[id.0];
+        let signals = &slot.settings.signals;
+        let asked = match verb {
+            Verb::Signal(signal) => signals.sent_for(signal),
+            Verb::Reload => signals.sent_for(slot.settings.reload_signal),
+            _ => None,
+        };
+        if let Some((signal, course)) = asked.zip(serving.and_then(|serving| slot.course_mut(serving))) {
+            course.history.asked = course.history.asked.with(signal);
         }
     }
 

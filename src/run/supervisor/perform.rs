@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::core::facts::{Facts, Occasion, StopLimit, StopLimitKey};
+use crate::core::facts::{Facts, Occasion, SentFor, StopLimit, StopLimitKey};
 use crate::core::fleet::{FleetEvent, Part, ServiceId};
 use crate::core::report::Meta;
 use crate::core::requirement::{News, words as requirement_words};
@@ -54,11 +54,11 @@ impl Supervisor {
                 self.forget_check(id, generation);
                 self.slots[id.0].ports.release_reserved();
             }
-            Action::Signal(generation, signal) => self.signal(now, id, generation, signal),
+            Action::Signal(generation, signal) => self.signal(now, id, generation, (signal, SentFor::PassedOn)),
             Action::Stop(generation, signal) => {
                 // Who has come since the last look is not to be mixed up with who goes.
                 self.look_at_shares(id);
-                self.signal(now, id, generation, signal);
+                self.signal(now, id, generation, (signal, SentFor::Stop));
                 self.with_live(id, generation, |live| warn_of(live.keeper.resume()));
             }
             Action::HangUp(generation, ignored) => self.hang_up(now, id, generation, ignored),
@@ -165,8 +165,9 @@ impl Supervisor {
         });
     }
 
-    pub(super) fn signal(&mut self, now: Moment, id: ServiceId, generation: Generation, signal: Signal) {
-        self.slots[id.0].note(now, generation, format!("sent {signal}"));
+    pub(super) fn signal(&mut self, now: Moment, id: ServiceId, generation: Generation, sent: (Signal, SentFor)) {
+        let (signal, why) = sent;
+        self.slots[id.0].sends(now, generation, signal, why);
         let to = self.slots[id.0].settings_of(generation).signals.to;
         self.with_live(id, generation, |live| {
             warn_of(match to {
@@ -182,7 +183,7 @@ impl Supervisor {
         let main = self.slots[id.0].live(generation).and_then(|live| live.main);
         let ignores = |signal| main.and_then(procfs::ignored_signals).is_some_and(|set| set.contains(signal));
         if ignored.is_none_or(ignores) {
-            self.signal(now, id, generation, Signal::HUP);
+            self.signal(now, id, generation, (Signal::HUP, SentFor::Stop));
         }
     }
 
@@ -219,6 +220,7 @@ impl Supervisor {
         facts.was_ready = history.ready;
         facts.notified = history.notified.clone();
         facts.stop_limit = history.stop_limit;
+        facts.sent = history.sent(now);
         facts.listening = sock_diag::all_listening_of(&pids);
         let listens = |listen: &Listen| {
             let all = sock_diag::listening(std::slice::from_ref(listen), || pids.clone());

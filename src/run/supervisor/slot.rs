@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::facts::{NotifyFacts, ProbeFacts, StopLimit};
+use crate::core::facts::{NotifyFacts, ProbeFacts, SentFacts, SentFor, StopLimit};
 use crate::core::fd_store::FdStore;
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::notify::Message;
 use crate::core::report::TimelineEntry;
 use crate::core::service::{Generation, Sender};
 use crate::core::settings::ServiceSettings;
+use crate::core::signal::{Signal, SignalSet};
 use crate::core::time::Moment;
 use crate::run::output::{Output, Terminal};
 use crate::run::preflight::Files;
@@ -134,6 +135,13 @@ impl Slot {
             course.history.note(now, event);
         }
     }
+
+    /// A generation is sent a signal.
+    pub fn sends(&mut self, now: Moment, generation: Generation, signal: Signal, why: SentFor) {
+        if let Some(course) = self.course_mut(generation) {
+            course.history.sends(now, signal, why);
+        }
+    }
 }
 
 /// The processes of a generation.
@@ -189,6 +197,10 @@ pub struct History {
     pub spawned: Option<Moment>,
     /// The timeline of the report.
     pub timeline: Vec<TimelineEntry>,
+    /// The signals that commands have asked for and that are not sent yet.
+    pub asked: SignalSet,
+    /// The signals that were sent to it: when last, and why.
+    pub sent: BTreeMap<i32, (Moment, SentFacts)>,
     /// What it said on the notify socket.
     pub notified: NotifyFacts,
     /// Whether anything has come on the notify socket, whoever sent it.
@@ -212,6 +224,19 @@ impl History {
             let at_ms = now.since(self.began).as_millis() as u64;
             self.timeline.push(TimelineEntry { at_ms, event: event.into() });
         }
+    }
+
+    /// It is sent a signal.
+    pub fn sends(&mut self, now: Moment, signal: Signal, why: SentFor) {
+        self.note(now, format!("sent {signal}"));
+        let why = if why == SentFor::PassedOn && self.asked.contains(signal) { SentFor::Asked } else { why };
+        self.asked = self.asked.without(signal);
+        self.sent.insert(signal.number(), (now, SentFacts { signal, ago: Duration::ZERO, why }));
+    }
+
+    /// The signals that were sent to it, as they are seen now.
+    pub fn sent(&self, now: Moment) -> Vec<SentFacts> {
+        self.sent.values().map(|(at, sent)| SentFacts { ago: now.since(*at), ..*sent }).collect()
     }
 
     /// Something was said on the notify socket.

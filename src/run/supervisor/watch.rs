@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tracing::{info, warn};
 
 use crate::core::changes::{Changes, Due};
-use crate::core::facts::Trouble;
+use crate::core::facts::{SentFor, Trouble};
 use crate::core::fleet::{FleetEvent, ServiceId};
 use crate::core::service::Event;
 use crate::core::settings::{OnChange, WatchSettings};
@@ -149,7 +149,7 @@ impl Supervisor {
                 let live = serving.and_then(|serving| self.slots[id.0].live(serving));
                 let runs = live.is_some_and(|live| live.main.is_some());
                 if let Some(generation) = serving.filter(|_| runs) {
-                    self.signal(now, id, generation, *signal);
+                    self.signal(now, id, generation, (*signal, SentFor::Change));
                 }
             }
             OnChange::Exec { command, .. } => {

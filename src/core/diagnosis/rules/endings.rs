@@ -1,10 +1,12 @@
 //! What is over, or never began: `exec-failed`, `port-taken`, `out-of-memory`, `crashed`, `exited`.
 
+use std::time::Duration;
+
 use crate::core::errno;
 use crate::core::exit::Ending;
 use crate::core::facts::{
     ExecFailure, ExecProblem, FileFailure, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
-    RequirementFailure, RequirementProblem,
+    RequirementFailure, RequirementProblem, SentFacts, SentFor,
 };
 use crate::core::requirement::words as requirement_words;
 use crate::core::signal::Signal;
@@ -13,6 +15,11 @@ use super::super::candidate::{Candidate, Grip};
 use super::super::view::View;
 use super::super::{Cause, Confidence, words};
 use super::output::{self, LastWords};
+
+/// A signal that the launcher sent longer ago than this is not the one that ended it.
+const SENT_LATELY: Duration = Duration::from_secs(5);
+/// SIGPIPE.
+const PIPE: i32 = 13;
 
 /// It was not started at all.
 pub fn refused<'a>(view: &View<'a>) -> Option<Candidate> {
@@ -190,6 +197,10 @@ pub fn ended<'a>(view: &View<'a>) -> Option<Candidate> {
     let mut candidate = match (place.and_then(|frame| Some((frame.file.as_ref()?, frame.line?))), &words) {
         (Some((file, line)), _) => candidate.advice(format!("look at {file}, line {line}")),
         (None, Some(_)) => candidate.advice(format!("read its last lines: launcher report {}", facts.service)),
+        // What ended it is known.
+        (None, None) if matches!(facts.ending, Some(Ending::Signal(it)) if sent_lately(view, it).is_some()) => {
+            candidate
+        }
         (None, None) => candidate.advice("run it by hand: it printed nothing that the launcher could see"),
     };
     // That it could not bind says more than that it then ended.
@@ -250,6 +261,9 @@ fn crashed(view: &View<'_>, signal: Signal, words: Option<&LastWords>) -> Candid
             .evidence("the launcher had asked it to stop")
             .advice("let it end by itself on the stop signal");
     }
+    if let Some(sent) = sent_lately(view, signal) {
+        return sent_by_launcher(candidate, sent);
+    }
     match signal {
         Signal::KILL => candidate
             .evidence("who sent it is not known: the launcher did not; the kernel sends it when memory runs out")
@@ -257,10 +271,50 @@ fn crashed(view: &View<'_>, signal: Signal, words: Option<&LastWords>) -> Candid
         Signal::TERM | Signal::INT | Signal::HUP => candidate
             .evidence("the launcher did not send it")
             .advice("find who stops it from outside: a script, an orchestrator, a time limit"),
-        _ => {
+        _ if leaves_core(signal) => {
             candidate.advice("look at the core dump, if there is one: coredumpctl info, or ulimit -c unlimited and gdb")
         }
+        _ if signal.number() == PIPE => candidate
+            .evidence("the kernel sends it to who writes to a pipe or a connection that nobody reads")
+            .advice("look who closed the other end, or let it ignore SIGPIPE and handle the error of the write"),
+        _ => candidate
+            .evidence("the launcher did not send it")
+            .advice(format!("find who sends it {signal}, or let it handle that: without a handler it ends a program")),
     }
+}
+
+/// What the launcher sent of this signal a moment before the end: later ones are another's.
+fn sent_lately<'a>(view: &View<'a>, signal: Signal) -> Option<&'a SentFacts> {
+    view.facts.sent.iter().find(|sent| sent.signal == signal && sent.ago <= SENT_LATELY)
+}
+
+/// The launcher itself sent the signal that ended it.
+fn sent_by_launcher(candidate: Candidate, sent: &SentFacts) -> Candidate {
+    let (signal, ago) = (sent.signal, words::span(sent.ago));
+    let why = match sent.why {
+        SentFor::Asked => "as it was asked to (launcher signal, launcher reload)",
+        SentFor::PassedOn => "and so passed on what it was sent itself",
+        SentFor::Change => "as a watched file had changed (on_change)",
+        SentFor::Stop => "to stop it",
+    };
+    let candidate = candidate.evidence(format!("the launcher sent it {signal} {ago} before, {why}"));
+    let candidate = match sent.why {
+        SentFor::PassedOn => candidate.advice(format!("find who sends {signal} to launcher: it passes that on")),
+        SentFor::Asked | SentFor::Change | SentFor::Stop => candidate,
+    };
+    match signal {
+        Signal::KILL => candidate.advice("to end it in order, use launcher stop; to have another, launcher restart"),
+        _ => candidate.advice(format!(
+            "let it handle {signal}, without which it ends a program, or send it nothing or another one for that \
+             (--rewrite {}=none)",
+            signal.name()
+        )),
+    }
+}
+
+/// Whether the kernel makes a core dump of what this signal ends (`signal(7)`).
+fn leaves_core(signal: Signal) -> bool {
+    matches!(signal.number(), 3..=8 | 11 | 24 | 25 | 31)
 }
 
 fn meaning(signal: Signal) -> &'static str {
@@ -284,7 +338,7 @@ pub fn out_of_memory<'a>(view: &View<'a>) -> Option<Candidate> {
         matches!((memory.limit, memory.peak), (Some(limit), Some(peak)) if limit > 0 && peak >= limit - limit / 20);
     let confidence = if memory.kills > 0 {
         Confidence::Certain
-    } else if killed && full && !facts.stop_requested {
+    } else if killed && full && !facts.stop_requested && sent_lately(view, Signal::KILL).is_none() {
         Confidence::Likely
     } else if facts.occasion == Occasion::OutOfMemory {
         Confidence::Possible

@@ -136,3 +136,32 @@ fn memory_at_its_limit_is_no_proof() {
     let found = std::iter::once(&verdict).chain(&alternatives).find(|v| v.cause == Cause::OutOfMemory).unwrap();
     assert_eq!(found.confidence, Confidence::Likely);
 }
+
+#[test]
+fn a_signal_that_the_launcher_sent_is_told_as_its_own() {
+    let ended = |signal, sent: Option<(u64, SentFor)>| {
+        let mut facts = Facts::new("api", Occasion::Crashed);
+        facts.ending = Some(Ending::Signal(signal));
+        let sent = sent.map(|(ago, why)| SentFacts { signal, ago: Duration::from_millis(ago), why });
+        facts.sent = sent.into_iter().collect();
+        let found = expect(&facts, Cause::Crashed, Confidence::Certain);
+        (found.evidence.join("\n"), found.advice.join("\n"))
+    };
+    let usr1: Signal = "USR1".parse().unwrap();
+    for (signal, why, how) in [
+        (Signal::KILL, SentFor::Asked, "as it was asked to (launcher signal"),
+        (Signal::HUP, SentFor::PassedOn, "passed on what it was sent itself"),
+        (usr1, SentFor::Change, "a watched file had changed"),
+    ] {
+        let (evidence, advice) = ended(signal, Some((3, why)));
+        says(&evidence, &[&format!("the launcher sent it {signal} 3 ms before"), how]);
+        let wrong = ["did not", "OOM", "from outside", "core dump"];
+        assert!(!wrong.iter().any(|words| evidence.contains(words) || advice.contains(words)), "{evidence}\n{advice}");
+        // Long before is not this one.
+        assert!(ended(signal, Some((60_000, why))).0.contains("did not"));
+        assert!(ended(signal, None).0.contains("did not"));
+    }
+    assert!(!ended(usr1, None).1.contains("core dump"), "it makes none");
+    says(&ended("SEGV".parse().unwrap(), None).1, &["core dump"]);
+    says(&ended("PIPE".parse().unwrap(), None).0, &["nobody reads"]);
+}

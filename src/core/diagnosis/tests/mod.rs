@@ -14,7 +14,8 @@ use crate::core::exit::Ending;
 use crate::core::facts::{
     AttemptFacts, ChannelFacts, ExecFailure, ExecProblem, Facts, FdFacts, FileFacts, FileKind, FoundBy, Frame,
     FutexKind, HolderFacts, LockFacts, MemoryFacts, Occasion, OwnerFacts, PortFailure, PortProblem, ProcessFacts,
-    QuotaFacts, Refusal, ResolverFacts, SocketFacts, StopLimit, StopLimitKey, TaskFacts, ThreadFacts, Tried, WaitingOn,
+    QuotaFacts, Refusal, ResolverFacts, SentFacts, SentFor, SocketFacts, StopLimit, StopLimitKey, TaskFacts,
+    ThreadFacts, Tried, WaitingOn,
 };
 use crate::core::settings::{Listen, Ready};
 use crate::core::signal::Signal;
