@@ -105,6 +105,13 @@ impl Candidate {
         self
     }
 
+    /// The same explanation, which fits but says little, and is no surer than this.
+    pub fn at_most(mut self, confidence: Confidence) -> Candidate {
+        self.verdict.confidence = self.verdict.confidence.min(confidence);
+        self.grip = Grip::Weak;
+        self
+    }
+
     /// The same explanation, at the end of the main line.
     pub fn on_line(mut self) -> Candidate {
         self.position = Position::Line;

@@ -249,6 +249,14 @@ pub fn flows(view: &View<'_>, socket: &SocketFacts) -> bool {
     came_lately(view, socket) && !asked_since && socket.arrivals.is_some_and(|pieces| pieces >= PIECES)
 }
 
+/// Whether a thread receives where nothing that was asked is unanswered, as far as times are told.
+pub fn asked_nothing(place: &Place<'_>) -> bool {
+    let Some(WaitingOn::Receive { socket, .. }) = place.wait() else { return false };
+    let pending = matches!((socket.last_sent_ms, socket.last_received_ms), (Some(sent), Some(came)) if sent < came);
+    let unheard = socket.received == Some(0) && socket.acknowledged != Some(false);
+    socket.received.is_some() && !pending && !unheard
+}
+
 /// A peer that is sending: what is waited for is the rest.
 pub fn receiving(view: &View<'_>, place: &Place<'_>, socket: &SocketFacts, grip: Grip, evidence: String) -> Candidate {
     let peer = words::peer(socket);

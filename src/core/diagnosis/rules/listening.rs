@@ -2,9 +2,10 @@
 
 use ::core::net::SocketAddr;
 
-use crate::core::facts::{Occasion, PortFacts, ProbeFacts};
+use crate::core::facts::{Frame, Occasion, PortFacts, ProbeFacts, WaitingOn};
 use crate::core::settings::{Listen, PortMode, Ready};
 
+use super::super::blocked::{self, Kind};
 use super::super::candidate::{Candidate, Grip};
 use super::super::line::Line;
 use super::super::view::{View, covers};
@@ -26,6 +27,8 @@ pub fn elsewhere<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candida
     // Another port may be one for metrics that is opened before the main one.
     let (confidence, grip) = match same_port {
         Some(_) => (Confidence::Certain, Grip::Hard),
+        // What its main thread waits for says more, and the port may be open beside that.
+        None if main_waits(view, line) => (Confidence::Possible, Grip::Idle),
         None if others.len() == 1 => (Confidence::Likely, Grip::Soft),
         None => (Confidence::Possible, Grip::Weak),
     };
@@ -42,7 +45,25 @@ pub fn elsewhere<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candida
     Some(candidate)
 }
 
-/// A declared address that nothing of the service listens on, or the probed one.
+/// Whether the main line ends in a wait for a child, or for another part of the program, and not where it serves.
+fn main_waits(view: &View<'_>, line: Option<&Line<'_>>) -> bool {
+    let Some(line) = line else { return false };
+    let end = &line.end;
+    if matches!(end.wait(), Some(WaitingOn::Poll { .. } | WaitingOn::Accept { .. })) {
+        return false;
+    }
+    let listens = |pid: i32| view.facts.listening.iter().any(|listening| listening.pid == pid);
+    if line.leaves_process() && !listens(end.process.pid) {
+        return true;
+    }
+    // Servers in Java, and those in Go that wait for a signal, wait so while they serve.
+    let of_signals = |frame: &Frame| frame.function.as_deref().is_some_and(|name| name.starts_with("os/signal."));
+    let for_signals = end.process.tasks.iter().any(|task| task.frames.iter().any(of_signals));
+    let waits = blocked::of(end).is_some_and(|blocked| !blocked.timed && blocked.kind != Kind::Join);
+    waits && end.process.runtime != "jvm" && !for_signals
+}
+
+/// A declared address that nothing of the service listens on, or the probed one where that is declared.
 fn missing(view: &View<'_>) -> Option<Listen> {
     let not =
         |port: &&PortFacts| !port.listening && port.mode != PortMode::Pass && !matches!(port.listen, Listen::Udp(_));
@@ -50,11 +71,10 @@ fn missing(view: &View<'_>) -> Option<Listen> {
     match &view.facts.ready {
         Ready::Started | Ready::Exited => None,
         Ready::Tcp(_) | Ready::Http(_) => match probed(view) {
-            Some(address) => {
-                let served = view.facts.listening.iter().any(|listening| answers(&listening.listen, &address));
-                (!served).then_some(Listen::Tcp(address))
+            Some(address) if is_declared(view, &address) => {
+                (!is_served(view, &address)).then_some(Listen::Tcp(address))
             }
-            None => declared(),
+            _ => declared(),
         },
         Ready::Auto | Ready::Notify | Ready::Listen | Ready::Fd(_) | Ready::Log(_) | Ready::Exec(_) => declared(),
     }
@@ -66,6 +86,16 @@ fn probed(view: &View<'_>) -> Option<SocketAddr> {
         Ready::Tcp(address) => Some(*address),
         _ => view.facts.probe.as_ref().and_then(|probe| probe.address),
     }
+}
+
+/// Whether a port that it asks is one that the service is told to listen on.
+fn is_declared(view: &View<'_>, address: &SocketAddr) -> bool {
+    view.facts.ports.iter().any(|declared| port(&declared.listen) == Some(address.port()))
+}
+
+/// Whether the service itself listens where it is asked.
+fn is_served(view: &View<'_>, address: &SocketAddr) -> bool {
+    view.facts.listening.iter().any(|listening| answers(&listening.listen, address))
 }
 
 /// Whether a connection to `address` reaches who listens on `actual`: a wildcard is reached by any address.
@@ -94,7 +124,8 @@ pub fn not_ready<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candida
         return None;
     }
     let candidate = match &facts.ready {
-        Ready::Notify | Ready::Auto => not_notified(view),
+        Ready::Tcp(_) | Ready::Http(_) if misplaced(view, line).is_some() => misplaced(view, line)?,
+        Ready::Notify | Ready::Auto => not_notified(view, line),
         Ready::Tcp(address) => probe_fails(view, address)?,
         Ready::Fd(_) | Ready::Http(_) | Ready::Log(_) | Ready::Exec(_) => unshown(view, facts.probe.as_ref()?),
         Ready::Listen | Ready::Started | Ready::Exited => return None,
@@ -121,7 +152,51 @@ fn serves_all(view: &View<'_>) -> bool {
     !view.listens_on().is_empty() && ports.iter().all(served)
 }
 
-fn not_notified(view: &View<'_>) -> Candidate {
+/// It is asked where nothing of it listens and nobody answers, and no declared port is meant.
+fn misplaced(view: &View<'_>, line: Option<&Line<'_>>) -> Option<Candidate> {
+    let address = probed(view).filter(|address| !is_declared(view, address) && !is_served(view, address))?;
+    if view.facts.probe.as_ref().is_some_and(|probe| probe.answered) {
+        return None;
+    }
+    let others = view.listens_on();
+    let tcp = |listen: &&Listen| match listen {
+        Listen::Tcp(own) => Some(*own),
+        _ => None,
+    };
+    let own: Vec<SocketAddr> = others.iter().filter_map(tcp).collect();
+    let same_port = own.iter().find(|own| own.port() == address.port());
+    let actual = same_port.or(own.first())?;
+    let (confidence, grip) = match same_port {
+        Some(_) => (Confidence::Certain, Grip::Hard),
+        None if main_waits(view, line) => (Confidence::Possible, Grip::Idle),
+        None if own.len() == 1 => (Confidence::Likely, Grip::Soft),
+        None => (Confidence::Possible, Grip::Weak),
+    };
+    let asks = match &view.facts.ready {
+        Ready::Http(probe) => probe.url.clone(),
+        _ => format!("tcp://{address}"),
+    };
+    let host = if actual.ip().is_unspecified() { address.ip() } else { actual.ip() };
+    let reached = SocketAddr::new(host, actual.port()).to_string();
+    let right = asks.replacen(&address.to_string(), &reached, 1);
+    let correct = match right == asks {
+        true => format!("correct --ready (ready in launcher.toml): it listens on {actual}"),
+        false => format!("correct --ready (ready in launcher.toml): --ready {right}"),
+    };
+    let name = &view.facts.service;
+    let summary = format!("{name} listens on {actual}, but is asked at {asks}: the probe looks in the wrong place");
+    let last = view.facts.probe.as_ref().and_then(|probe| probe.last_error.as_ref());
+    Some(
+        Candidate::new(Cause::ListeningNotReady, confidence, grip, summary)
+            .target(address.to_string())
+            .evidence(format!("none of its processes listens on {address}"))
+            .evidence_all(last.map(|error| format!("the last try: {error}")))
+            .advice(correct)
+            .advice(format!("or let it listen on {address}")),
+    )
+}
+
+fn not_notified(view: &View<'_>, line: Option<&Line<'_>>) -> Candidate {
     let facts = view.facts;
     let name = &facts.service;
     let stranger = facts.notified.strangers.iter().find(|(_, said)| said.contains("READY=1"));
@@ -149,6 +224,7 @@ fn not_notified(view: &View<'_>) -> Candidate {
     let summary = format!("{name} listens, but never said READY=1");
     // With `auto` a port that listens is enough: it is not this alone that keeps the service from being ready.
     let (confidence, grip) = match facts.ready {
+        Ready::Notify if facts.ports.is_empty() && main_waits(view, line) => (Confidence::Possible, Grip::Idle),
         // Without a declared port it may be one for metrics or for its own parts: what its threads wait for says more.
         Ready::Notify if facts.ports.is_empty() => (Confidence::Likely, Grip::Weak),
         Ready::Notify => (Confidence::Likely, Grip::Soft),

@@ -235,3 +235,24 @@ fn its_own_port_that_it_does_not_serve_yet() {
     let found = expect(&asks(vec![named(900, "redis-server")]), Cause::ReplyWait, Confidence::Certain);
     says(&found.summary, &["for a reply from 127.0.0.1:8080"]);
 }
+
+#[test]
+fn a_quiet_subscriber_is_at_most_a_possible_reply() {
+    let beside = |socket| {
+        let mut facts = single(futex(FutexKind::Condition, 9, None));
+        facts.processes[0].threads.push(thread(4712, "pubsub", Some(WaitingOn::Receive { fd: 5, socket })));
+        let Diagnosis { verdict, alternatives } = diagnose(&facts);
+        let all = std::iter::once(verdict).chain(alternatives);
+        all.into_iter().find(|found| found.cause == Cause::ReplyWait).unwrap().confidence
+    };
+    let subscribed = |received, acknowledged| SocketFacts {
+        received: Some(received),
+        acknowledged: Some(acknowledged),
+        ..transfer(20_000, 20_010)
+    };
+    assert_eq!(beside(subscribed(40, true)), Confidence::Possible);
+    assert_eq!(beside(subscribed(0, false)), Confidence::Possible);
+    // What it asked has no answer.
+    assert_eq!(beside(subscribed(0, true)), Confidence::Likely);
+    assert_eq!(beside(SocketFacts { last_sent_ms: Some(19_000), ..subscribed(40, true) }), Confidence::Likely);
+}

@@ -21,8 +21,15 @@ fn listens_on_another_address_or_port_than_declared() {
     let found = expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
     assert_eq!(found.target.as_deref(), Some("tcp://0.0.0.0:3000"));
     facts.ready = Ready::Tcp("127.0.0.1:8080".parse().unwrap());
-    facts.ports.clear();
     expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
+    // Where it is asked is no declaration of a port.
+    facts.ports.clear();
+    let found = expect(&facts, Cause::ListeningNotReady, Confidence::Likely);
+    says(
+        &found.summary,
+        &["listens on 0.0.0.0:3000, but is asked at tcp://127.0.0.1:8080: the probe looks in the wrong"],
+    );
+    says(&found.advice[0], &["correct --ready", "--ready tcp://127.0.0.1:3000"]);
     // A port for metrics is open while the database does not answer.
     facts.processes[0].threads[0].waiting_on = Some(connecting("10.0.0.5:5432"));
     expect(&facts, Cause::ConnectWait, Confidence::Certain);
@@ -62,8 +69,13 @@ fn listens_but_is_not_seen_to_be_ready() {
     facts.ports.clear();
     facts.listening = vec![listening("127.0.0.1:3000", 4711)];
     facts.probe = Some(ProbeFacts { answered: false, ..probe.clone() });
+    let found = expect(&facts, Cause::ListeningNotReady, Confidence::Likely);
+    says(&found.summary, &["is asked at http://127.0.0.1:8080/readyz: the probe looks in the wrong place"]);
+    says(&found.advice[0], &["--ready http://127.0.0.1:3000/readyz"]);
+    facts.ports = vec![port("0.0.0.0:8080", false)];
     let found = expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
     says(&found.summary, &["listens on tcp://127.0.0.1:3000, but tcp://127.0.0.1:8080 is declared"]);
+    facts.ports.clear();
     // What is waited for in its output has not come.
     facts.ready = Ready::Log("up".to_owned());
     facts.probe = Some(ProbeFacts { wanted: "a line matches".to_owned(), ..ProbeFacts::default() });
@@ -95,4 +107,30 @@ fn idle_in_its_event_loop() {
     facts.listening = vec![listening("0.0.0.0:8080", 4711)];
     let healthy = expect(&facts, Cause::Unknown, Confidence::Possible);
     says(&healthy.summary, &["is idle in epoll_wait() and listens on tcp://0.0.0.0:8080"]);
+}
+
+#[test]
+fn a_port_for_metrics_does_not_hide_what_main_waits_for() {
+    let mut facts = single(child(4712, "sleep"));
+    facts.processes[0].threads.push(thread(4713, "metrics", Some(polling("poll", vec![eventfd()]))));
+    facts.processes.push(process(4712, 4711, "sleep 500", vec![thread(4712, "sleep", Some(sleeping(500)))]));
+    facts.listening = vec![listening("127.0.0.1:9100", 4711)];
+    facts.ready = Ready::Listen;
+    facts.ports = vec![port("127.0.0.1:8080", false)];
+    let found = expect(&facts, Cause::ChildWait, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("sleep (pid 4712)"));
+    facts.processes.truncate(1);
+    facts.processes[0].threads[0].waiting_on = Some(futex(FutexKind::Condition, 9, None));
+    expect(&facts, Cause::ChannelWait, Confidence::Possible);
+    facts.ready = Ready::Notify;
+    facts.ports.clear();
+    expect(&facts, Cause::ChannelWait, Confidence::Possible);
+    // Behind a shell that waits for the server itself nothing is hidden.
+    let shell = process(4711, 4700, "sh run.sh", vec![thread(4711, "sh", Some(child(4712, "api")))]);
+    let server = process(4712, 4711, "./api", vec![thread(4712, "api", Some(polling("poll", vec![eventfd()])))]);
+    facts.processes = vec![shell, server];
+    facts.listening = vec![listening("127.0.0.1:9100", 4712)];
+    facts.ready = Ready::Listen;
+    facts.ports = vec![port("127.0.0.1:8080", false)];
+    expect(&facts, Cause::ListeningElsewhere, Confidence::Likely);
 }
