@@ -90,6 +90,9 @@ pub struct FileFacts {
     /// Processes that hold the other end of a pipe or FIFO; a terminal's are not told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<ProcessName>,
+    /// Of a pipe that only the launcher reads, to pass on what comes: who reads that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_on_to: Option<Vec<ProcessName>>,
     /// Whether all processes could be looked at, so that an empty `peers` means that there is none.
     pub peers_complete: bool,
 }

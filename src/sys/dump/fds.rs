@@ -31,7 +31,7 @@ pub fn look(pid: i32, fd: i32) -> Option<Fd> {
     } else {
         FileKind::Anonymous
     };
-    Some(Fd::File(FileFacts { kind, path: link, peers: Vec::new(), peers_complete: false }))
+    Some(Fd::File(FileFacts { kind, path: link, peers_complete: false, ..FileFacts::default() }))
 }
 
 /// Inodes of all sockets of a process.

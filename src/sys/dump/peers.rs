@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::files;
 use super::sockets::Sockets;
 use super::{fds, rights};
+use crate::core::diagnosis::only_itself;
 use crate::core::facts::{FdFacts, FileFacts, FileKind, ProcessFacts, ProcessName, SocketFacts, WaitingOn};
 use crate::sys::procfs::Stat;
 
@@ -38,8 +39,11 @@ pub fn fill_in(processes: &mut [ProcessFacts], sockets: &Sockets, deadline: Inst
             socket.peer_listener = listener.map(Box::new);
             wanted.extend(inodes.into_iter().map(socket_link));
         });
-        each_file(process, &mut |file, _| {
+        each_file(process, &mut |file, reading, _| {
             wanted.insert(file.path.clone());
+            if !reading {
+                wanted.extend([1, 2].into_iter().filter_map(own_link));
+            }
         });
     }
     if wanted.is_empty() {
@@ -55,12 +59,22 @@ pub fn fill_in(processes: &mut [ProcessFacts], sockets: &Sockets, deadline: Inst
                 None => socket.peer_processes = named,
             }
         });
-        each_file(process, &mut |file, reading| {
+        each_file(process, &mut |file, reading, fd| {
             let other = |holder: &Holder| if reading { holder.writes } else { holder.reads };
             file.peers = holders.named([file.path.clone()].into_iter(), other);
             file.peers_complete = holders.complete;
+            // The launcher reads the output of its service to write it to its own.
+            if !reading && only_itself(&file.peers, std::process::id() as i32) {
+                let own = own_link(if fd == 2 { 2 } else { 1 });
+                file.passed_on_to = Some(holders.named(own.into_iter(), |holder| holder.reads));
+            }
         });
     }
+}
+
+/// What a descriptor of the launcher itself is.
+fn own_link(fd: i32) -> Option<String> {
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?.into_os_string().into_string().ok()
 }
 
 fn socket_link(inode: u64) -> String {
@@ -113,21 +127,21 @@ fn each_socket(process: &mut ProcessFacts, each: &mut dyn FnMut(&mut SocketFacts
     }
 }
 
-/// Calls `each` with every pipe and FIFO that is waited on, and whether it is read.
-fn each_file(process: &mut ProcessFacts, each: &mut dyn FnMut(&mut FileFacts, bool)) {
-    let mut pipe = |file: &mut FileFacts, reading| {
+/// Calls `each` with every pipe and FIFO that is waited on, whether it is read, and by which descriptor.
+fn each_file(process: &mut ProcessFacts, each: &mut dyn FnMut(&mut FileFacts, bool, i32)) {
+    let mut pipe = |file: &mut FileFacts, reading, fd| {
         if matches!(file.kind, FileKind::Pipe | FileKind::Fifo) {
-            each(file, reading);
+            each(file, reading, fd);
         }
     };
     for waiting_on in waits(process) {
         match waiting_on {
-            WaitingOn::Input { file, .. } => pipe(file, true),
-            WaitingOn::Output { file, .. } => pipe(file, false),
+            WaitingOn::Input { file, fd } => pipe(file, true, *fd),
+            WaitingOn::Output { file, fd } => pipe(file, false, *fd),
             WaitingOn::Poll { watched, .. } => {
                 for watched in watched {
                     if let FdFacts::File(file) = &mut watched.what {
-                        pipe(file, watched.read);
+                        pipe(file, watched.read, watched.fd);
                     }
                 }
             }

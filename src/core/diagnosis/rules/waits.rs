@@ -153,9 +153,15 @@ fn output(place: &Place<'_>, fd: i32, file: &FileFacts) -> Option<Candidate> {
         return None;
     }
     let name = words::file(file);
-    let reader = match file.peers.as_slice() {
-        [] => "nobody reads it".to_owned(),
-        peers => format!("{} {} read it", words::processes(peers), words::do_not(peers)),
+    let reader = match (file.passed_on_to.as_deref(), file.peers.as_slice()) {
+        (Some([]), _) => "what launcher writes it to takes no more".to_owned(),
+        (Some(readers), _) => format!(
+            "{} {} read the output of launcher, to which launcher passes it on",
+            words::processes(readers),
+            words::do_not(readers)
+        ),
+        (None, []) => "nobody reads it".to_owned(),
+        (None, peers) => format!("{} {} read it", words::processes(peers), words::do_not(peers)),
     };
     let summary =
         format!("{} {} to write to {name} (fd {fd}): it is full and {reader}", place.who(), place.has_waited());
@@ -166,8 +172,9 @@ fn output(place: &Place<'_>, fd: i32, file: &FileFacts) -> Option<Candidate> {
             .target(&file.path)
             .evidence(format!("system call: a blocking write on fd {fd}, {name}"))
             .evidence_all(stack(place))
-            .advice(match file.kind {
-                FileKind::Terminal => "let the terminal go on: press Ctrl-Q".to_owned(),
+            .advice(match (file.kind, file.passed_on_to.as_deref().and_then(<[_]>::first)) {
+                (_, Some(reader)) => format!("look why {reader} does not read: launcher dump {}", reader.pid),
+                (FileKind::Terminal, _) => "let the terminal go on: press Ctrl-Q".to_owned(),
                 _ => format!("read what is written to {name}, or close it"),
             }),
     )

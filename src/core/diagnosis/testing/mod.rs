@@ -99,7 +99,7 @@ pub fn sleeping(seconds: u64) -> WaitingOn {
 }
 
 pub fn file(kind: FileKind, path: &str) -> FileFacts {
-    FileFacts { kind, path: path.to_owned(), peers: Vec::new(), peers_complete: true }
+    FileFacts { kind, path: path.to_owned(), peers_complete: true, ..FileFacts::default() }
 }
 
 pub fn polling(call: &str, watched: Vec<WatchedFacts>) -> WaitingOn {

@@ -118,7 +118,8 @@ impl Dice {
     fn file(&mut self) -> FileFacts {
         use FileKind::*;
         let kind = self.pick(&[Regular, Terminal, Pipe, Fifo, Device, Directory, Anonymous]);
-        FileFacts { kind, path: self.text(), peers: self.names(), peers_complete: self.coin() }
+        let passed_on_to = self.some(Dice::names);
+        FileFacts { kind, path: self.text(), peers: self.names(), peers_complete: self.coin(), passed_on_to }
     }
 
     fn futex(&mut self) -> FutexFacts {

@@ -376,3 +376,18 @@ fn a_busy_thread_under_a_quota_is_held_back() {
     facts.processes[0].threads[0].waiting_on = Some(connecting("10.0.0.5:6379"));
     expect(&facts, Cause::ConnectWait, Confidence::Certain);
 }
+
+#[test]
+fn a_full_output_is_the_fault_of_who_reads_what_launcher_passes_on() {
+    let writes = |passed_on_to| {
+        let peers = vec![named(4600, "launcher")];
+        let pipe = FileFacts { peers, passed_on_to, ..file(FileKind::Pipe, "pipe:[5]") };
+        expect(&single(WaitingOn::Output { fd: 1, file: pipe }), Cause::ChannelWait, Confidence::Certain)
+    };
+    let found = writes(Some(vec![named(4601, "sleep")]));
+    says(&found.summary, &["it is full and sleep (pid 4601) does not read the output of launcher"]);
+    assert!(!found.summary.contains("4600"), "{}", found.summary);
+    says(&found.advice.join("\n"), &["launcher dump 4601"]);
+    says(&writes(Some(Vec::new())).summary, &["what launcher writes it to takes no more"]);
+    says(&writes(None).summary, &["launcher (pid 4600) does not read it"]);
+}
