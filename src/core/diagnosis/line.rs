@@ -73,12 +73,18 @@ impl<'a> Line<'a> {
 fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
     let step = |how, to| Some(Step { from: *place, how, to, loose: false });
     let pid = place.process.pid;
-    if let Some((tasks, _)) = place.awaits() {
+    if let Some((tasks, what)) = place.awaits() {
         if let Some(to) = tightest(view, tasks.iter().filter_map(|id| view.task(pid, *id))) {
             return step("awaits", to);
         }
         if let Some(to) = executor(view, place) {
             return step("awaits what is done by", to);
+        }
+        // The loop hears of the child's end by a signal or from a thread, in which nothing else shows.
+        if what.starts_with("Process.")
+            && let Some(to) = child(view, pid, &[])
+        {
+            return step("awaits the end of", to);
         }
         return loop_of_children(view, place);
     }

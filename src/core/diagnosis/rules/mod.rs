@@ -27,7 +27,7 @@ type ThreadRule = for<'a> fn(&View<'a>, &Place<'a>) -> Option<Candidate>;
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Rules on one thread or task, the first that fits wins.
-const THREAD_RULES: [ThreadRule; 18] = [
+const THREAD_RULES: [ThreadRule; 19] = [
     kernel::stopped,
     retry::seen_to_try,
     waits::try_lock,
@@ -42,6 +42,7 @@ const THREAD_RULES: [ThreadRule; 18] = [
     kernel::entropy,
     kernel::disk,
     signalled::awaiting,
+    signalled::sleeps_in_loop,
     futures::awaiting,
     polling::poll,
     polling::returned,

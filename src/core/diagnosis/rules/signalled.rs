@@ -1,5 +1,7 @@
 //! Waiting for another part of the program that does nothing: `channel-wait`.
 
+use std::time::Duration;
+
 use crate::core::facts::{FutexKind, WaitingOn};
 
 use super::super::asleep::{Asleep, is_programs};
@@ -8,8 +10,11 @@ use super::super::candidate::{Candidate, Grip};
 use super::super::frames;
 use super::super::place::Place;
 use super::super::view::View;
-use super::super::{Cause, Confidence};
+use super::super::{Cause, Confidence, words};
 use super::connection::stack;
+
+/// A sleep of a task that is no step of something longer.
+const LONG_SLEEP: Duration = Duration::from_secs(5);
 
 /// A channel, condition, semaphore, queue or message that somebody has yet to signal.
 pub fn signalled<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
@@ -77,6 +82,10 @@ fn also(here: &Asleep<'_>, place: &Place<'_>) -> Vec<String> {
 /// A task that awaits what no task and no descriptor will give.
 pub fn awaiting<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let (_, what) = place.awaits()?;
+    // As long as another one does not give the loop back, what it awaits cannot come.
+    if holder(view, place.process.pid).is_some() {
+        return None;
+    }
     let mut timer = false;
     // What the event loop watches is what the awaited result most likely comes from.
     if let Some(WaitingOn::Poll { call, watched, timeout }) = place.wait() {
@@ -121,6 +130,39 @@ pub fn awaiting<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
             .evidence(evidence)
             .evidence_all(stack(place))
             .advice("look for who should have set, sent or finished it: did that task end, or never start?"),
+    )
+}
+
+/// The task that keeps its event loop from going on: it runs, and the loop's thread waits in a call of its.
+fn holder<'a>(view: &View<'a>, pid: i32) -> Option<Place<'a>> {
+    let runs = |place: &Place<'_>| place.task.is_some_and(|task| task.state == "running" && task.thread.is_some());
+    let waits = |place: &Place<'_>| !matches!(place.thread.waiting_on, None | Some(WaitingOn::Poll { .. }));
+    let process = view.process(pid).filter(|process| process.runtime == "cpython")?;
+    view.tasks(process.pid).find(|place| runs(place) && waits(place))
+}
+
+/// A task that sleeps by a blocking call: nothing of its event loop goes on meanwhile.
+pub fn sleeps_in_loop<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
+    let Some(WaitingOn::Sleep { duration: Some(time) }) = place.on_thread()?.waiting_on.as_ref() else { return None };
+    let task = holder(view, place.process.pid).filter(|task| task.thread.tid == place.thread.tid)?;
+    // A short one is a step of something longer.
+    if *time < LONG_SLEEP {
+        return None;
+    }
+    let (time, others) = (words::span(*time), view.tasks(place.process.pid).count().saturating_sub(1));
+    let summary = format!(
+        "{}{} sleeps for {time} by a blocking call and so blocks its event loop: no other task can go on",
+        task.who(),
+        place.in_frame(),
+    );
+    Some(
+        Candidate::new(Cause::ChannelWait, Confidence::Likely, Grip::Soft, summary)
+            .at(place)
+            .target(task.number())
+            .evidence_all(place.call())
+            .evidence(format!("{} runs, and {others} other tasks wait for it to give the loop back", task.number()))
+            .evidence_all(stack(place))
+            .advice("let it sleep by the loop (await asyncio.sleep), or in a thread (asyncio.to_thread)"),
     )
 }
 

@@ -538,3 +538,49 @@ fn tasks_of_rust_say_nothing_of_a_thread_that_runs_code_of_its_own() {
     assert_eq!(found.frame.unwrap().function, "api::locks");
     assert!(!found.evidence.iter().any(|line| line.starts_with("tasks that")), "{:?}", found.evidence);
 }
+
+/// An asyncio program: `main` awaits the others; its loop waits in the main thread.
+fn loops(waits: WaitingOn, awaits: &str, others: Vec<TaskFacts>) -> Facts {
+    let mut main = thread(4711, "python3", Some(waits));
+    main.frames =
+        told("python", &[("handler", "/srv/app.py", 7), ("_run_once", "/usr/lib/python3.11/asyncio/b.py", 1)]);
+    let tasks = others.iter().map(|task| task.id).collect();
+    let waiting_on = Some(WaitingOn::Tasks { tasks, what: awaits.to_owned() });
+    let frames = told("python", &[("main", "/srv/app.py", 20)]).into();
+    let first =
+        TaskFacts { id: 1, name: Some("Task-1".to_owned()), state: "pending".to_owned(), ..TaskFacts::default() };
+    let first = TaskFacts { thread: Some(4711), waiting_on, frames, ..first };
+    let mut process = process(4711, 4700, "python3 app.py", vec![main]);
+    process.runtime = "cpython".to_owned();
+    process.tasks = std::iter::once(first).chain(others).collect();
+    facts(vec![process])
+}
+
+fn running() -> TaskFacts {
+    let frames = told("python", &[("handler", "/srv/app.py", 7)]).into();
+    let (name, state) = (Some("Task-2".to_owned()), "running".to_owned());
+    TaskFacts { id: 2, name, state, thread: Some(4711), frames, ..TaskFacts::default() }
+}
+
+#[test]
+fn a_call_that_blocks_the_event_loop_is_what_the_others_wait_for() {
+    let found = expect(&loops(sleeping(1000), "gather", vec![running()]), Cause::ChannelWait, Confidence::Likely);
+    says(
+        &found.summary,
+        &["task `Task-2`", "in handler() at app.py:7 sleeps for 16 min 40 s", "blocks its event loop"],
+    );
+    // One that waits for a child.
+    let sleep = || process(4712, 4711, "sleep 1000", vec![thread(4712, "sleep", Some(sleeping(1000)))]);
+    let mut waits = loops(child(4712, "sleep"), "gather", vec![running()]);
+    waits.processes.push(sleep());
+    assert_eq!(expect(&waits, Cause::ChildWait, Confidence::Likely).target.as_deref(), Some("sleep (pid 4712)"));
+    // One that is awaited as it is to be.
+    let mut awaits = loops(polling("epoll_wait", vec![eventfd()]), "Process.wait", vec![]);
+    awaits.processes.push(sleep());
+    let found = expect(&awaits, Cause::ChildWait, Confidence::Likely);
+    assert_eq!(found.target.as_deref(), Some("sleep (pid 4712)"));
+    says(&found.evidence.join("\n"), &["awaits the end of sleep (pid 4712)"]);
+    // A short sleep is a step of something longer.
+    let short = verdict(&loops(sleeping(1), "gather", vec![running()]));
+    assert_eq!(short.cause, Cause::Unknown, "{short:#?}");
+}
