@@ -5,6 +5,7 @@ use super::ready;
 use super::requirements::of_http;
 use super::value::{self, ValueError};
 use super::walk::{Table, Walk, fill};
+use crate::core::report::mask;
 use crate::core::requirement::{Target, What};
 use crate::core::settings::OnStop;
 
@@ -22,7 +23,7 @@ pub(super) fn key(walk: &mut Walk, service: &Table<'_>) -> Option<OnStop> {
         (Some(_), Some(exec)) => walk.error(exec.span(), "on_stop does one thing", "keep http_post or exec"),
         _ => {}
     }
-    let run = command.map(|words| Target { shown: words.join(" "), what: What::Exec(words) });
+    let run = command.map(|words| Target { shown: mask::line(&words), what: What::Exec(words) });
     let mut on_stop = OnStop::new(posted.or(run)?);
     fill(&mut on_stop.timeout, timeout);
     Some(on_stop)

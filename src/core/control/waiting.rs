@@ -1,6 +1,7 @@
 //! What a service waits for right now, in phrases for a person: `db, which is starting`.
 
 use crate::core::fleet::{Fleet, ServiceId};
+use crate::core::report::mask;
 use crate::core::requirement::words;
 use crate::core::service::{Service, State};
 use crate::core::settings::{PortMode, Ready};
@@ -80,7 +81,7 @@ fn starting(now: Moment, service: &Service, ports: &[PortStatus]) -> Vec<String>
             Ok(target) => format!("an answer of {}", target.shown),
             Err(_) => "an answer of its ready.http".to_owned(),
         },
-        Ready::Exec(probe) => format!("{} to end with code 0", probe.command.join(" ")),
+        Ready::Exec(probe) => format!("{} to end with code 0", mask::line(&probe.command)),
     };
     vec![match service.start_deadline() {
         Some(at) if service.settings().debugged.is_none() => {

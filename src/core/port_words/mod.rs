@@ -6,6 +6,7 @@ use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::errno;
 use super::facts::{HoldState, HolderFacts, Kin, OwnerFacts, PortFailure, PortProblem};
+use super::report::mask;
 use super::settings::{Listen, TakeOver};
 use super::take_over;
 
@@ -146,7 +147,7 @@ fn pids(holders: &[HolderFacts]) -> String {
 /// The command line, cut where it grows long.
 fn command(holder: &HolderFacts) -> String {
     const LENGTH: usize = 80;
-    let text = holder.command.join(" ").replace(char::is_control, " ");
+    let text = mask::line(&holder.command).replace(char::is_control, " ");
     match text.char_indices().nth(LENGTH) {
         _ if text.is_empty() => "a process".to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -125,6 +125,14 @@ fn a_long_or_strange_command_line_stays_one_short_line() {
 }
 
 #[test]
+fn secrets_of_the_command_line_are_not_told() {
+    let mut owner = python();
+    owner.holders[0].command = ["holder", "--password", "HoldPw1", "--token", "HoldTok2"].map(str::to_owned).to_vec();
+    let summary = taken_by(owner).summary;
+    assert!(summary.contains("holder --password *** --token *** (pid 4711"), "{summary}");
+}
+
+#[test]
 fn a_privileged_port_gets_a_higher_one() {
     let listen = parse_listen("0.0.0.0:80").unwrap();
     let raw = RawPortFailure { unprivileged_from: Some(1024), ..raw(PortProblem::Privileged, 13) };

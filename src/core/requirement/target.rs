@@ -178,7 +178,7 @@ impl Target {
         match &self.what {
             What::Dns(name) => format!("{name} was asked for at the resolver"),
             What::File(path) => format!("{} was looked for", path.display()),
-            What::Exec(words) => format!("{} was run", mask::command(words).join(" ")),
+            What::Exec(words) => format!("{} was run", mask::line(words)),
             What::Stream(Stream { place: Place::Unix(path), protocol: Protocol::Bare, .. }) => {
                 format!("a connection to {}", path.display())
             }

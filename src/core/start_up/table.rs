@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::fleet::Fleet;
+use crate::core::report::mask;
 use crate::core::report::text::{Paint, Style, clean, cut};
 use crate::core::service::{Service, State};
 use crate::core::settings::{PortMode, Ready, ServiceSettings, Until};
@@ -136,7 +137,7 @@ fn readiness(service: &Service) -> String {
         Ready::Fd(fd) => format!("waits for a line on its descriptor {fd}"),
         Ready::Log(pattern) => format!("waits for a line that matches {pattern:?}"),
         Ready::Http(probe) => format!("waits for an answer of {}", probe.url),
-        Ready::Exec(probe) => format!("waits for {:?} to end with code 0", probe.command.join(" ")),
+        Ready::Exec(probe) => format!("waits for {:?} to end with code 0", mask::line(&probe.command)),
     };
     match service.status() {
         Some(status) => format!("{awaited}; it says: {status}"),

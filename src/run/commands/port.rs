@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::core::facts::{HoldState, OwnerFacts, PortProblem};
 use crate::core::listen::parse_question;
 use crate::core::port_words::{self, Asker, RawPortFailure};
+use crate::core::report::mask;
 use crate::core::settings::Listen;
 use crate::run::args::UsageError;
 use crate::sys::port;
@@ -56,7 +57,9 @@ fn ask(address: &str) -> Result<Answer, UsageError> {
         .or_else(|| answers.iter().position(|answer| answer.free && answer.owner.is_some()))
         .or_else(|| answers.iter().position(|answer| answer.free))
         .unwrap_or(0);
-    Ok(answers.swap_remove(chosen))
+    let mut answer = answers.swap_remove(chosen);
+    answer.owner.iter_mut().for_each(mask::owner);
+    Ok(answer)
 }
 
 fn look(listen: &Listen) -> Answer {

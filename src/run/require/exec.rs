@@ -10,6 +10,7 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::core::exit::Ending;
 use crate::core::facts::{ExecFailure, RequirementProblem, Trouble};
+use crate::core::report::mask;
 use crate::core::requirement::dialogue::quoted;
 use crate::core::settings::ServiceSettings;
 use crate::run::environment::{self, Special};
@@ -28,7 +29,7 @@ const TAIL: usize = 4096;
 /// # Errors
 /// It could not be executed, or did not end with code 0; with the last line that it wrote.
 pub async fn run(words: &[String], service: Option<&ServiceSettings>, stage: &Stage) -> Result<(), Trouble> {
-    stage.is(RequirementProblem::Timeout, format!("{} has not ended", words.join(" ")));
+    stage.is(RequirementProblem::Timeout, format!("{} has not ended", mask::line(words)));
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| failed(errno.to_string()))?;
     let second = theirs.try_clone().map_or(Stdio::Null, Stdio::Fd);
     let plan = plan(words, service, [second, Stdio::Fd(theirs)]).map_err(|failure| failed(failure.summary))?;

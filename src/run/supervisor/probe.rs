@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::core::config::expand;
 use crate::core::facts::{ProbeFacts, RequirementProblem, Trouble};
+use crate::core::report::mask;
 use crate::core::requirement::{Place, Stream, Target, What};
 use crate::core::settings::{ExecProbe, HttpProbe, Listen, Ready, RequirementSettings, ServiceSettings};
 use crate::core::signal::SignalSet;
@@ -96,7 +97,7 @@ impl Sign {
                 answered(&settings, service, (probe.timeout, probe.interval), &self.facts).await;
             }
             Kind::Exec(probe, words) => {
-                let target = Target { shown: words.join(" "), what: What::Exec(words) };
+                let target = Target { shown: mask::line(&words), what: What::Exec(words) };
                 let settings = RequirementSettings::new(target);
                 answered(&settings, service, (probe.timeout, probe.interval), &self.facts).await;
             }
@@ -110,7 +111,7 @@ fn shown(words: &[String]) -> String {
         true => format!("'{word}'"),
         false => word.clone(),
     };
-    words.iter().map(word).collect::<Vec<_>>().join(" ")
+    mask::command(words).iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The address of a server that is named by one.

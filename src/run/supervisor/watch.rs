@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use crate::core::changes::{Changes, Due};
 use crate::core::facts::{SentFor, Trouble};
 use crate::core::fleet::{FleetEvent, ServiceId};
+use crate::core::report::mask;
 use crate::core::service::Event;
 use crate::core::settings::{OnChange, WatchSettings};
 use crate::core::time::Moment;
@@ -153,7 +154,7 @@ impl Supervisor {
                 }
             }
             OnChange::Exec { command, .. } => {
-                let words = command.join(" ");
+                let words = mask::line(command);
                 info!(service, event = "changed", path, command = words, "{path}{more} changed: {words} is run");
                 self.run_command(id, command.clone());
             }
@@ -182,7 +183,7 @@ impl Supervisor {
         let settings = self.slots[id.0].settings.clone();
         let service = &settings.name;
         let OnChange::Exec { command, restart } = &settings.watch.on_change else { return };
-        let words = command.join(" ");
+        let words = mask::line(command);
         match outcome {
             Ok(()) if *restart && self.fleet.may_be_restarted(id) => {
                 info!(service, event = "change-done", "{words} is done: {service} is restarted");

@@ -8,6 +8,7 @@ use crate::core::facts::{
     ExecFailure, ExecProblem, FileFailure, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
     RequirementFailure, RequirementProblem, SentFacts, SentFor,
 };
+use crate::core::report::mask;
 use crate::core::requirement::words as requirement_words;
 use crate::core::signal::Signal;
 
@@ -127,7 +128,7 @@ fn owner_evidence(owner: &OwnerFacts) -> Vec<String> {
         .map(|holder| {
             let since = holder.running.map(|time| format!(", running for {}", words::span(time))).unwrap_or_default();
             let own = if holder.leftover { ", a leftover of this service" } else { "" };
-            format!("held by pid {}: {}{since}{own}", holder.pid, holder.command.join(" "))
+            format!("held by pid {}: {}{since}{own}", holder.pid, mask::line(&holder.command))
         })
         .collect();
     if evidence.is_empty() {
@@ -147,7 +148,7 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
     let target = port.map(|port| port.listen.to_string()).or_else(|| output::address_in(&line));
     let owner = port.and_then(|port| port.owner.as_ref());
     let holder = owner.and_then(|owner| owner.holders.first());
-    let by = holder.map(|holder| format!(", which pid {} ({}) holds", holder.pid, holder.command.join(" ")));
+    let by = holder.map(|holder| format!(", which pid {} ({}) holds", holder.pid, mask::line(&holder.command)));
     let summary = format!(
         "{} could not bind {}{}",
         view.facts.service,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::facts::{FileFacts, FileKind, Tried, WaitingOn};
+use crate::core::report::mask;
 
 use super::super::candidate::{Candidate, Grip};
 use super::super::line::Line;
@@ -211,6 +212,6 @@ pub fn child<'a>(view: &View<'a>, line: &Line<'a>) -> Option<Candidate> {
             .evidence_all(
                 line.end.call().map(|call| call.replacen("system call", &format!("system call of pid {pid}"), 1)),
             )
-            .advice(format!("look at what pid {pid} is there for: {}", line.end.process.command.join(" "))),
+            .advice(format!("look at what pid {pid} is there for: {}", mask::line(&line.end.process.command))),
     )
 }

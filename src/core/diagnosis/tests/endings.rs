@@ -81,6 +81,18 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
+fn the_owner_is_told_without_its_secrets() {
+    let mut owner = owner();
+    owner.holders[0].command = ["holder", "--password", "HoldPw1", "--api-key", "K3"].map(str::to_owned).to_vec();
+    let mut facts = ended(Ending::Code(1), "listen EADDRINUSE: address already in use 0.0.0.0:8080\n");
+    facts.ports = vec![PortFacts { owner: Some(owner), ..port("0.0.0.0:8080", false) }];
+    let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
+    for text in [found.summary, found.evidence.join("\n")] {
+        says(&text, &["holder --password *** --api-key ***"]);
+    }
+}
+
+#[test]
 fn a_bind_that_failed_in_the_program_itself() {
     let mut facts = Facts::new("api", Occasion::Exited);
     facts.ending = Some(Ending::Code(1));

@@ -180,7 +180,7 @@ fn port_line(port: &PortFacts) -> String {
 }
 
 fn owner_line(owner: &OwnerFacts) -> String {
-    let holder = |pid: i32, command: &[String]| format!("pid {pid} ({})", mask::command(command).join(" "));
+    let holder = |pid: i32, command: &[String]| format!("pid {pid} ({})", mask::line(command));
     let holders: Vec<String> = owner.holders.iter().map(|it| holder(it.pid, &it.command)).collect();
     match (holders.is_empty(), &owner.user, owner.uid) {
         (false, ..) => format!("held by {}", holders.join(", ")),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::core::diagnosis::{Cause, Confidence, Verdict, words};
 use crate::core::facts::{HolderFacts, Kin, Occasion, PortFacts, ProbeFacts, ProcessFacts, ThreadFacts};
-use crate::core::report::Report;
+use crate::core::report::{Report, mask};
 use crate::core::service::Next;
 use crate::core::settings::{Listen, PortMode};
 
@@ -100,7 +100,7 @@ pub fn survivors(report: &Report, killed: bool) -> Vec<String> {
         let main = process.threads.first();
         let call = main.and_then(|thread| thread.syscall.clone());
         let doing = call.map_or_else(|| state_of(main, is), |call| format!("it {is} in {call}"));
-        clean(&format!("pid {} ({}) {still}: {doing}", process.pid, process.command.join(" ")))
+        clean(&format!("pid {} ({}) {still}: {doing}", process.pid, mask::line(&process.command)))
     };
     let more = alive.len().saturating_sub(SURVIVORS);
     let still = if killed { "were still running" } else { "still run" };
@@ -240,7 +240,7 @@ fn also(report: &Report) -> Vec<String> {
                 "port {} is held by pid {} ({})",
                 port_name(port),
                 holder.pid,
-                holder.command.join(" ")
+                mask::line(&holder.command)
             ));
         }
     }

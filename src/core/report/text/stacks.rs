@@ -40,7 +40,7 @@ pub fn processes(processes: &[ProcessFacts], focus: Option<i32>, shown: Shown) -
 
 fn process(process: &ProcessFacts, focus: Option<i32>, shown: Shown) -> Vec<String> {
     let style = shown.style;
-    let command = mask::command(&process.command).join(" ");
+    let command = mask::line(&process.command);
     let name = if command.is_empty() { words::process_name(process) } else { &command };
     let version = process.runtime_version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let runtime = if process.runtime.is_empty() { String::new() } else { format!(", {}{version}", process.runtime) };
