@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::core::environment::{is_set_by_launcher, variable_name};
+use crate::core::report::mask::Secrets;
 use crate::core::service::Generation;
 use crate::core::settings::{ServiceSettings, Settings};
 use crate::sys::users::Identity;
@@ -59,6 +60,20 @@ pub fn build(
         }
     }
     Ok(all)
+}
+
+/// The secrets of an environment: what the launcher inherited, and what is set beside.
+pub fn secrets<'a>(
+    inherited: impl Iterator<Item = &'static CStr>,
+    set: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Secrets {
+    let mut secrets = Secrets::default();
+    for variable in inherited {
+        let variable = variable.to_string_lossy();
+        variable.split_once('=').into_iter().for_each(|(name, value)| secrets.variable(name, value));
+    }
+    set.into_iter().for_each(|(name, value)| secrets.variable(name, value));
+    secrets
 }
 
 /// The name in `NAME=VALUE`; a name may begin with `=`.

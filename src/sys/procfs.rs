@@ -146,6 +146,14 @@ pub fn environment_variable(pid: i32, name: &str) -> Option<OsString> {
     Some(OsStr::from_bytes(value).to_owned())
 }
 
+/// The environment it was started with, as far as it may be read.
+pub fn environment(pid: i32) -> Vec<(String, String)> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// Its executable file.
 pub fn executable(pid: i32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok()

@@ -125,6 +125,22 @@ fn secrets_are_masked() {
     assert!(text.contains("--port=8080"), "what is no secret stays");
 }
 
+#[test]
+fn values_of_secrets_are_masked_wherever_the_program_says_them() {
+    let script = "echo \"login of $1 with $DB_PASSWORD and $FILE_TOKEN failed\"; exit 1";
+    let setup = launcher().variable("DB_PASSWORD", "hunter2hunter2").flags(["--log-format", "text"]);
+    let file = setup.home().write(".env", "FILE_TOKEN=fileT0ken\n");
+    let setup = setup.flags(["--name", "child", "--env-file", file.to_str().unwrap()]);
+    let mut run = setup.command(["sh", "-c", script, "--password", "LoginPw44"]);
+    let ended = run.ends_with(1);
+    assert!(ended.out.iter().any(|line| line.contains("hunter2hunter2")), "its own output is its own");
+    let told = format!("{}{}", run.report().0, ended.err.join("\n"));
+    assert!(told.contains("with *** and *** failed"), "{told}");
+    for secret in ["hunter2hunter2", "fileT0ken", "LoginPw44"] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+    }
+}
+
 /// `/dev/termination-log` is what `kubectl describe pod` shows; it is made in a mount namespace of the test's own.
 #[test]
 fn the_termination_log_has_the_verdict() {

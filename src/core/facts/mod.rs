@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Ending;
+use super::report::mask::Secrets;
 use super::settings::Ready;
 
 pub use descriptor::{FdFacts, FileFacts, FileKind, ListenerFacts, SocketFacts};
@@ -87,6 +88,8 @@ pub struct Facts {
     pub stop_requested: bool,
     /// The limit within which it has not stopped.
     pub stop_limit: Option<StopLimit>,
+    /// The secrets of its environment, which nothing that is told of it may hold.
+    pub secrets: Secrets,
 }
 
 /// How long a generation had to stop, and by which key.
@@ -137,7 +140,24 @@ impl Facts {
             sent: Vec::new(),
             stop_requested: false,
             stop_limit: None,
+            secrets: Secrets::default(),
         }
+    }
+
+    /// All secrets that are known: those of its environment, of its command lines and of those that hold its ports.
+    pub fn known_secrets(&self) -> Secrets {
+        let mut secrets = self.secrets.clone();
+        secrets.arguments(&self.command);
+        self.processes.iter().for_each(|process| secrets.arguments(&process.command));
+        let owners = self.ports.iter().filter_map(|port| port.owner.as_ref());
+        owners.flat_map(|owner| &owner.holders).for_each(|holder| secrets.arguments(&holder.command));
+        secrets.except(&self.service);
+        secrets
+    }
+
+    /// Masks them in what it wrote last. The diagnosis cuts from that what it tells, and half a secret is not known again.
+    pub fn hide_secrets(&mut self) {
+        self.output_tail = self.known_secrets().hide(&self.output_tail);
     }
 }
 

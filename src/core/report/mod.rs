@@ -112,7 +112,7 @@ impl Report {
     /// So many reports of each service are kept.
     pub const KEPT: usize = 20;
 
-    /// Puts a report together and masks what looks like a secret in all of it.
+    /// Puts a report together and masks what is, or looks like, a secret in all of it.
     pub fn assemble(facts: &Facts, diagnosis: Diagnosis, meta: Meta) -> Report {
         let mut report = Report {
             schema: Cow::Borrowed(Report::SCHEMA),
@@ -135,7 +135,7 @@ impl Report {
             output_age_ms: facts.output_age.map(millis),
             limits: limits(facts),
         };
-        mask::report(&mut report);
+        mask::report(&mut report, &facts.known_secrets());
         report
     }
 

@@ -8,7 +8,7 @@ use crate::core::diagnosis::{Diagnosis, diagnose};
 use crate::core::exit::code;
 use crate::core::facts::{Facts, Occasion};
 use crate::core::report::text::Style;
-use crate::core::report::{Meta, Report, mask, text};
+use crate::core::report::{Meta, Report, text};
 use crate::run::args::{DumpArgs, DumpTarget};
 use crate::run::control::client::ask;
 use crate::run::control::find;
@@ -35,15 +35,12 @@ pub fn dump(args: &DumpArgs) -> i32 {
     facts.listening = sock_diag::all_listening_of(&pids);
     facts.processes = dump::dump(&pids, &dump::Options::default());
     facts.command = facts.processes.first().map(|process| process.command.clone()).unwrap_or_default();
+    for (name, value) in pids.iter().flat_map(|pid| procfs::environment(*pid)) {
+        facts.secrets.variable(&name, &value);
+    }
     let diagnosis = diagnose(&facts);
-    show(args, |out, style| {
-        if args.json {
-            let meta = Meta { generation: 0, attempt: 0, time: log::utc_now(), timeline: Vec::new() };
-            return Report::assemble(&facts, diagnosis, meta).write_json(out);
-        }
-        facts.processes.iter_mut().for_each(mask::process);
-        out.write_all(text::dump(&facts.processes, &diagnosis, args.all, style).as_bytes())
-    })
+    let meta = Meta { generation: 0, attempt: 0, time: log::utc_now(), timeline: Vec::new() };
+    show(Report::assemble(&facts, diagnosis, meta), args)
 }
 
 /// Has the running launcher dump its service: it may look into its processes where nobody else may (Yama).
@@ -63,28 +60,28 @@ fn of_service(name: &str, args: &DumpArgs) -> i32 {
             _ => Err(text.trim_end().to_owned()),
         }
     });
-    let report = match dumped {
-        Ok(report) => report,
+    match dumped {
+        Ok(report) => show(report, args),
         Err(problem) => {
             eprintln!("launcher: {problem}");
-            return code::PREFLIGHT;
+            code::PREFLIGHT
         }
-    };
-    show(args, |out, style| {
-        if args.json {
-            return report.write_json(out);
-        }
-        // It was masked where it was made.
-        let Report { verdict, alternatives, processes, .. } = report;
-        out.write_all(text::dump(&processes, &Diagnosis { verdict, alternatives }, args.all, style).as_bytes())
-    })
+    }
 }
 
-/// Writes to stdout, and returns the exit code.
-fn show(args: &DumpArgs, write: impl FnOnce(&mut dyn Write, Style) -> std::io::Result<()>) -> i32 {
+/// Prints what was found, and returns the exit code. It was masked where it was made.
+fn show(report: Report, args: &DumpArgs) -> i32 {
     let style = log::style_asked(&std::io::stdout(), &args.color);
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    print::ended(write(&mut out, style).and_then(|()| out.flush()), 0)
+    print::ended(write(report, args, &mut out, style).and_then(|()| out.flush()), 0)
+}
+
+fn write(report: Report, args: &DumpArgs, out: &mut dyn Write, style: Style) -> std::io::Result<()> {
+    if args.json {
+        return report.write_json(out);
+    }
+    let Report { verdict, alternatives, processes, .. } = report;
+    out.write_all(text::dump(&processes, &Diagnosis { verdict, alternatives }, args.all, style).as_bytes())
 }
 
 /// The processes without a launcher on top and its keepers: they wait for the service, and what that waits for is asked.

@@ -14,7 +14,8 @@ use crate::core::report::{Meta, Report};
 use crate::core::service::{Generation, StopCause};
 use crate::core::time::Moment;
 use crate::run::control::Reply;
-use crate::run::log;
+use crate::run::{environment, log};
+use crate::sys::environment::inherited;
 use crate::sys::{clock, dump, procfs, sock_diag};
 
 use super::{Supervisor, spawn};
@@ -162,6 +163,8 @@ impl Supervisor {
             time: log::utc_now(),
             timeline: course.map(|course| course.history.timeline.clone()).unwrap_or_default(),
         };
+        let files = course.map(|course| course.files.variables.clone()).unwrap_or_default();
+        let settings = course.map_or(&slot.settings, |course| &course.settings).clone();
         let turn = self.control.dumps.clone();
         if Arc::strong_count(&turn) > MOST_DUMPS + 1 {
             return Reply::Whole(Answer::text(503, "other dumps are being taken, try again\n"));
@@ -170,6 +173,8 @@ impl Supervisor {
             let _turn = turn;
             facts.listening = sock_diag::all_listening_of(&pids);
             facts.processes = dump::dump(&pids, &dump::Options::default());
+            let files = files.iter().map(|(name, value)| (name, value));
+            facts.secrets = environment::secrets(inherited(), files.chain(&settings.environment));
             let diagnosis = diagnose(&facts);
             Answer::json(200, Report::assemble(&facts, diagnosis, meta).to_json())
         }))

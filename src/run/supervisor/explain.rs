@@ -1,7 +1,6 @@
 //! From a failed generation to its report: facts are gathered, the stacks taken, the verdict found, the report written.
 //! All of it happens on a thread of its own: a slow disk or a hanging dump does not hold up the loop.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,17 @@ use crate::core::diagnosis::{Cause, diagnose, speaks_of_retries};
 use crate::core::exit::Ending;
 use crate::core::facts::{Facts, Occasion, Refusal};
 use crate::core::fleet::ServiceId;
+use crate::core::report::mask::Secrets;
 use crate::core::report::text::{self, Context};
 use crate::core::report::{Meta, Report};
 use crate::core::service::{Event, Generation, Next, Outlook};
 use crate::core::settings::ServiceSettings;
+use crate::run::environment;
 use crate::run::in_words;
+use crate::run::preflight::Files;
 use crate::run::reports::ReportStore;
 use crate::run::{log, pprof, preflight, reports};
+use crate::sys::environment::inherited;
 use crate::sys::{clock, dump};
 
 use super::Supervisor;
@@ -34,8 +37,8 @@ pub struct Case {
     pub pids: Vec<i32>,
     /// What was run, and how.
     pub settings: Arc<ServiceSettings>,
-    /// The program, as preflight resolved it.
-    pub program: Option<PathBuf>,
+    /// What preflight found: the program as it resolved it, the variables of files.
+    pub files: Files,
     /// Which generation, when, and what happened to it.
     pub meta: Meta,
     /// Where the report goes.
@@ -49,6 +52,7 @@ pub struct Case {
 impl Case {
     /// Takes the dump, finds the verdict and writes the report.
     pub fn explain(mut self) -> Explained {
+        self.facts.secrets = self.secrets();
         if !self.pids.is_empty() {
             let missed = self.facts.occasion == Occasion::StartTimeout;
             let options = dump::Options {
@@ -64,9 +68,11 @@ impl Case {
         }
         // The loader ends a program that it cannot complete so; a shell says so of a command that it does not find.
         if self.facts.ending == Some(Ending::Code(127)) && self.facts.refusal.is_none() {
-            let libraries = self.program.as_deref().and_then(|program| preflight::libraries(&self.settings, program));
+            let program = Some(&self.files.program).filter(|program| !program.as_os_str().is_empty());
+            let libraries = program.and_then(|program| preflight::libraries(&self.settings, program));
             self.facts.refusal = libraries.map(Refusal::Exec);
         }
+        self.facts.hide_secrets();
         let diagnosis = diagnose(&self.facts);
         // What looks like a crash, or like an exit with 137 of a shell, until the memory is looked at.
         if diagnosis.verdict.cause == Cause::OutOfMemory
@@ -77,6 +83,13 @@ impl Case {
         let report = Report::assemble(&self.facts, diagnosis, self.meta);
         let path = self.store.write(&report);
         Explained { report, path, awaited: self.awaited, outlook: self.outlook }
+    }
+}
+
+impl Case {
+    fn secrets(&self) -> Secrets {
+        let files = self.files.variables.iter().map(|(name, value)| (name, value));
+        environment::secrets(inherited(), files.chain(&self.settings.environment))
     }
 }
 

@@ -240,9 +240,9 @@ impl Supervisor {
         };
         let pids = if awaited { pids } else { Vec::new() };
         let settings = course.settings.clone();
-        let program = Some(course.files.program.clone()).filter(|program| !program.as_os_str().is_empty());
+        let files = course.files.clone();
         let outlook = subject.outlook;
-        let case = Case { facts, pids, settings, program, meta, store, awaited, outlook };
+        let case = Case { facts, pids, settings, files, meta, store, awaited, outlook };
         self.slots[id.0].explaining += 1;
         self.cases.push((id, generation, case));
         if !awaited {

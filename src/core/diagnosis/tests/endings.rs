@@ -85,7 +85,8 @@ fn the_owner_is_told_without_its_secrets() {
     let mut owner = owner();
     owner.holders[0].command = ["holder", "--password", "HoldPw1", "--api-key", "K3"].map(str::to_owned).to_vec();
     let mut facts = ended(Ending::Code(1), "listen EADDRINUSE: address already in use 0.0.0.0:8080\n");
-    facts.ports = vec![PortFacts { owner: Some(owner), ..port("0.0.0.0:8080", false) }];
+    facts.ports = vec![port("0.0.0.0:8080", false)];
+    facts.ports[0].owner = Some(owner);
     let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
     for text in [found.summary, found.evidence.join("\n")] {
         says(&text, &["holder --password *** --api-key ***"]);

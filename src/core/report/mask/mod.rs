@@ -1,108 +1,139 @@
 //! Keeps secrets out of reports: values that stand behind a name such as `password`, user information in URLs, and
 //! tokens that are known by their looks.
 //!
-//! It errs on the side of hiding: a word too many behind `***` is a nuisance, a password in a ticket is not.
+//! It knows some for certain, and masks them wherever they stand ([`Secrets`]). Else it errs on the side of hiding: a word too many behind `***` is a nuisance, a password in a ticket is not.
 
 use crate::core::diagnosis::Verdict;
-use crate::core::facts::{FdFacts, OwnerFacts, PortFacts, ProcessFacts, ProcessName, SocketFacts, WaitingOn};
+use crate::core::facts::{FdFacts, FileFacts, OwnerFacts, ProcessFacts, ProcessName, SocketFacts, WaitingOn};
 
 use super::Report;
 
 mod command;
+mod known;
 mod text;
 
 pub use command::{command, line};
+pub use known::Secrets;
 pub use text::{is_secret, text};
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
-/// Masks everything in a report that comes from the service.
-pub fn report(report: &mut Report) {
-    std::iter::once(&mut report.verdict).chain(&mut report.alternatives).for_each(verdict);
-    report.processes.iter_mut().for_each(process);
-    report.ports.iter_mut().for_each(port);
-    for words in report.probe.iter_mut().flat_map(|probe| [Some(&mut probe.wanted), probe.last_error.as_mut()]) {
-        words.into_iter().for_each(|words| *words = text(words));
+/// Masks everything in a report that comes from the service: what looks like a secret, and those that are known.
+pub fn report(report: &mut Report, secrets: &Secrets) {
+    let mask = Mask { secrets };
+    std::iter::once(&mut report.verdict).chain(&mut report.alternatives).for_each(|it| mask.verdict(it));
+    report.processes.iter_mut().for_each(|it| mask.process(it));
+    report.ports.iter_mut().filter_map(|port| port.owner.as_mut()).for_each(|it| mask.owner(it));
+    for requirement in &mut report.requirements {
+        mask.text(&mut requirement.url);
+        mask.text(&mut requirement.tried);
+        mask.texts(&mut requirement.last_error);
     }
-    for entry in &mut report.timeline {
-        entry.event = text(&entry.event);
+    if let Some(probe) = &mut report.probe {
+        mask.text(&mut probe.wanted);
+        mask.texts(&mut probe.last_error);
     }
-    report.output_tail = text(&report.output_tail);
-}
-
-/// Masks a verdict.
-pub fn verdict(verdict: &mut Verdict) {
-    verdict.summary = text(&verdict.summary);
-    verdict.target = verdict.target.take().map(|target| text(&target));
-    for line in verdict.evidence.iter_mut().chain(&mut verdict.advice) {
-        *line = text(line);
+    if let Some(profile) = &mut report.goroutine_profile {
+        mask.text(&mut profile.text);
+        mask.texts(&mut profile.error);
     }
-}
-
-/// Masks a process: its command line, and the command lines of those it waits for.
-pub fn process(process: &mut ProcessFacts) {
-    process.command = command(&process.command);
-    for thread in &mut process.threads {
-        thread.syscall = thread.syscall.take().map(|call| text(&call));
-        thread.waiting_on.iter_mut().for_each(waiting_on);
-    }
-    process.tasks.iter_mut().flat_map(|task| &mut task.waiting_on).for_each(waiting_on);
-}
-
-fn port(port: &mut PortFacts) {
-    port.owner.iter_mut().for_each(owner);
+    report.timeline.iter_mut().for_each(|entry| mask.text(&mut entry.event));
+    mask.text(&mut report.output_tail);
 }
 
 /// Masks the command lines of those that hold a port.
 pub fn owner(owner: &mut OwnerFacts) {
-    for holder in &mut owner.holders {
-        holder.command = command(&holder.command);
-    }
+    Mask { secrets: &Secrets::default() }.owner(owner);
 }
 
-fn waiting_on(wait: &mut WaitingOn) {
-    match wait {
-        WaitingOn::Connect { socket: it, .. }
-        | WaitingOn::Accept { socket: it, .. }
-        | WaitingOn::Receive { socket: it, .. }
-        | WaitingOn::Send { socket: it, .. } => socket(it),
-        WaitingOn::Input { file, .. } | WaitingOn::Output { file, .. } => names(&mut file.peers),
-        WaitingOn::FileLock { holders, .. } => names(holders),
-        WaitingOn::Child { children } => names(children),
-        WaitingOn::Poll { watched, .. } => {
-            for watched in watched {
-                match &mut watched.what {
-                    FdFacts::Socket(it) => socket(it),
-                    FdFacts::File(file) => names(&mut file.peers),
-                }
-            }
+struct Mask<'a> {
+    secrets: &'a Secrets,
+}
+
+impl Mask<'_> {
+    fn text(&self, it: &mut String) {
+        *it = self.secrets.hide(&text(it));
+    }
+
+    fn texts<'t>(&self, all: impl IntoIterator<Item = &'t mut String>) {
+        all.into_iter().for_each(|it| self.text(it));
+    }
+
+    fn command(&self, arguments: &mut Vec<String>) {
+        *arguments = command(arguments).iter().map(|argument| self.secrets.hide(argument)).collect();
+    }
+
+    fn verdict(&self, verdict: &mut Verdict) {
+        self.text(&mut verdict.summary);
+        self.texts(verdict.target.iter_mut().chain(&mut verdict.evidence).chain(&mut verdict.advice));
+    }
+
+    fn owner(&self, owner: &mut OwnerFacts) {
+        owner.holders.iter_mut().for_each(|holder| self.command(&mut holder.command));
+    }
+
+    /// Its command line, what it is called, and what it waits for.
+    fn process(&self, process: &mut ProcessFacts) {
+        self.command(&mut process.command);
+        self.texts(&mut process.dump_error);
+        for thread in &mut process.threads {
+            self.text(&mut thread.name);
+            self.texts(&mut thread.syscall);
+            thread.waiting_on.iter_mut().for_each(|it| self.waiting_on(it));
         }
-        WaitingOn::Open { .. }
-        | WaitingOn::Futex(_)
-        | WaitingOn::Channels { .. }
-        | WaitingOn::RuntimeLock { .. }
-        | WaitingOn::Tasks { .. }
-        | WaitingOn::Sleep { .. }
-        | WaitingOn::Signal
-        | WaitingOn::Entropy
-        | WaitingOn::Ipc { .. }
-        | WaitingOn::Other { .. } => {}
+        for task in &mut process.tasks {
+            self.texts(&mut task.name);
+            task.waiting_on.iter_mut().for_each(|it| self.waiting_on(it));
+        }
     }
-}
 
-fn socket(socket: &mut SocketFacts) {
-    names(&mut socket.peer_processes);
-    if let Some(listener) = &mut socket.peer_listener {
-        names(&mut listener.processes);
+    fn waiting_on(&self, wait: &mut WaitingOn) {
+        match wait {
+            WaitingOn::Connect { socket, .. }
+            | WaitingOn::Accept { socket, .. }
+            | WaitingOn::Receive { socket, .. }
+            | WaitingOn::Send { socket, .. } => self.socket(socket),
+            WaitingOn::Input { file, .. } | WaitingOn::Output { file, .. } => self.file(file),
+            WaitingOn::FileLock { path, holders } => {
+                self.texts(path);
+                self.names(holders);
+            }
+            WaitingOn::Child { children } => self.names(children),
+            WaitingOn::Poll { watched, .. } => watched.iter_mut().for_each(|watched| match &mut watched.what {
+                FdFacts::Socket(socket) => self.socket(socket),
+                FdFacts::File(file) => self.file(file),
+            }),
+            WaitingOn::Open { path } => self.text(path),
+            WaitingOn::Futex(_)
+            | WaitingOn::Channels { .. }
+            | WaitingOn::RuntimeLock { .. }
+            | WaitingOn::Tasks { .. }
+            | WaitingOn::Sleep { .. }
+            | WaitingOn::Signal
+            | WaitingOn::Entropy
+            | WaitingOn::Ipc { .. }
+            | WaitingOn::Other { .. } => {}
+        }
     }
-}
 
-fn names(names: &mut [ProcessName]) {
-    for name in names {
-        // A name may be a whole command line.
-        let words: Vec<String> = name.name.split(' ').map(str::to_owned).collect();
-        name.name = line(&words);
+    fn socket(&self, socket: &mut SocketFacts) {
+        self.texts([&mut socket.local, &mut socket.peer, &mut socket.asks].into_iter().flatten());
+        self.names(&mut socket.peer_processes);
+        socket.peer_listener.iter_mut().for_each(|listener| self.names(&mut listener.processes));
+    }
+
+    fn file(&self, file: &mut FileFacts) {
+        self.text(&mut file.path);
+        self.names(&mut file.peers);
+    }
+
+    fn names(&self, names: &mut [ProcessName]) {
+        for name in names {
+            // A name may be a whole command line.
+            let words: Vec<String> = name.name.split(' ').map(str::to_owned).collect();
+            name.name = self.secrets.hide(&line(&words));
+        }
     }
 }
 

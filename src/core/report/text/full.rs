@@ -42,11 +42,9 @@ pub fn full(report: &Report, style: Style) -> String {
     out.text
 }
 
-/// The stacks of a process tree with the verdict on top, for `launcher dump`. Secrets are masked. With `all`, equal
+/// The stacks of a process tree with the verdict on top, for `launcher dump`, as a report has both: masked. With `all`, equal
 /// stacks are not folded and none is cut.
 pub fn dump(processes: &[ProcessFacts], diagnosis: &Diagnosis, all: bool, style: Style) -> String {
-    let mut diagnosis = diagnosis.clone();
-    std::iter::once(&mut diagnosis.verdict).chain(&mut diagnosis.alternatives).for_each(mask::verdict);
     let mut out = Out { text: String::new(), style };
     out.verdict(&diagnosis.verdict, &diagnosis.alternatives);
     out.text.push('\n');

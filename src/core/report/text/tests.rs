@@ -9,9 +9,9 @@ use crate::core::diagnosis::testing::*;
 use crate::core::exit::Ending;
 use crate::core::facts::{
     ExecFailure, ExecProblem, Facts, FutexKind, HolderFacts, Kin, Occasion, OwnerFacts, PortFacts, PortFailure,
-    PortProblem, Refusal, StopLimit, StopLimitKey,
+    PortProblem, ProbeFacts, Refusal, StopLimit, StopLimitKey, WaitingOn,
 };
-use crate::core::report::{Meta, ReadError, Report, TimelineEntry};
+use crate::core::report::{Meta, ReadError, Report, TimelineEntry, mask};
 use crate::core::settings::{Listen, PortMode};
 use crate::core::signal::Signal;
 
@@ -222,6 +222,36 @@ fn what_is_no_report_is_said_to_be_none() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// What a variable or an argument of a secret's name holds is in nothing that is made of it.
+    #[test]
+    fn a_known_secret_is_in_no_report(secret in "[a-zA-Z0-9]{6,24}", lead in "[a-z: ]{0,300}", end in 0usize..3) {
+        let lock = WaitingOn::FileLock { path: Some(format!("/run/{secret}.lock")), holders: vec![named(7, "x")] };
+        let mut facts = single(lock);
+        facts.processes[0].threads[0].syscall = Some(format!("flock on /run/{secret}.lock"));
+        facts.processes.push(process(4712, 4711, "worker", Vec::new()));
+        facts.processes[1].command = ["worker", "--name", &secret].map(str::to_owned).to_vec();
+        facts.ending = [None, Some(Ending::Code(1)), Some(Ending::Signal(Signal::TERM))][end];
+        facts.occasion = [Occasion::StartTimeout, Occasion::Exited, Occasion::Crashed][end];
+        facts.output_tail = format!("starting\nError: {lead} {secret} is refused\n{secret}\n");
+        facts.probe = Some(ProbeFacts { wanted: "w".to_owned(), last_error: Some(secret.clone()), ..ProbeFacts::default() });
+        facts.ports = vec![port("0.0.0.0:8080", false)];
+        let command = ["h", &secret].map(str::to_owned).to_vec();
+        let holder = HolderFacts { pid: 9, command, ..HolderFacts::default() };
+        facts.ports[0].owner = Some(OwnerFacts { holders: vec![holder], ..OwnerFacts::default() });
+        match secret.len() % 2 {
+            0 => facts.secrets.variable("DB_PASSWORD", &secret),
+            _ => facts.command = ["api", "--password", &secret].map(str::to_owned).to_vec(),
+        }
+        facts.hide_secrets();
+        let mut report = report(&facts);
+        report.timeline.push(TimelineEntry { at_ms: 1, event: format!("status: {secret}") });
+        mask::report(&mut report, &facts.known_secrets());
+        let style = Style { width: 100, colour: false };
+        for text in [report.to_json(), full(&report, style), termination(&report), missed_deadline(&report, &context(100))] {
+            prop_assert!(!text.contains(&secret), "{secret} in {text}");
+        }
+    }
 
     #[test]
     fn at_most_25_lines_of_the_width_whatever_the_facts(seed: u64, width in 0usize..200) {
