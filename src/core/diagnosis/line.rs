@@ -10,6 +10,7 @@ use super::candidate::Grip;
 use super::frames;
 use super::rules::{self, connection, kernel};
 use super::view::{Place, View};
+use super::words;
 
 /// So many tasks of an event loop are looked at for the one that holds it up.
 const TASKS: usize = 2000;
@@ -56,7 +57,12 @@ impl<'a> Line<'a> {
 
     /// The chain in words, a sentence for each step.
     pub fn told(&self) -> Vec<String> {
-        self.steps.iter().map(|step| format!("{} {} {}", step.from.who(), step.how, step.to.who())).collect()
+        let to = |step: &Step<'_>| match step.from.process.pid == step.to.process.pid || step.to.task.is_none() {
+            true => step.to.who(),
+            // What ends, or writes, is a process, not one of its goroutines.
+            false => words::process(step.to.process),
+        };
+        self.steps.iter().map(|step| format!("{} {} {}", step.from.who(), step.how, to(step))).collect()
     }
 
     /// Whether a step of it is but one thing among others.
@@ -105,6 +111,9 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         return Some(Step { from: *place, how: "waits for a result, and jobs are run by", to, loose: true });
     }
     match place.wait() {
+        Some(WaitingOn::Child { children }) if is_in(place, "vfork") => {
+            step("waits in vfork() for the exec or the end of", child(view, pid, children)?)
+        }
         Some(WaitingOn::Child { children }) => step("waits in wait4() for the end of", child(view, pid, children)?),
         // How shells wait for their jobs: for SIGCHLD.
         Some(WaitingOn::Signal) if place.thread.syscall.as_deref().is_some_and(|call| call.contains("sigsuspend")) => {
@@ -130,6 +139,11 @@ fn next<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Step<'a>> {
         }
         _ => None,
     }
+}
+
+/// Whether the kernel shows its thread in this call.
+fn is_in(place: &Place<'_>, call: &str) -> bool {
+    place.on_thread().is_some_and(|thread| thread.syscall.as_deref().is_some_and(|text| text.starts_with(call)))
 }
 
 /// Whether it is on a CPU in its event loop's own code, between two steps of the tasks.

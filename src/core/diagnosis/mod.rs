@@ -211,6 +211,11 @@ fn outlived(facts: &Facts) -> Option<String> {
     }
 }
 
+/// The address that the last lines of output say was in use already, as `launcher port` takes it.
+pub fn bind_refused(tail: &str) -> Option<String> {
+    rules::endings::bind_refused(tail)
+}
+
 /// Whether the last lines of output say that something cannot be reached, or is tried again and again.
 pub fn speaks_of_retries(tail: &str) -> bool {
     rules::output::unreached(tail).is_some()
@@ -354,7 +359,11 @@ fn unknown<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Candidate {
         Occasion::Requested if serves => "it seems to wait for requests",
         _ => "nothing shows what it waits for",
     };
-    let summary = format!("{} {doing}: {why}", place.who());
+    let summary = match locks::awaited_event(&place) {
+        // That is shown; who is to bring it about is not.
+        Some(event) => format!("{} {event}", place.who()),
+        None => format!("{} {doing}: {why}", place.who()),
+    };
     let candidate = Candidate::new(Cause::Unknown, Confidence::Possible, Grip::Idle, summary)
         .at(&place)
         .evidence(format!("{} {doing}", place.number()))

@@ -207,6 +207,24 @@ pub fn file(file: &FileFacts) -> String {
     }
 }
 
+/// What a read of such a file waits for, where it is there to tell of something: `waits for a timer (timerfd)`.
+pub fn event(file: &FileFacts, call: Option<&str>) -> Option<String> {
+    if call.is_some_and(|call| call.starts_with("mq_timedreceive")) {
+        return Some(format!("waits for a message in the queue {}", file.path));
+    }
+    let path = file.path.strip_prefix("anon_inode:").filter(|_| file.kind == FileKind::Anonymous)?;
+    let (kind, signals) = path.split_once(" of ").unwrap_or((path, ""));
+    Some(match kind.trim_matches(['[', ']']) {
+        "eventfd" => "waits for an event (eventfd) that nobody has signalled".to_owned(),
+        "timerfd" => "waits for a timer (timerfd)".to_owned(),
+        "signalfd" if signals.is_empty() => "waits for a signal (signalfd)".to_owned(),
+        "signalfd" => format!("waits for a signal (signalfd: {signals})"),
+        "inotify" => "waits for a change of a file (inotify)".to_owned(),
+        "fanotify" => "waits for a change of a file (fanotify)".to_owned(),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +253,22 @@ mod tests {
         assert_eq!(port(":"), None);
         assert_eq!(usually("db:5432"), " (usually PostgreSQL)");
         assert_eq!(usually("db:1"), "");
+    }
+
+    #[test]
+    fn files_that_tell_of_something_are_named_for_people() {
+        let of =
+            |path: &str, kind, call| event(&FileFacts { kind, path: path.to_owned(), ..FileFacts::default() }, call);
+        let anonymous = |path| of(path, FileKind::Anonymous, Some("read(fd 3)"));
+        let eventfd = "waits for an event (eventfd) that nobody has signalled";
+        assert_eq!(anonymous("anon_inode:[eventfd]").as_deref(), Some(eventfd));
+        assert_eq!(anonymous("anon_inode:[timerfd]").as_deref(), Some("waits for a timer (timerfd)"));
+        let signals = anonymous("anon_inode:[signalfd] of HUP, TERM");
+        assert_eq!(signals.as_deref(), Some("waits for a signal (signalfd: HUP, TERM)"));
+        assert_eq!(anonymous("anon_inode:inotify").as_deref(), Some("waits for a change of a file (inotify)"));
+        assert_eq!(anonymous("anon_inode:[bpf-map]"), None);
+        let queue = of("/jobs", FileKind::Regular, Some("mq_timedreceive(fd 3) from /jobs"));
+        assert_eq!(queue.as_deref(), Some("waits for a message in the queue /jobs"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub struct ListenerFacts {
 pub struct FileFacts {
     /// What kind.
     pub kind: FileKind,
-    /// Its path, or what `/proc/PID/fd/N` says.
+    /// Its path, or what `/proc/PID/fd/N` says; of a signalfd with its signals.
     pub path: String,
     /// Processes that hold the other end of a pipe or FIFO; a terminal's are not told.
     #[serde(skip_serializing_if = "Vec::is_empty")]

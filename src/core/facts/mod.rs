@@ -80,6 +80,8 @@ pub struct Facts {
     pub memory: Option<MemoryFacts>,
     /// Why it could not be executed or failed preflight.
     pub refusal: Option<Refusal>,
+    /// Who holds the address that it says it could not bind, where that is none of its declared ports.
+    pub in_use: Option<OwnerFacts>,
     /// Whether it has a terminal of its own, at which somebody can be.
     pub terminal: bool,
     /// The signals that the launcher sent to it, each as it was sent last.
@@ -136,6 +138,7 @@ impl Facts {
             ending: None,
             memory: None,
             refusal: None,
+            in_use: None,
             terminal: false,
             sent: Vec::new(),
             stop_requested: false,
@@ -150,7 +153,10 @@ impl Facts {
         secrets.arguments(&self.command);
         self.processes.iter().for_each(|process| secrets.arguments(&process.command));
         let owners = self.ports.iter().filter_map(|port| port.owner.as_ref());
-        owners.flat_map(|owner| &owner.holders).for_each(|holder| secrets.arguments(&holder.command));
+        owners
+            .chain(&self.in_use)
+            .flat_map(|owner| &owner.holders)
+            .for_each(|holder| secrets.arguments(&holder.command));
         secrets.except(&self.service);
         secrets
     }
@@ -210,6 +216,8 @@ impl Occasion {
 pub struct NotifyFacts {
     /// READY=1 was accepted.
     pub ready: bool,
+    /// Whether it asked for more time by EXTEND_TIMEOUT_USEC= before it was ready.
+    pub extended: bool,
     /// The last STATUS=.
     pub status: Option<String>,
     /// The last ERRNO=.

@@ -66,7 +66,7 @@ pub struct Report {
     /// How long before the report it wrote last, where that could be seen.
     #[serde(default)]
     pub output_age_ms: Option<u64>,
-    /// Limits in force: `start_timeout_ms`; `extend_while_progressing_ms`, and how often it did so, `extensions`; which it has not stopped within: `stop_timeout_ms`, `drain_timeout_ms` or `stop_budget_left_ms`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
+    /// Limits in force: `start_timeout_ms`; `extend_while_progressing_ms`, and how often it did so, `extensions`; `extended_by_service`, where it asked for more time itself; which it has not stopped within: `stop_timeout_ms`, `drain_timeout_ms` or `stop_budget_left_ms`; `memory_bytes`, `memory_peak_bytes`, `memory_kills` where readable.
     #[serde(default)]
     pub limits: serde_json::Value,
 }
@@ -197,6 +197,9 @@ fn limits(facts: &Facts) -> serde_json::Value {
     let mut limits = serde_json::Map::new();
     if facts.start_timeout > Duration::ZERO {
         limits.insert("start_timeout_ms".to_owned(), millis(facts.start_timeout).into());
+    }
+    if facts.notified.extended {
+        limits.insert("extended_by_service".to_owned(), true.into());
     }
     if let Some(most) = facts.extend_while_progressing {
         limits.insert("extend_while_progressing_ms".to_owned(), millis(most).into());

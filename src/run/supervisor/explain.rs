@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
-use crate::core::diagnosis::{Cause, diagnose, speaks_of_retries};
+use crate::core::diagnosis::{Cause, bind_refused, diagnose, speaks_of_retries};
 use crate::core::exit::Ending;
-use crate::core::facts::{Facts, Occasion, Refusal};
+use crate::core::facts::{Facts, Occasion, OwnerFacts, Refusal};
 use crate::core::fleet::ServiceId;
+use crate::core::listen::parse_question;
 use crate::core::report::mask::Secrets;
 use crate::core::report::text::{self, Context};
 use crate::core::report::{Meta, Report};
@@ -21,7 +22,7 @@ use crate::run::preflight::Files;
 use crate::run::reports::ReportStore;
 use crate::run::{log, pprof, preflight, reports};
 use crate::sys::environment::inherited;
-use crate::sys::{clock, dump};
+use crate::sys::{clock, dump, port};
 
 use super::Supervisor;
 use super::inbox::Explained;
@@ -72,6 +73,7 @@ impl Case {
             let libraries = program.and_then(|program| preflight::libraries(&self.settings, program));
             self.facts.refusal = libraries.map(Refusal::Exec);
         }
+        self.facts.in_use = self.owner_of_refused();
         self.facts.hide_secrets();
         let diagnosis = diagnose(&self.facts);
         // What looks like a crash, or like an exit with 137 of a shell, until the memory is looked at.
@@ -87,6 +89,14 @@ impl Case {
 }
 
 impl Case {
+    /// Who holds the address that the program says it could not bind, unless that is known of a declared port.
+    fn owner_of_refused(&self) -> Option<OwnerFacts> {
+        let known = self.facts.ports.iter().any(|port| port.owner.is_some() && !port.listening);
+        let address = bind_refused(&self.facts.output_tail).filter(|_| !known)?;
+        let asked = parse_question(&address).ok()?;
+        asked.iter().find_map(|listen| port::owner(listen, Some(&self.facts.service)))
+    }
+
     fn secrets(&self) -> Secrets {
         let files = self.files.variables.iter().map(|(name, value)| (name, value));
         environment::secrets(inherited(), files.chain(&self.settings.environment))

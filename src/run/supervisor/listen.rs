@@ -277,7 +277,7 @@ impl Supervisor {
             message.attached = descriptors::attached(live, &message, &mut datagram.fds);
         }
         if let Some(course) = slot.course_mut(generation) {
-            course.history.heard(&message, sender, &datagram.bytes);
+            course.history.heard(clock::now(), &message, sender, &datagram.bytes);
         }
         slot.received = datagram.fds;
         self.tell(id, Event::Notified(generation, sender, Box::new(message)));

@@ -16,6 +16,7 @@ use crate::core::service::{Generation, Sender};
 use crate::core::settings::ServiceSettings;
 use crate::core::signal::{Signal, SignalSet};
 use crate::core::time::Moment;
+use crate::core::units::human_duration;
 use crate::run::output::{Output, Terminal};
 use crate::run::preflight::Files;
 use crate::sys::keeper::Keeper;
@@ -240,7 +241,7 @@ impl History {
     }
 
     /// Something was said on the notify socket.
-    pub fn heard(&mut self, message: &Message, sender: Sender, bytes: &[u8]) {
+    pub fn heard(&mut self, now: Moment, message: &Message, sender: Sender, bytes: &[u8]) {
         self.spoken_to = true;
         if let Sender::Stranger(pid) = sender {
             if self.notified.strangers.len() < MOST_STRANGERS {
@@ -248,6 +249,9 @@ impl History {
                 self.notified.strangers.push((pid, said));
             }
             return;
+        }
+        if let Some(more) = message.extend_timeout.filter(|_| !self.ready) {
+            self.extended(now, more);
         }
         self.notified.ready |= message.ready;
         self.notified.errno = message.errno.or(self.notified.errno);
@@ -258,6 +262,16 @@ impl History {
         if message.status.is_some() {
             self.notified.status.clone_from(&message.status);
         }
+    }
+
+    /// It asked for more time. Many do so every second, of which the last is told.
+    fn extended(&mut self, now: Moment, more: Duration) {
+        const ASKED: &str = "it asks for more time: ";
+        if self.timeline.last().is_some_and(|last| last.event.starts_with(ASKED)) {
+            self.timeline.pop();
+        }
+        self.notified.extended = true;
+        self.note(now, format!("{ASKED}{} from here on (EXTEND_TIMEOUT_USEC)", human_duration(more)));
     }
 
     /// Since the generation's main process was to be executed.

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::files;
 use crate::core::facts::{FileFacts, FileKind};
+use crate::core::signal::Signal;
 
 /// Descriptors of a process looked at, at most.
 const LIMIT: usize = 4096;
@@ -31,7 +32,19 @@ pub fn look(pid: i32, fd: i32) -> Option<Fd> {
     } else {
         FileKind::Anonymous
     };
-    Some(Fd::File(FileFacts { kind, path: link, peers_complete: false, ..FileFacts::default() }))
+    let signals = (link == "anon_inode:[signalfd]").then(|| signals(pid, fd)).flatten();
+    let path = signals.map_or(link.clone(), |signals| format!("{link} of {signals}"));
+    Some(Fd::File(FileFacts { kind, path, peers_complete: false, ..FileFacts::default() }))
+}
+
+/// The signals that a signalfd takes: `HUP, TERM`.
+fn signals(pid: i32, fd: i32) -> Option<String> {
+    let text = files::text(&format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let mask = text.lines().find_map(|line| line.strip_prefix("sigmask:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    let taken = (1..=64).filter(|number| mask & 1 << (number - 1) != 0).filter_map(Signal::from_number);
+    let names: Vec<String> = taken.map(|signal| signal.to_string().trim_start_matches("SIG").to_owned()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Inodes of all sockets of a process.

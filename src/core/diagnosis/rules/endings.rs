@@ -140,15 +140,22 @@ fn owner_evidence(owner: &OwnerFacts) -> Vec<String> {
     evidence
 }
 
+/// The address that the last lines of output say could not be bound, as it is to be asked about.
+pub fn bind_refused(tail: &str) -> Option<String> {
+    output::bound_in(&output::address_in_use(tail)?)
+}
+
 /// It could not bind, as it says itself; the owner is the one that was seen.
 pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
     let line = output::address_in_use(&view.facts.output_tail)?;
     let taken = |port: &&PortFacts| port.owner.is_some() && !port.listening;
     let port = view.facts.ports.iter().find(taken);
-    let target = port.map(|port| port.listen.to_string()).or_else(|| output::address_in(&line));
-    let owner = port.and_then(|port| port.owner.as_ref());
+    let target = port.map(|port| port.listen.to_string()).or_else(|| output::bound_in(&line));
+    let owner = port.and_then(|port| port.owner.as_ref()).or(view.facts.in_use.as_ref());
     let holder = owner.and_then(|owner| owner.holders.first());
     let by = holder.map(|holder| format!(", which pid {} ({}) holds", holder.pid, mask::line(&holder.command)));
+    let user = owner.and_then(|owner| owner.user.clone().or(owner.uid.map(|uid| format!("uid {uid}"))));
+    let by = by.or_else(|| user.map(|user| format!(", which a process of {user} holds")));
     let summary = format!(
         "{} could not bind {}{}",
         view.facts.service,
@@ -162,6 +169,7 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
     candidate = match holder {
         Some(holder) => candidate.advice(format!("stop it: kill {}", holder.pid)),
         None => candidate.advice(match &target {
+            Some(target) if owner.is_some() => format!("see who it is, with more rights: sudo launcher port {target}"),
             Some(target) => format!("see who holds it: launcher port {}", target.trim_start_matches("tcp://")),
             None => "see who holds its port: launcher port ADDRESS".to_owned(),
         }),
@@ -228,7 +236,12 @@ fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
     let name = &view.facts.service;
     let when = if view.facts.was_ready || view.facts.notified.ready { "" } else { " before it was ready" };
     let after = words::span(view.facts.elapsed);
-    let because = words.map(|words| format!(": {}", words.text)).unwrap_or_default();
+    let because = match words {
+        Some(words) => format!(": {}", words.text),
+        // At a terminal of its own it is not seen what it writes.
+        None if view.facts.terminal || code == 0 => String::new(),
+        None => ": it printed nothing".to_owned(),
+    };
     let summary = format!("{name} exited with code {code}{when}, after {after}{because}");
     let candidate = Candidate::new(Cause::Exited, Confidence::Certain, Grip::Firm, summary)
         .evidence(format!("the kernel reports exit code {code}"));
@@ -236,6 +249,9 @@ fn exited(view: &View<'_>, code: i32, words: Option<&LastWords>) -> Candidate {
         0 => candidate
             .advice("if it puts itself into the background, keep it in the foreground (often -f or --no-daemon)")
             .advice("if it is a task that ends, set ready = \"exited\" (--ready exited)"),
+        13 if view.facts.command.first().is_some_and(|program| words::base(program) == "node") => {
+            candidate.evidence("node exits with 13 when a top-level await is never settled")
+        }
         126 => candidate.evidence("a shell exits with 126 when a command cannot be executed"),
         127 => candidate.evidence("a shell exits with 127 when a command is not found"),
         129..=192 => match Signal::from_number(code - 128) {

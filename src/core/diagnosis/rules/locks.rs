@@ -223,7 +223,9 @@ pub fn doing(view: &View<'_>, place: &Place<'_>) -> String {
         Some(WaitingOn::Receive { socket, .. }) => format!("waits for data from {}", words::peer(socket)),
         Some(WaitingOn::Send { socket, .. }) => format!("waits to send to {}", words::peer(socket)),
         Some(WaitingOn::Accept { .. }) => "waits for a connection to accept".to_owned(),
-        Some(WaitingOn::Input { file, .. }) => format!("reads {}", words::file(file)),
+        Some(WaitingOn::Input { file, .. }) => {
+            awaited_event(place).unwrap_or_else(|| format!("reads {}", words::file(file)))
+        }
         Some(WaitingOn::Output { file, .. }) => format!("writes to {}", words::file(file)),
         Some(WaitingOn::Open { path }) => format!("opens {path}"),
         Some(WaitingOn::Sleep { duration: Some(time) }) => format!("sleeps for {}", words::span(*time)),
@@ -249,6 +251,12 @@ pub fn doing(view: &View<'_>, place: &Place<'_>) -> String {
         Some(WaitingOn::Ipc { call } | WaitingOn::Other { call }) => format!("is in {call}()"),
         None => state(place),
     }
+}
+
+/// What it waits for, where it reads what is there to tell of something: an eventfd, a timer, a queue.
+pub fn awaited_event(place: &Place<'_>) -> Option<String> {
+    let Some(WaitingOn::Input { file, .. }) = place.wait() else { return None };
+    words::event(file, place.on_thread().and_then(|thread| thread.syscall.as_deref()))
 }
 
 /// Many libraries poll for the one socket that they then read.

@@ -1,8 +1,12 @@
 //! What the last lines of output tell: where a program fell over, and what it could not reach.
 
+mod address;
 mod java;
+mod scripts;
 
-use crate::core::diagnosis::{VerdictFrame, frames, words};
+pub use address::{address_in, bound_in};
+
+use crate::core::diagnosis::{VerdictFrame, frames};
 use crate::core::facts::{FoundBy, Frame};
 
 /// How far back lines are looked at; those of stack traces, which are indented, do not count.
@@ -19,13 +23,26 @@ pub struct LastWords {
     pub recognised: bool,
 }
 
-/// Finds a Rust panic, a Go panic, a Python traceback, an exception of Java, Node, C++ or Ruby, or a failed assertion in
+/// Finds a Rust panic, a Go panic, a Python traceback, an exception of Java, Node, C++, Ruby, PHP or Perl, or a failed assertion in
 /// the last lines; else takes the last line that says anything.
 pub fn last_words(tail: &str) -> Option<LastWords> {
     let all: Vec<&str> = tail.lines().map(str::trim_end).collect();
     let counted = |index: &usize| !all[*index].starts_with([' ', '\t']);
     let lines = &all[(0..all.len()).rev().filter(counted).nth(LINES - 1).unwrap_or(0)..];
-    let known = [rust_panic, go_panic, python, java::exception, node, assertion, terminate, memory, ruby];
+    let known = [
+        rust_panic,
+        go_panic,
+        python,
+        java::exception,
+        java::refusal,
+        node,
+        assertion,
+        terminate,
+        memory,
+        ruby,
+        scripts::php,
+        scripts::perl,
+    ];
     known.iter().find_map(|find| find(lines)).or_else(|| {
         let mut said = lines.iter().rev().filter(|line| line.chars().any(char::is_alphanumeric));
         let line = said.clone().find(|line| !is_hint(line)).or_else(|| said.next())?;
@@ -346,55 +363,9 @@ pub fn address_in_use(tail: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// The first `host:port` in a line, or a host and a `port N` of libpq's kind.
-pub fn address_in(line: &str) -> Option<String> {
-    let tokens: Vec<&str> = line.split(|c: char| c.is_whitespace() || "()<>,;'\"`=".contains(c)).collect();
-    let direct = tokens.iter().map(|token| strip(token)).find(|token| is_address(token));
-    if let Some(address) = direct {
-        return Some(address.to_owned());
-    }
-    // connection to server at "localhost" (127.0.0.1), port 5432 failed
-    let at = tokens.iter().position(|token| token.eq_ignore_ascii_case("port"))?;
-    let port: u16 = strip(tokens.get(at + 1)?).parse().ok()?;
-    let host = tokens[..at].iter().rev().find(|token| {
-        let token = strip(token);
-        token.parse::<::core::net::IpAddr>().is_ok() || token == "localhost"
-    })?;
-    let host = strip(host);
-    Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
-}
-
-/// Without a scheme, a path, a user and the punctuation around.
-fn strip(token: &str) -> &str {
-    let token = token.rsplit_once("://").map_or(token, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
-    let token = token.rsplit_once('@').map_or(token, |(_, rest)| rest);
-    // `[::1]:53` keeps its bracket, `[db:5432]` does not.
-    let token = token.trim_end_matches(['.', ':', '!', '/']);
-    match token.strip_prefix('[') {
-        Some(rest) if !rest.contains("]:") => rest.trim_end_matches(']'),
-        _ if !token.starts_with('[') => token.trim_end_matches(']'),
-        _ => token,
-    }
-}
-
-fn is_address(token: &str) -> bool {
-    const SOURCES: [&str; 20] = [
-        "go", "py", "js", "mjs", "cjs", "ts", "rs", "rb", "java", "kt", "c", "cc", "cpp", "h", "php", "scala", "ex",
-        "erl", "pl", "sh",
-    ];
-    if token.parse::<::core::net::SocketAddr>().is_ok() {
-        return true;
-    }
-    let Some((host, port)) = token.split_once(':') else { return false };
-    let named = host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    let source = host.rsplit_once('.').is_some_and(|(_, ending)| SOURCES.contains(&ending));
-    // A time of day, an errno, a line of a source file: none of them is a host.
-    let letters = host.chars().any(|c| c.is_ascii_alphabetic());
-    named && letters && !source && port.parse::<u16>().is_ok_and(|port| port > 0) && words::port(token).is_some()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::address::port_in;
     use super::*;
 
     fn place(words: &LastWords) -> (&str, &str, u32) {
@@ -523,6 +494,10 @@ mod tests {
         let musl = "listen tcp 10.0.0.5:8080: Address in use";
         assert_eq!(address_in_use(musl).as_deref(), Some(musl));
         assert_eq!(address_in_use("listening on 10.0.0.5:8080"), None);
+        let go = "listen tcp :8080: bind: address already in use";
+        assert_eq!((address_in(go), port_in(go).as_deref()), (None, Some("0.0.0.0:8080")));
+        assert_eq!(port_in("Error: listen EADDRINUSE: address already in use :::3000").as_deref(), Some("[::]:3000"));
+        assert_eq!(port_in("12:30:01 x: :no :0"), None);
     }
 
     #[test]

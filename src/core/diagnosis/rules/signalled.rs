@@ -44,6 +44,10 @@ pub fn signalled<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
         (true, _) if library_watches(view, place) => (Confidence::Possible, Grip::Idle, "it has not been signalled"),
         // The lock that another waits for says more.
         (true, _) if others_in_locks > 0 => (Confidence::Possible, Grip::Weak, "it has not been signalled"),
+        // The kernel has it for all processes.
+        (true, _) if matches!(place.wait(), Some(WaitingOn::Ipc { .. })) => {
+            (Confidence::Likely, Grip::Soft, "neither this process nor another one has ended the wait")
+        }
         (true, 0) => (Confidence::Likely, Grip::Soft, "there is nothing else in the process that could end the wait"),
         (true, _) => (Confidence::Likely, Grip::Soft, "everything else in the process waits so too"),
         (false, _) => (Confidence::Possible, Grip::Idle, "it has not been signalled"),
@@ -52,7 +56,14 @@ pub fn signalled<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let summary = format!("{}{} {} on {what}: {why}", place.who(), place.in_frame(), place.has_waited());
     Some(
         candidate(place, &blocked, confidence, grip, summary)
-            .evidence(format!("the process has {others} others that run code, {asleep} of them asleep so"))
+            .evidence(match others {
+                0 => "nothing else in the process runs code".to_owned(),
+                1 => format!(
+                    "the process has one other that runs code, {} asleep so",
+                    if asleep == 0 { "not" } else { "also" }
+                ),
+                _ => format!("the process has {others} others that run code, {} of them asleep so", asleep.min(others)),
+            })
             .evidence_all(also(&here, place)),
     )
 }

@@ -72,3 +72,11 @@ fn parents_in_a_circle_do_no_harm() {
     facts.processes[0].parent = 4712;
     assert_eq!(verdict(&facts).cause, Cause::ChildWait);
 }
+
+#[test]
+fn a_child_in_vfork_is_not_waited_for_in_wait4() {
+    let mut facts = tree(Some(sleeping(1000)));
+    facts.processes[0].threads[0].syscall = Some("vfork() for python3 (pid 4712)".to_owned());
+    let found = verdict(&facts);
+    says(&found.evidence.join("\n"), &["sh (pid 4711) waits in vfork() for the exec or the end of python3 (pid 4712)"]);
+}

@@ -100,6 +100,12 @@ fn a_bind_that_failed_in_the_program_itself() {
     facts.output_tail = "Error: listen EADDRINUSE: address already in use 0.0.0.0:8080\n".to_owned();
     let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
     assert_eq!(found.target.as_deref(), Some("0.0.0.0:8080"));
+    facts.in_use = Some(owner());
+    let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
+    says(&found.summary, &["api could not bind 0.0.0.0:8080, which pid 812 (nginx -g) holds"]);
+    says(&found.evidence.join("\n"), &["held by pid 812: nginx -g"]);
+    facts.in_use = Some(OwnerFacts { holders: Vec::new(), user: Some("www".to_owned()), ..owner() });
+    says(&expect(&facts, Cause::PortTaken, Confidence::Likely).summary, &["which a process of www holds"]);
     facts.ports = vec![port("0.0.0.0:8080", false)];
     facts.ports[0].owner = Some(owner());
     says(&expect(&facts, Cause::PortTaken, Confidence::Likely).summary, &["which pid 812 (nginx -g) holds"]);

@@ -391,3 +391,19 @@ fn a_full_output_is_the_fault_of_who_reads_what_launcher_passes_on() {
     says(&writes(Some(Vec::new())).summary, &["what launcher writes it to takes no more"]);
     says(&writes(None).summary, &["launcher (pid 4600) does not read it"]);
 }
+
+#[test]
+fn what_other_processes_may_end_is_not_said_to_be_for_this_one_alone() {
+    let found =
+        expect(&single(WaitingOn::Ipc { call: "semtimedop".to_owned() }), Cause::ChannelWait, Confidence::Likely);
+    says(&found.summary, &["semtimedop()", "neither this process nor another one has ended the wait"]);
+    says(&found.evidence.join("\n"), &["nothing else in the process runs code"]);
+}
+
+#[test]
+fn a_wait_for_an_event_is_told_in_words() {
+    let file = file(FileKind::Anonymous, "anon_inode:[timerfd]");
+    let found = expect(&single(WaitingOn::Input { fd: 3, file }), Cause::Unknown, Confidence::Possible);
+    says(&found.summary, &["api (pid 4711) waits for a timer (timerfd)"]);
+    assert!(!found.summary.contains("nothing shows"), "{}", found.summary);
+}

@@ -73,7 +73,8 @@ impl Secrets {
         let value = value.trim().trim_matches(['"', '\'']);
         // A key of several lines is written line by line.
         if value.contains('\n') {
-            value.lines().map(str::trim).filter(|line| line.len() >= 16).for_each(|line| self.add(line));
+            let lines = value.lines().map(str::trim);
+            lines.filter(|line| line.len() >= 16 && !line.starts_with("-----")).for_each(|line| self.add(line));
         } else {
             self.add(value);
         }

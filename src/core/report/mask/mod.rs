@@ -126,6 +126,7 @@ impl Mask<'_> {
     fn file(&self, file: &mut FileFacts) {
         self.text(&mut file.path);
         self.names(&mut file.peers);
+        file.passed_on_to.iter_mut().for_each(|names| self.names(names));
     }
 
     fn names(&self, names: &mut [ProcessName]) {

@@ -128,8 +128,16 @@ pub fn headline(report: &Report, limit: Option<Duration>) -> String {
     let before = if report.timeline.iter().any(|entry| entry.event == "ready") { "" } else { " before it was ready" };
     match report.kind {
         Occasion::StartTimeout => {
-            let elapsed = words::span(Duration::from_millis(report.elapsed_ms));
+            let time = Duration::from_millis(report.elapsed_ms);
+            let elapsed = words::span(time);
+            // A report comes a moment after its deadline.
+            let later = |set: &Duration| time >= *set + Duration::from_millis(500);
+            let asked = set.filter(|_| report.limits.get("extended_by_service").is_some()).filter(later);
             match report.limits.get("extensions").and_then(serde_json::Value::as_u64).unwrap_or(0) {
+                0 if asked.is_some() => {
+                    let set = asked.map(words::setting).unwrap_or_default();
+                    format!("{name} was not ready within {elapsed}, its start_timeout of {set} extended as it asked")
+                }
                 0 => format!("{name} was not ready within {}", limit(set).unwrap_or(elapsed)),
                 1 => format!("{name} was not ready within {elapsed}, its deadline extended once while it got on"),
                 more => {

@@ -47,6 +47,19 @@ fn waiting() -> Facts {
 }
 
 #[test]
+fn a_deadline_that_the_service_extended_is_not_told_as_the_one_that_was_set() {
+    let mut facts = waiting();
+    facts.start_timeout = Duration::from_secs(1);
+    facts.elapsed = Duration::from_secs(3);
+    facts.notified.extended = true;
+    let words = "api was not ready within 3.0 s, its start_timeout of 1s extended as it asked";
+    assert_eq!(headline(&report(&facts), Some(Duration::from_secs(1))), words);
+    // It asked, and for no more than it had.
+    facts.elapsed = Duration::from_millis(1010);
+    assert_eq!(headline(&report(&facts), None), "api was not ready within 1s");
+}
+
+#[test]
 fn a_missed_deadline_reads_as_the_design_has_it() {
     let expected = "\
 ✗ api was not ready within 30s (attempt 1 of 5)

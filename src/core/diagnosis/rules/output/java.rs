@@ -15,6 +15,18 @@ pub fn exception(lines: &[&str]) -> Option<LastWords> {
     recognised(lines[cause], own)
 }
 
+/// `Error: Main method not found in class Cls, please define the main method as:`, and how that is done below.
+pub fn refusal(lines: &[&str]) -> Option<LastWords> {
+    const BEGINS: [&str; 4] = [
+        "Error: Main method ",
+        "Error: Could not find or load main class ",
+        "Error: LinkageError occurred while loading main class ",
+        "Error: Unable to initialize main class ",
+    ];
+    let line = lines.iter().rev().find(|line| BEGINS.iter().any(|begin| line.starts_with(begin)))?;
+    recognised(line.split(", please define ").next().unwrap_or(line), None)
+}
+
 /// The end of a stack trace so long that what it is of is not kept: of a recursion without an end.
 fn without_head(lines: &[&str]) -> Option<LastWords> {
     let last = lines.last().filter(|_| lines.len() >= LINES)?;
@@ -34,6 +46,15 @@ fn own_frame(line: &str) -> Option<VerdictFrame> {
 #[cfg(test)]
 mod tests {
     use super::super::last_words;
+
+    #[test]
+    fn a_class_without_main_is_what_is_wrong_and_not_the_hint_below() {
+        let tail = "Error: Main method not found in class Cls, please define the main method as:\n   public static void \
+                    main(String[] args)\nor a JavaFX application class must extend javafx.application.Application\n";
+        assert_eq!(last_words(tail).unwrap().text, "Error: Main method not found in class Cls");
+        let tail = "Error: Could not find or load main class App\nCaused by: java.lang.ClassNotFoundException: App\n";
+        assert_eq!(last_words(tail).unwrap().text, "Error: Could not find or load main class App");
+    }
 
     #[test]
     fn a_trace_of_java_may_be_longer_than_what_is_kept() {
