@@ -42,6 +42,17 @@ pub struct OwnerFacts {
     pub address: Option<String>,
 }
 
+impl OwnerFacts {
+    /// The holder that matters: a service before the launcher that has the socket for it.
+    pub fn holder(&self) -> Option<&HolderFacts> {
+        let first = self.holders.first()?;
+        let is_kept = |holder: &&HolderFacts| {
+            holder.launcher == Some(first.pid) || (first.kin, holder.kin) == (Kin::Above, Kin::Child)
+        };
+        Some(self.holders.iter().find(is_kept).unwrap_or(first))
+    }
+}
+
 /// One process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

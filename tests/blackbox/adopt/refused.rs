@@ -63,7 +63,8 @@ fn a_program_that_binds_what_another_service_holds() {
     );
     let mut run = launcher().file(&text);
     let line = run.err("port-taken");
-    assert!(line.contains(&format!("launcher port {address}")), "{line}");
+    assert!(line.contains("which the service a of this launcher (pid ") && line.contains("launcher stop a"), "{line}");
+    assert!(!line.contains("kill"), "{line}");
     ask(&mut run, address.0, HTTP);
     let report = &run.reports("b")[0].0.to_string();
     assert!(report.contains("os error 98"), "{report}");

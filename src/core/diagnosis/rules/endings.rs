@@ -5,9 +5,11 @@ use std::time::Duration;
 use crate::core::errno;
 use crate::core::exit::Ending;
 use crate::core::facts::{
-    ExecFailure, ExecProblem, FileFailure, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
+    ExecFailure, ExecProblem, FileFailure, Kin, MemoryFacts, Occasion, OwnerFacts, PortFacts, PortFailure, Refusal,
     RequirementFailure, RequirementProblem, SentFacts, SentFor,
 };
+use crate::core::listen::parse_question;
+use crate::core::port_words::stop_it;
 use crate::core::report::mask;
 use crate::core::requirement::words as requirement_words;
 use crate::core::signal::Signal;
@@ -152,8 +154,13 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
     let port = view.facts.ports.iter().find(taken);
     let target = port.map(|port| port.listen.to_string()).or_else(|| output::bound_in(&line));
     let owner = port.and_then(|port| port.owner.as_ref()).or(view.facts.in_use.as_ref());
-    let holder = owner.and_then(|owner| owner.holders.first());
-    let by = holder.map(|holder| format!(", which pid {} ({}) holds", holder.pid, mask::line(&holder.command)));
+    let holder = owner.and_then(OwnerFacts::holder);
+    let by = holder.map(|holder| match (&holder.service, holder.kin) {
+        (Some(service), Kin::Child) => {
+            format!(", which the service {service} of this launcher (pid {}) holds", holder.pid)
+        }
+        _ => format!(", which pid {} ({}) holds", holder.pid, mask::line(&holder.command)),
+    });
     let user = owner.and_then(|owner| owner.user.clone().or(owner.uid.map(|uid| format!("uid {uid}"))));
     let by = by.or_else(|| user.map(|user| format!(", which a process of {user} holds")));
     let summary = format!(
@@ -166,14 +173,12 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
     let mut candidate = Candidate::new(Cause::PortTaken, Confidence::Likely, grip, summary)
         .evidence(format!("its output says: \"{line}\""))
         .evidence_all(owner.into_iter().flat_map(owner_evidence));
-    candidate = match holder {
-        Some(holder) => candidate.advice(format!("stop it: kill {}", holder.pid)),
-        None => candidate.advice(match &target {
-            Some(target) if owner.is_some() => format!("see who it is, with more rights: sudo launcher port {target}"),
-            Some(target) => format!("see who holds it: launcher port {}", target.trim_start_matches("tcp://")),
-            None => "see who holds its port: launcher port ADDRESS".to_owned(),
-        }),
-    };
+    let asked = target.as_ref().and_then(|target| parse_question(target).ok()?.into_iter().next());
+    let stop = owner.zip(asked.as_ref()).and_then(|(owner, listen)| stop_it(owner, listen));
+    candidate = candidate.advice(stop.unwrap_or_else(|| match &target {
+        Some(target) => format!("see who holds it: launcher port {}", target.trim_start_matches("tcp://")),
+        None => "see who holds its port: launcher port ADDRESS".to_owned(),
+    }));
     candidate = candidate.advice("or give this service another port");
     Some(match target {
         Some(target) => candidate.target(target),

@@ -1,6 +1,7 @@
 //! Generations that could not start, and those that ended.
 
 use super::*;
+use crate::core::facts::Kin;
 
 #[test]
 fn a_program_that_cannot_be_executed() {
@@ -106,9 +107,24 @@ fn a_bind_that_failed_in_the_program_itself() {
     says(&found.evidence.join("\n"), &["held by pid 812: nginx -g"]);
     facts.in_use = Some(OwnerFacts { holders: Vec::new(), user: Some("www".to_owned()), ..owner() });
     says(&expect(&facts, Cause::PortTaken, Confidence::Likely).summary, &["which a process of www holds"]);
+    facts.in_use = Some(owned_by_another_service());
+    let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
+    says(&found.summary, &["which the service db of this launcher (pid 12) holds"]);
+    assert_eq!(found.advice[0], "stop it: launcher stop db", "launcher itself is not to be stopped");
+    facts.in_use = Some(OwnerFacts { holders: owned_by_another_service().holders[..1].to_vec(), ..owner() });
+    let found = expect(&facts, Cause::PortTaken, Confidence::Likely);
+    assert_eq!(found.advice[0], "see who holds it: launcher port 0.0.0.0:8080");
     facts.ports = vec![port("0.0.0.0:8080", false)];
     facts.ports[0].owner = Some(owner());
     says(&expect(&facts, Cause::PortTaken, Confidence::Likely).summary, &["which pid 812 (nginx -g) holds"]);
+}
+
+/// The launcher holds its socket, and it has it too.
+fn owned_by_another_service() -> OwnerFacts {
+    let launcher = HolderFacts { pid: 7, kin: Kin::Above, ..owner().holders.remove(0) };
+    let service = Some("db".to_owned());
+    let child = HolderFacts { pid: 12, kin: Kin::Child, service, launcher: Some(7), ..launcher.clone() };
+    OwnerFacts { holders: vec![launcher, child], ..owner() }
 }
 
 fn ended(ending: Ending, tail: &str) -> Facts {
