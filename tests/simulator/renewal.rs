@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::core::reload::is_anew;
 use launcher::core::settings::ServiceSettings;
 use launcher::core::time::Moment;
 
@@ -19,7 +20,9 @@ impl Watch {
             self.open_until = self.open_until.filter(|_| self.breaker == settings.restart.breaker);
             self.breaker = settings.restart.breaker;
         }
-        let goes_on = |live: &Generation| !anew && live.has_begun() && self.next.is_none();
+        // What was to come next, and may have been given up, does not matter for what runs.
+        let as_it_runs = !is_anew(&self.settings, settings);
+        let goes_on = |live: &Generation| !anew && live.has_begun() && as_it_runs;
         if self.live.as_ref().is_none_or(goes_on) {
             let limit = self.settings.signals.hold_limit.max(settings.signals.hold_limit);
             self.hold_limit = self.stops.map(|_| limit);
