@@ -284,10 +284,11 @@ fn beside<'a>(view: &View<'a>, line: Option<&Line<'a>>, candidates: &mut Vec<Can
                 && main.is_some_and(|main| matches!(main.wait(), Some(WaitingOn::Poll { .. })))
         };
         let Some(mut found) = useful.filter(|found| !is_helper(found)) else { continue };
-        // Reading input is what helper threads are for, and one that asked nothing listens to whatever may come.
+        // Reading input is what helper threads are for, and one that asked nothing listens to whatever may come. What
+        // another process waits for is its work.
+        let is_thread = place.process.pid == view.start().map_or(0, |start| start.process.pid);
         let listens = found.verdict.cause == Cause::ReplyWait && connection::asked_nothing(&place);
-        let first = view.start().map_or(0, |start| start.process.pid);
-        if listens || (found.verdict.cause == Cause::InputWait && place.process.pid == first) {
+        if is_thread && (listens || found.verdict.cause == Cause::InputWait) {
             found = found.at_most(if listens { Confidence::Possible } else { Confidence::Certain });
         }
         if !candidates.iter().any(|known| same(known, &found)) {
