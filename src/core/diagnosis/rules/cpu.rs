@@ -97,6 +97,14 @@ pub(super) fn more_time(view: &View<'_>) -> Vec<String> {
     vec![more, moves, "or let it send EXTEND_TIMEOUT_USEC= while it works (sd_notify)".to_owned()]
 }
 
+/// Whether a process computes, or moves bytes, between the samples.
+pub fn gets_on(process: &ProcessFacts) -> bool {
+    let used = process.cpu.growth().and_then(|millis| share(millis, process.cpu.apart));
+    let apart = process.io.apart.as_secs_f64();
+    used.is_some_and(|share| share >= WORKING)
+        || process.io.growth().is_some_and(|bytes| apart > 0.0 && bytes as f64 / apart > LITTLE_IO)
+}
+
 /// Signs that a process gets on: bytes moved between the samples, output younger than `fresh`.
 fn progress(view: &View<'_>, process: &ProcessFacts, fresh: Duration) -> Vec<String> {
     let mut signs = Vec::new();

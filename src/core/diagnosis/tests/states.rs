@@ -407,3 +407,20 @@ fn a_wait_for_an_event_is_told_in_words() {
     says(&found.summary, &["api (pid 4711) waits for a timer (timerfd)"]);
     assert!(!found.summary.contains("nothing shows"), "{}", found.summary);
 }
+
+#[test]
+fn a_lock_that_is_waited_for_since_a_moment_holds_nothing_up_that_gets_on() {
+    let contended = |waited, io| {
+        let mut facts = single(futex(FutexKind::Mutex, 9, Some(4712)));
+        let process = &mut facts.processes[0];
+        process.io = grew(io);
+        process.threads[0].waited = Some(Duration::from_millis(waited));
+        let mut holder = thread(4712, "worker", Some(sleeping(1)));
+        holder.waited = Some(Duration::from_millis(1));
+        process.threads.push(holder);
+        facts
+    };
+    expect(&contended(1, 10 << 20), Cause::SlowProgress, Confidence::Possible);
+    assert_eq!(diagnose(&contended(1, 0)).verdict.cause, Cause::LockWait);
+    assert_eq!(diagnose(&contended(2000, 10 << 20)).verdict.cause, Cause::LockWait);
+}
