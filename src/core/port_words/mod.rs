@@ -218,7 +218,7 @@ pub fn free_it(asker: Asker<'_>, listen: &Listen, owner: Option<&OwnerFacts>) ->
         }
         _ => {}
     }
-    advice.extend(owner.and_then(|owner| stop_it(owner, listen)));
+    advice.extend(owner.map(|owner| stop_it(owner, listen)));
     if take_over::victims(owner, TakeOver::Own).is_ok() {
         advice.extend(asker.take_over());
     }
@@ -233,33 +233,29 @@ pub fn free_it(asker: Asker<'_>, listen: &Listen, owner: Option<&OwnerFacts>) ->
 }
 
 /// How the holder is stopped for good: by what started it, else by its pid.
-/// Nothing of this launcher itself is.
-pub fn stop_it(owner: &OwnerFacts, listen: &Listen) -> Option<String> {
+pub fn stop_it(owner: &OwnerFacts, listen: &Listen) -> String {
     let first = owner.holder();
     if let Some(HolderFacts { kin: Kin::Child, service: Some(service), .. }) = first {
-        return Some(format!("stop it: launcher stop {}", quoted(service)));
+        return format!("stop it: launcher stop {}", quoted(service));
     }
     if let Some(launcher) = first.and_then(|holder| holder.launcher) {
-        return Some(format!("stop the launcher that keeps it running: kill {launcher}"));
-    }
-    if first.is_some_and(|holder| holder.kin == Kin::Above) {
-        return None;
+        return format!("stop the launcher that keeps it running: kill {launcher}");
     }
     if let (Some(program), Listen::Tcp(address) | Listen::Udp(address)) =
         (first.and_then(|holder| holder.command.first()), listen)
         && program.ends_with("docker-proxy")
     {
         let port = address.port();
-        return Some(format!("stop the container that publishes the port: docker ps --filter publish={port}"));
+        return format!("stop the container that publishes the port: docker ps --filter publish={port}");
     }
     if let Some(command) = owner.cgroup.as_deref().and_then(place::stop_command) {
-        return Some(format!("stop it: {command}"));
+        return format!("stop it: {command}");
     }
     if owner.holders.is_empty() {
-        return Some(format!("see who it is, with more rights: sudo launcher port {}", quoted(&listen.to_string())));
+        return format!("see who it is, with more rights: sudo launcher port {}", quoted(&listen.to_string()));
     }
     let pids: Vec<String> = owner.holders.iter().map(|holder| holder.pid.to_string()).collect();
-    Some(format!("stop it: kill {}", pids.join(" ")))
+    format!("stop it: kill {}", pids.join(" "))
 }
 
 /// Below the first port that anyone may bind.

@@ -174,7 +174,9 @@ pub fn bind_failed<'a>(view: &View<'a>) -> Option<Candidate> {
         .evidence(format!("its output says: \"{line}\""))
         .evidence_all(owner.into_iter().flat_map(owner_evidence));
     let asked = target.as_ref().and_then(|target| parse_question(target).ok()?.into_iter().next());
-    let stop = owner.zip(asked.as_ref()).and_then(|(owner, listen)| stop_it(owner, listen));
+    // Launcher itself, which has it for a service that cannot be told, is not to be stopped.
+    let owner_to_stop = owner.filter(|_| holder.is_none_or(|holder| holder.kin != Kin::Above));
+    let stop = owner_to_stop.zip(asked.as_ref()).map(|(owner, listen)| stop_it(owner, listen));
     candidate = candidate.advice(stop.unwrap_or_else(|| match &target {
         Some(target) => format!("see who holds it: launcher port {}", target.trim_start_matches("tcp://")),
         None => "see who holds its port: launcher port ADDRESS".to_owned(),
