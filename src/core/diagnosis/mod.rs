@@ -18,8 +18,6 @@ pub(crate) mod words;
 
 pub use view::{covers, only_itself};
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::core::exit::Ending;
@@ -27,7 +25,7 @@ use crate::core::facts::{Facts, Frame, Occasion, WaitingOn};
 
 use candidate::{Candidate, Grip};
 use line::Line;
-use rules::{connection, cpu, endings, listening, locks, retry, waits};
+use rules::{bind, connection, cpu, endings, listening, locks, retry, waits};
 use view::View;
 
 /// What a service is waiting for (DESIGN §8).
@@ -172,8 +170,6 @@ impl Confidence {
 
 /// So many other explanations are told at most.
 const ALTERNATIVES: usize = 4;
-/// What has lasted no longer may be over with the next look.
-const MOMENT: Duration = Duration::from_millis(50);
 /// So many threads are looked at: enough for any program that a person could be told about.
 const THREADS: usize = 2000;
 
@@ -188,7 +184,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         candidates.extend(line.as_ref().and_then(|line| waits::child_at(&view, line)));
         beside(&view, line.as_ref(), &mut candidates);
         candidates.extend(service(&view, line.as_ref()));
-        candidates = candidates.into_iter().map(|candidate| momentary(&view, candidate)).collect();
+        candidates = candidates.into_iter().map(|candidate| cpu::momentary(&view, candidate)).collect();
     }
     candidates.push(unknown(&view, line.as_ref()));
     let mut diagnosis = choose(candidates);
@@ -218,7 +214,7 @@ fn outlived(facts: &Facts) -> Option<String> {
 
 /// The address that the last lines of output say was in use already, as `launcher port` takes it.
 pub fn bind_refused(tail: &str) -> Option<String> {
-    rules::endings::bind_refused(tail)
+    rules::bind::bind_refused(tail)
 }
 
 /// Whether the last lines of output say that something cannot be reached, or is tried again and again.
@@ -250,20 +246,8 @@ fn asked_for(view: &View<'_>, verdict: &mut Verdict, line: Option<&Line<'_>>) {
 }
 
 fn endings(view: &View<'_>) -> Vec<Candidate> {
-    let found =
-        [endings::refused(view), endings::out_of_memory(view), endings::bind_failed(view), endings::ended(view)];
+    let found = [endings::refused(view), endings::out_of_memory(view), bind::bind_failed(view), endings::ended(view)];
     found.into_iter().flatten().collect()
-}
-
-/// A wait for another thread that began a moment ago, in a process that gets on, is one of many: it holds nothing up.
-fn momentary(view: &View<'_>, candidate: Candidate) -> Candidate {
-    let is_wait = matches!(candidate.verdict.cause, Cause::LockWait | Cause::ChannelWait);
-    let place = candidate.verdict.thread.filter(|_| is_wait).and_then(|tid| view.thread(tid));
-    let is_short = |place: &view::Place<'_>| place.thread.waited.is_some_and(|waited| waited < MOMENT);
-    match place.filter(|place| is_short(place) && cpu::gets_on(place.process)) {
-        Some(_) => candidate.at_most(Confidence::Possible),
-        None => candidate,
-    }
 }
 
 /// What holds the last link of the main line; the chain that led there is told.

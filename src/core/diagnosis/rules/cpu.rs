@@ -16,6 +16,9 @@ const FRESH: Duration = Duration::from_secs(2);
 /// From this share of the time on that its cgroup is held back, the quota is what matters.
 const THROTTLED: f64 = 0.2;
 
+/// What has lasted no longer may be over with the next look.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// A thread that wants to run, in a cgroup that the CPU quota holds back.
 pub fn throttled<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     let thread = place.on_thread()?;
@@ -97,8 +100,19 @@ pub(super) fn more_time(view: &View<'_>) -> Vec<String> {
     vec![more, moves, "or let it send EXTEND_TIMEOUT_USEC= while it works (sd_notify)".to_owned()]
 }
 
+/// A wait for another thread that began a moment ago, in a process that gets on, is one of many: it holds nothing up.
+pub fn momentary(view: &View<'_>, candidate: Candidate) -> Candidate {
+    let is_wait = matches!(candidate.verdict.cause, Cause::LockWait | Cause::ChannelWait);
+    let place = candidate.verdict.thread.filter(|_| is_wait).and_then(|tid| view.thread(tid));
+    let is_short = |place: &Place<'_>| place.thread.waited.is_some_and(|waited| waited < MOMENT);
+    match place.filter(|place| is_short(place) && gets_on(place.process)) {
+        Some(_) => candidate.at_most(Confidence::Possible),
+        None => candidate,
+    }
+}
+
 /// Whether a process computes, or moves bytes, between the samples.
-pub fn gets_on(process: &ProcessFacts) -> bool {
+fn gets_on(process: &ProcessFacts) -> bool {
     let used = process.cpu.growth().and_then(|millis| share(millis, process.cpu.apart));
     let apart = process.io.apart.as_secs_f64();
     used.is_some_and(|share| share >= WORKING)

@@ -1,6 +1,7 @@
 //! The rules, a file for each family. Each looks at one thread, or at the service as a whole, and proposes at most one
 //! explanation; none knows of the others.
 
+pub mod bind;
 pub mod connection;
 pub mod cpu;
 pub mod dns;
