@@ -224,20 +224,19 @@ fn problem(finding: &Finding) -> ExecProblem {
 
 /// The failure of a service whose user is not known; `reason` says why, as in `no user "app" in /etc/passwd`.
 pub fn unknown_user(reason: &str) -> ExecFailure {
-    ExecFailure {
-        problem: ExecProblem::User,
-        summary: format!("the user to run as is not known: {reason}"),
-        advice: vec!["make that user, or name another: user = \"NAME\", \"UID\" or \"UID:GID\"".to_owned()],
-        errno: None,
-    }
+    unknown("the user", reason, "make that user, or name another: user = \"NAME\", \"UID\" or \"UID:GID\"")
 }
 
 /// The same of a group to run as.
 pub fn unknown_group(reason: &str) -> ExecFailure {
+    unknown("a group", reason, "make that group, or write another by its name or number")
+}
+
+fn unknown(what: &str, reason: &str, advice: &str) -> ExecFailure {
     ExecFailure {
         problem: ExecProblem::User,
-        summary: format!("a group to run as is not known: {reason}"),
-        advice: vec!["make that group, or write another by its name or number".to_owned()],
+        summary: format!("{what} to run as is not known: {reason}"),
+        advice: vec![advice.to_owned()],
         errno: None,
     }
 }

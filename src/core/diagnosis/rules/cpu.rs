@@ -16,8 +16,8 @@ const FRESH: Duration = Duration::from_secs(2);
 /// From this share of the time on that its cgroup is held back, the quota is what matters.
 const THROTTLED: f64 = 0.2;
 
-/// What has lasted no longer may be over with the next look.
-const MOMENT: Duration = Duration::from_millis(50);
+/// A wait for another thread that is shorter than this may be over with the next look.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 /// A thread that wants to run, in a cgroup that the CPU quota holds back.
 pub fn throttled<'a>(_: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
@@ -101,10 +101,11 @@ pub(super) fn more_time(view: &View<'_>) -> Vec<String> {
 }
 
 /// A wait for another thread that began a moment ago, in a process that gets on, is one of many: it holds nothing up.
+/// Asked once the main line is known: a child that gets on is still what its parent waits for.
 pub fn momentary(view: &View<'_>, candidate: Candidate) -> Candidate {
     let is_wait = matches!(candidate.verdict.cause, Cause::LockWait | Cause::ChannelWait);
     let place = candidate.verdict.thread.filter(|_| is_wait).and_then(|tid| view.thread(tid));
-    let is_short = |place: &Place<'_>| place.thread.waited.is_some_and(|waited| waited < MOMENT);
+    let is_short = |place: &Place<'_>| place.thread.waited.is_some_and(|waited| waited < SHORT_WAIT);
     match place.filter(|place| is_short(place) && gets_on(place.process)) {
         Some(_) => candidate.at_most(Confidence::Possible),
         None => candidate,
@@ -113,20 +114,25 @@ pub fn momentary(view: &View<'_>, candidate: Candidate) -> Candidate {
 
 /// Whether a process computes, or moves bytes, between the samples.
 fn gets_on(process: &ProcessFacts) -> bool {
-    let used = process.cpu.growth().and_then(|millis| share(millis, process.cpu.apart));
+    used(process).is_some() || moved(process).is_some()
+}
+
+/// The share of one CPU that a process used between the samples, if that is work.
+fn used(process: &ProcessFacts) -> Option<f64> {
+    share(process.cpu.growth()?, process.cpu.apart).filter(|share| *share >= WORKING)
+}
+
+/// The bytes that a process moved between the samples, if they are more than a few.
+fn moved(process: &ProcessFacts) -> Option<u64> {
     let apart = process.io.apart.as_secs_f64();
-    used.is_some_and(|share| share >= WORKING)
-        || process.io.growth().is_some_and(|bytes| apart > 0.0 && bytes as f64 / apart > LITTLE_IO)
+    process.io.growth().filter(|bytes| apart > 0.0 && *bytes as f64 / apart > LITTLE_IO)
 }
 
 /// Signs that a process gets on: bytes moved between the samples, output younger than `fresh`.
 fn progress(view: &View<'_>, process: &ProcessFacts, fresh: Duration) -> Vec<String> {
     let mut signs = Vec::new();
-    if let (Some(bytes), apart) = (process.io.growth(), process.io.apart)
-        && apart > Duration::ZERO
-        && bytes as f64 / apart.as_secs_f64() > LITTLE_IO
-    {
-        signs.push(format!("it read and wrote {} in {}", words::bytes(bytes), words::span(apart)));
+    if let Some(bytes) = moved(process) {
+        signs.push(format!("it read and wrote {} in {}", words::bytes(bytes), words::span(process.io.apart)));
     }
     // What is as old as most of the start is what every program says first.
     let fresh = fresh.min(view.facts.elapsed / 2);
@@ -140,10 +146,9 @@ fn progress(view: &View<'_>, process: &ProcessFacts, fresh: Duration) -> Vec<Str
 pub fn progressing<'a>(view: &View<'a>, line: Option<&Line<'a>>) -> Option<Candidate> {
     let mut signs = Vec::new();
     for process in view.facts.processes.iter().filter(|process| !process.zombie) {
-        let used = process.cpu.growth().and_then(|millis| share(millis, process.cpu.apart));
         // What a busy thread uses is told with it.
         let told = view.places().any(|place| place.process.pid == process.pid && busy(view, &place).is_some());
-        if let Some(share) = used.filter(|share| *share >= WORKING && !told) {
+        if let Some(share) = used(process).filter(|_| !told) {
             signs.push(format!("{} used {:.0} % of a CPU", words::process(process), share * 100.0));
         }
         for sign in progress(view, process, FRESH) {

@@ -53,11 +53,8 @@ pub fn lock<'a>(view: &View<'a>, place: &Place<'a>) -> Option<Candidate> {
     if let Some(futex) = futex(place).filter(|futex| futex.kind != FutexKind::Join)
         && let Some(owner) = owner(futex)
     {
-        return Some(if was_forked(view, place) {
-            forked(place, futex, owner)
-        } else {
-            abandoned(place, futex, owner)
-        });
+        let told = if was_forked(view, place) { forked } else { abandoned };
+        return Some(told(place, futex, owner));
     }
     let blocked = blocked::of(place).filter(|blocked| blocked.kind == Kind::Lock)?;
     Some(nameless(view, place, &blocked))
@@ -281,41 +278,27 @@ fn state(place: &Place<'_>) -> String {
 
 /// The thread that took it is gone, or belongs to another program that shares the memory.
 fn abandoned(place: &Place<'_>, futex: &FutexFacts, owner: i32) -> Candidate {
-    let summary = format!(
-        "{}{} {} for a lock held by thread {owner}, which has ended without releasing it",
-        place.number(),
-        place.in_frame(),
-        place.has_waited()
-    );
-    Candidate::new(Cause::LockWait, Confidence::Likely, Grip::Hard, summary)
-        .at(place)
-        .target(format!("the lock at {:#x}", futex.address))
-        .evidence(format!(
-            "the owner in the lock at {:#x} is {owner}, which is no thread of this service",
-            futex.address
-        ))
-        .evidence_all(stack(place))
+    let held = format!("held by thread {owner}, which has ended without releasing it");
+    ownerless(place, futex, &held, &format!("{owner}, which is no thread of this service"))
         .advice("release the lock on every way out of the thread that takes it")
         .advice("a lock shared between processes wants PTHREAD_MUTEX_ROBUST")
 }
 
 /// A copy of a process has the locks of all its threads, but not the threads.
 fn forked(place: &Place<'_>, futex: &FutexFacts, owner: i32) -> Candidate {
-    let summary = format!(
-        "{}{} {} for a lock that thread {owner} held when its process was forked: that thread is none of this one",
-        place.number(),
-        place.in_frame(),
-        place.has_waited()
-    );
+    let held = format!("that thread {owner} held when its process was forked: that thread is none of this one");
+    ownerless(place, futex, &held, &format!("{owner}, which is no thread of its process"))
+        .advice("do not fork while other threads run, or let the child call nothing but exec")
+}
+
+/// A lock whose owner is there no more: how it is held, and who that was.
+fn ownerless(place: &Place<'_>, futex: &FutexFacts, held: &str, owner: &str) -> Candidate {
+    let summary = format!("{}{} {} for a lock {held}", place.number(), place.in_frame(), place.has_waited());
     Candidate::new(Cause::LockWait, Confidence::Likely, Grip::Hard, summary)
         .at(place)
         .target(format!("the lock at {:#x}", futex.address))
-        .evidence(format!(
-            "the owner in the lock at {:#x} is {owner}, which is no thread of its process",
-            futex.address
-        ))
+        .evidence(format!("the owner in the lock at {:#x} is {owner}", futex.address))
         .evidence_all(stack(place))
-        .advice("do not fork while other threads run, or let the child call nothing but exec")
 }
 
 /// A lock that does not tell its owner.
