@@ -24,10 +24,13 @@ pub struct Identity {
 impl Identity {
     /// Whether a process without privilege is to become what it is: `setgroups(2)` would be denied, and is not needed.
     pub fn is_own_and_unprivileged(&self) -> bool {
-        let own = own_identity();
-        let has = |group: &u32| *group == own.gid || own.groups.contains(group);
-        let same_groups = || self.groups.iter().all(has) && own.groups.iter().all(|group| self.groups.contains(group));
-        own.uid != 0 && (own.uid, own.gid) == (self.uid, self.gid) && (!self.groups_are_set || same_groups())
+        let (uid, gid) = own_ids();
+        let same_groups = || {
+            let own = own_groups();
+            let has = |group: &u32| *group == gid || own.contains(group);
+            self.groups.iter().all(has) && own.iter().all(|group| self.groups.contains(group))
+        };
+        uid != 0 && (uid, gid) == (self.uid, self.gid) && (!self.groups_are_set || same_groups())
     }
 }
 
@@ -112,10 +115,16 @@ pub fn unknown(user: Option<&str>, group: Option<&str>, groups: Option<&[String]
 
 /// Whoever this process runs as.
 fn own_identity() -> Identity {
-    // SAFETY: no memory is involved.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-    let groups = nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect();
-    Identity { uid, gid, groups, groups_are_set: false, name: name_of(uid), home: None }
+    let (uid, gid) = own_ids();
+    Identity { uid, gid, groups: own_groups(), groups_are_set: false, name: name_of(uid), home: None }
+}
+
+fn own_ids() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
+fn own_groups() -> Vec<u32> {
+    nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect()
 }
 
 /// The name of a user, if `/etc/passwd` has it.
